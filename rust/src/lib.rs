@@ -1,0 +1,112 @@
+//! What erne takes from Rust, as the C functions that `erne_rs.h` declares. No panic crosses them.
+
+mod chat_template;
+mod python_json;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{ptr, slice, str};
+
+use chat_template::{ChatTemplate, Failure};
+
+/// Bytes that C owns until it calls `erne_text_free`.
+#[repr(C)]
+pub struct ErneText {
+    data: *mut u8,
+    length: usize,
+}
+
+impl ErneText {
+    fn new(text: String) -> Self {
+        let bytes = text.into_bytes().into_boxed_slice();
+        let length = bytes.len();
+        ErneText {
+            data: Box::into_raw(bytes).cast(),
+            length,
+        }
+    }
+}
+
+#[repr(C)]
+pub enum ErneOutcome {
+    Done = 0,
+    Refused = 1,
+    Limit = 2,
+    Failed = 3,
+}
+
+/// Runs `work`, hands its text to C, and turns a panic into a failure.
+fn deliver(out: *mut ErneText, work: impl FnOnce() -> Result<String, Failure>) -> ErneOutcome {
+    let result = catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Failure::Failed("panic in the template engine".into())));
+    let (outcome, text) = match result {
+        Ok(text) => (ErneOutcome::Done, text),
+        Err(Failure::Refused(text)) => (ErneOutcome::Refused, text),
+        Err(Failure::Limit(text)) => (ErneOutcome::Limit, text),
+        Err(Failure::Failed(text)) => (ErneOutcome::Failed, text),
+    };
+    // SAFETY: the header asks for a valid pointer.
+    unsafe { ptr::write(out, ErneText::new(text)) };
+    outcome
+}
+
+/// SAFETY: `data` points to `length` readable bytes that outlive the result, or `length` is 0.
+unsafe fn text_of<'a>(data: *const u8, length: usize) -> Result<&'a str, Failure> {
+    let bytes = if length == 0 {
+        &[]
+    } else {
+        unsafe { slice::from_raw_parts(data, length) }
+    };
+    str::from_utf8(bytes).map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// # Safety
+/// As `erne_rs.h` says: `source` is readable, `compiled` and `error` are writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_template_compile(
+    source: *const u8,
+    length: usize,
+    max_steps: u64,
+    max_output_bytes: usize,
+    compiled: *mut *mut ChatTemplate,
+    error: *mut ErneText,
+) -> ErneOutcome {
+    deliver(error, || {
+        let source = unsafe { text_of(source, length) }?;
+        let template = ChatTemplate::compile(source, max_steps, max_output_bytes)?;
+        unsafe { ptr::write(compiled, Box::into_raw(Box::new(template))) };
+        Ok(String::new())
+    })
+}
+
+/// # Safety
+/// As `erne_rs.h` says: `template` comes from `erne_template_compile`, `context` is readable, `out` is
+/// writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_template_render(
+    template: *const ChatTemplate,
+    context: *const u8,
+    length: usize,
+    out: *mut ErneText,
+) -> ErneOutcome {
+    deliver(out, || {
+        let context = unsafe { text_of(context, length) }?;
+        unsafe { &*template }.render(context)
+    })
+}
+
+/// # Safety
+/// `template` comes from `erne_template_compile` and is not used again; null is allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_template_free(template: *mut ChatTemplate) {
+    if !template.is_null() {
+        let owned = unsafe { Box::from_raw(template) };
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(owned)));
+    }
+}
+
+/// # Safety
+/// `text` comes from one of the functions above and is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_text_free(text: ErneText) {
+    drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(text.data, text.length)) });
+}

@@ -1,0 +1,71 @@
+#include "apps/capacity.h"
+
+#include <gtest/gtest.h>
+
+namespace erne::apps {
+namespace {
+
+model::ErnieConfig small_config() {
+  model::ErnieConfig config;
+  config.num_layers = 2;
+  config.num_kv_heads = 2;
+  config.head_dim = 128;
+  config.max_position_embeddings = 4096;
+  return config;
+}
+
+constexpr size_t kBlockBytes =
+    2 * 2 * 2 * 128 * 64 * 2;  // layers, K and V, heads, dim, tokens, bf16
+
+Result<Capacity> choose(const ServeOptions& options, size_t free_bytes = 1 << 30) {
+  return choose_capacity(options, small_config(), DType::kBf16, free_bytes);
+}
+
+TEST(Capacity, DefaultsAreFastDeploysWhereACpuCanKeepThem) {
+  const auto capacity = choose({});
+  ASSERT_TRUE(capacity.ok());
+  EXPECT_EQ(capacity->limits.max_model_len, 2048);
+  EXPECT_EQ(capacity->limits.max_rows, 8);
+  EXPECT_EQ(capacity->limits.max_tokens, 512);
+  EXPECT_EQ(capacity->block_bytes, kBlockBytes);
+  EXPECT_EQ(capacity->num_blocks, 2 * 8 * 32);
+}
+
+TEST(Capacity, MemoryBoundsTheBlocks) {
+  ServeOptions options;
+  options.gpu_memory_utilization = 0.5;
+  EXPECT_EQ(choose(options, 100 * kBlockBytes)->num_blocks, 50);
+  const auto refused = choose(options, 50 * kBlockBytes);  // 32 blocks are the least
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().param, "--max-model-len");
+}
+
+TEST(Capacity, OverridesAreTakenFromTheBareMinimumUp) {
+  ServeOptions options;
+  options.max_model_len = 100;
+  options.num_gpu_blocks_override = 2;
+  EXPECT_EQ(choose(options)->num_blocks, 2);
+  options.num_gpu_blocks_override = 1;
+  EXPECT_FALSE(choose(options).ok());
+}
+
+TEST(Capacity, RefusesWhatTheModelOrAStepCannotHold) {
+  ServeOptions options;
+  options.max_model_len = 5000;
+  EXPECT_EQ(choose(options).status().param, "--max-model-len");
+  options = {};
+  options.block_size = 20;
+  EXPECT_EQ(choose(options).status().param, "--block-size");
+  options = {};
+  options.max_num_batched_tokens = 7;
+  EXPECT_EQ(choose(options).status().param, "--max-num-batched-tokens");
+  options.max_num_batched_tokens = 1000;
+  EXPECT_TRUE(choose(options).ok());
+  options.enable_chunked_prefill = false;
+  EXPECT_FALSE(choose(options).ok());
+  options.max_num_batched_tokens = 0;
+  EXPECT_EQ(choose(options)->limits.max_tokens, 2048);
+}
+
+}  // namespace
+}  // namespace erne::apps

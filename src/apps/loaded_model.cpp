@@ -1,0 +1,151 @@
+#include "apps/loaded_model.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cpu/cpu_backend.h"
+#include "model/registry.h"
+
+namespace erne::apps {
+namespace {
+
+class Stopwatch {
+ public:
+  double seconds() const { return (clock_.now_us() - start_) * 1e-6; }
+
+ private:
+  SteadyClock clock_;
+  int64_t start_ = clock_.now_us();
+};
+
+// One line that is rewritten on a terminal; a log gets the outcome only.
+void show_progress(size_t done, size_t total) {
+  if (!isatty(STDERR_FILENO)) return;
+  fmt::print(stderr, "\rloading weights: {}/{} tensors{}", done, total, done == total ? "\n" : "");
+}
+
+size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  size_t total_pages = 0, resident_pages = 0;
+  statm >> total_pages >> resident_pages;
+  return resident_pages * sysconf(_SC_PAGESIZE);
+}
+
+Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
+  const cpu::CpuIsa isa = TRY(cpu::parse_cpu_isa(options.cpu_isa));
+  const int threads = options.threads > 0 ? static_cast<int>(options.threads) : cpu::usable_cpus();
+  loaded.backend = cpu::make_cpu_backend(isa, threads);
+  log_info("device: CPU, {} kernels, {} threads", cpu::cpu_isa_name(isa), threads);
+
+  const Stopwatch watch;
+  model::ModelOptions model_options;
+  model_options.activation = options.dtype == "float32" ? DType::kF32 : DType::kBf16;
+  model_options.progress = show_progress;
+  if (options.load_choices == "dummy") model_options.random_seed = options.seed;
+  loaded.model = TRY(model::load_model(*loaded.backend, options.model, model_options));
+  const model::ErnieConfig& config = loaded.model->config();
+  log_info(
+      "model: {} ({}), {} layers, hidden {}, {:.1f} MB of weights{} in {:.2f} s, {} activations",
+      options.model, config.architecture, config.num_layers, config.hidden_size,
+      loaded.model->weight_bytes() / 1e6,
+      model_options.random_seed ? " drawn at random" : " loaded", watch.seconds(),
+      dtype_name(model_options.activation));
+  loaded.generation = TRY(model::read_generation_config(options.model, config));
+  return {};
+}
+
+Result<text::ChatPrompt> load_chat_prompt(const ServeOptions& options,
+                                          const std::filesystem::path& folder,
+                                          const text::Tokenizer& tokenizer) {
+  if (options.chat_template.empty()) return text::ChatPrompt::load(folder, tokenizer);
+  std::ifstream file(options.chat_template);
+  if (!file)
+    return Status{Code::kNotFound,
+                  fmt::format("--chat-template {}: cannot be read", options.chat_template),
+                  "--chat-template"};
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  return text::ChatPrompt::create({text, ""}, tokenizer);
+}
+
+Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
+  if (options.skip_tokenizer_init) {
+    log_info("tokenizer: none, token ids only");
+    return {};
+  }
+  const std::filesystem::path folder =
+      options.tokenizer.empty() ? options.model : options.tokenizer;
+  auto tokenizer = text::Tokenizer::load(folder);
+  if (!tokenizer.ok() && tokenizer.status().code == Code::kNotFound)
+    return Status{Code::kNotFound,
+                  tokenizer.status().message +
+                      "; name its folder with --tokenizer, or serve token ids with "
+                      "--skip-tokenizer-init",
+                  "--tokenizer"};
+  loaded.tokenizer = TRY(std::move(tokenizer));
+  if (loaded.tokenizer->size() > loaded.model->config().vocab_size)
+    log_warning(
+        "the tokenizer in {} has ids up to {}, the model's vocabulary ends at {}: requests "
+        "that need a token beyond are refused",
+        folder.string(), loaded.tokenizer->size() - 1, loaded.model->config().vocab_size - 1);
+  auto chat = load_chat_prompt(options, folder, *loaded.tokenizer);
+  if (chat.ok())
+    loaded.chat_prompt = std::move(chat).value();
+  else if (chat.status().code != Code::kNotFound || !options.chat_template.empty())
+    return chat.status();
+  log_info("tokenizer: {} tokens, chat template: {}", loaded.tokenizer->size(),
+           loaded.chat_prompt ? "yes" : "none, so /v1/chat/completions is refused");
+  return {};
+}
+
+Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
+  const model::Model& model = *loaded.model;
+  const size_t free_bytes = loaded.backend->memory().available_bytes;
+  loaded.capacity = TRY(choose_capacity(options, model.config(), model.activation(), free_bytes));
+  const Capacity& capacity = loaded.capacity;
+  const exec::ExecutorOptions executor{capacity.num_blocks, static_cast<int>(options.block_size),
+                                       capacity.limits.max_tokens, capacity.limits.max_rows,
+                                       loaded.num_tokens()};
+  loaded.executor = std::make_unique<exec::ModelExecutor>(*loaded.backend, model, executor);
+  log_info("KV cache: {} blocks of {} tokens, {:.1f} MB of {:.1f} MB free; workspace {:.1f} MB",
+           capacity.num_blocks, options.block_size,
+           capacity.num_blocks * capacity.block_bytes / 1e6, free_bytes / 1e6,
+           exec::ModelExecutor::workspace_bytes(model, executor) / 1e6);
+  log_info(
+      "limits: {} tokens per request, {} sequences and {} tokens per step; prefix caching {}, "
+      "chunked prefill {}; resident memory {:.1f} MB",
+      capacity.limits.max_model_len, capacity.limits.max_rows, capacity.limits.max_tokens,
+      capacity.limits.share_prefixes ? "on" : "off", capacity.limits.chunk_prompts ? "on" : "off",
+      resident_bytes() / 1e6);
+  return {};
+}
+
+}  // namespace
+
+int LoadedModel::num_tokens() const {
+  const int rows = model->config().vocab_size;
+  return tokenizer ? std::min(tokenizer->size(), rows) : rows;
+}
+
+Result<LoadedModel> load_model(const ServeOptions& options) {
+  if (options.model.empty())
+    return invalid("--model is missing: name the folder of a checkpoint", "--model");
+  if (!std::filesystem::is_directory(options.model))
+    return Status{Code::kNotFound,
+                  fmt::format("--model {}: no such folder; download the checkpoint first and name "
+                              "the folder that holds its config.json",
+                              options.model),
+                  "--model"};
+  LoadedModel loaded;
+  TRY(load_weights(loaded, options));
+  TRY(load_text(loaded, options));
+  TRY(make_executor(loaded, options));
+  return loaded;
+}
+
+}  // namespace erne::apps

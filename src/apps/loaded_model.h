@@ -1,0 +1,35 @@
+// A checkpoint made ready: back end, weights, tokenizer, chat template, executor. What `erne serve`
+// and `erne chat` have in common.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "apps/capacity.h"
+#include "apps/serve_options.h"
+#include "backend/backend.h"
+#include "base/status.h"
+#include "exec/model_executor.h"
+#include "model/generation_config.h"
+#include "model/model.h"
+#include "text/chat_prompt.h"
+#include "text/tokenizer.h"
+
+namespace erne::apps {
+
+struct LoadedModel {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<model::Model> model;
+  model::GenerationConfig generation;
+  std::unique_ptr<text::Tokenizer> tokenizer;   // null with --skip-tokenizer-init
+  std::optional<text::ChatPrompt> chat_prompt;  // none: the checkpoint has no template
+  Capacity capacity;
+  std::unique_ptr<exec::ModelExecutor> executor;
+
+  int num_tokens() const;  // ids a request may use: those of the tokenizer, or of the embedding
+};
+
+// Prints what it loads, how long that took, how much memory, and what was chosen.
+Result<LoadedModel> load_model(const ServeOptions& options);
+
+}  // namespace erne::apps

@@ -1,0 +1,169 @@
+#include "apps/option_table.h"
+
+#include <array>
+
+namespace erne::apps {
+namespace {
+
+using O = ServeOptions;
+
+const std::vector<Flag> kFlags = {
+    {"--model", "Model", &O::model,
+     "folder of the checkpoint (config.json, safetensors, tokenizer)"},
+    {"--served-model-name", "Model", &O::served_model_name,
+     "name clients must use (or \"default\"); unset: any name is accepted"},
+    {"--tokenizer", "Model", &O::tokenizer, "folder of the tokenizer; default: the model's"},
+    {"--chat-template", "Model", &O::chat_template,
+     "Jinja file for chats; default: the checkpoint's own"},
+    {"--load-choices", "Model", &O::load_choices,
+     "dummy: random weights of the configured shapes, for tests and benchmarks",
+     one_of("default default_v1 dummy")},
+    {"--dtype", "Model", &O::dtype, "type of activations and KV cache", one_of("bfloat16 float32")},
+    {"--skip-tokenizer-init", "Model", &O::skip_tokenizer_init,
+     "serve token ids only; needs no tokenizer"},
+    {"--seed", "Model", &O::seed, "where seeds come from for requests that name none",
+     from_to(0, 1e18)},
+
+    {"--host", "Server", &O::host, "address to listen on"},
+    {"--port", "Server", &O::port, "port to listen on; 0: any free one", from_to(0, 65535)},
+    {"--metrics-port", "Server", &O::metrics_port,
+     "also serve /metrics on this port; 0: on the main port only", from_to(0, 65535)},
+    {"--api-key",
+     "Server",
+     &O::api_keys,
+     "key clients must send as Bearer; repeatable",
+     {},
+     "FD_API_KEY"},
+    {"--max-concurrency", "Server", &O::max_concurrency,
+     "requests in the server at once; more get 429", from_to(1, 1000000)},
+    {"--workers", "Server", &O::workers, "threads for text work: JSON, templates, tokenizing",
+     from_to(1, 256)},
+    {"--max-logprobs", "Server", &O::max_logprobs,
+     "most alternatives per token a client may ask for", from_to(0, 1000)},
+    {"--timeout-graceful-shutdown", "Server", &O::timeout_graceful_shutdown,
+     "seconds to finish open requests after SIGTERM; 0: no limit", from_to(0, 86400)},
+
+    {"--max-model-len", "Capacity", &O::max_model_len,
+     "longest prompt plus answer in tokens; 0: 2048 or the model's limit, whichever is less",
+     from_to(0, 1 << 24)},
+    {"--max-num-seqs", "Capacity", &O::max_num_seqs, "sequences computed in one step",
+     from_to(1, 4096)},
+    {"--max-num-batched-tokens", "Capacity", &O::max_num_batched_tokens,
+     "tokens computed in one step; 0: 512, or more where --max-num-seqs or unchunked prompts need "
+     "it",
+     from_to(0, 1 << 20)},
+    {"--block-size", "Capacity", &O::block_size, "tokens per KV block", from_to(1, 4096)},
+    {"--num-gpu-blocks-override", "Capacity", &O::num_gpu_blocks_override,
+     "number of KV blocks; 0: chosen from free memory", from_to(0, 1 << 30)},
+    {"--gpu-memory-utilization", "Capacity", &O::gpu_memory_utilization,
+     "share of the free memory that KV blocks may take after loading", from_to(0.01, 1)},
+    {"--kv-cache-ratio", "Capacity", &O::kv_cache_ratio,
+     "accepted for compatibility: all blocks serve prompts and answers alike, as in FastDeploy's "
+     "V1 "
+     "scheduler",
+     from_to(0, 1)},
+    {"--enable-prefix-caching", "Capacity", &O::enable_prefix_caching,
+     "share KV blocks between equal prompt starts (--no-enable-prefix-caching: off)"},
+    {"--enable-chunked-prefill", "Capacity", &O::enable_chunked_prefill,
+     "compute long prompts in pieces between other requests' tokens (--no-...: off)"},
+
+    {"--cpu-isa", "Device", &O::cpu_isa, "instruction set of the CPU kernels",
+     one_of("auto reference avx2")},
+    {"--threads", "Device", &O::threads, "threads of the CPU kernels; 0: one per core",
+     from_to(0, 1024)},
+};
+
+constexpr const char* kOneRank = "several ranks are not built yet: use 1";
+constexpr const char* kNoSplit = "prefill/decode disaggregation is not built yet";
+constexpr const char* kNoQuant =
+    "quantised weights are not built yet: leave the flag out for bfloat16";
+constexpr const char* kNoSpeculation = "speculative decoding is not built yet";
+constexpr const char* kNoMedia = "images and video are not built yet";
+constexpr const char* kNoParser = "reasoning and tool parsers are not built yet";
+constexpr const char* kNoGrammar = "structured output is not built yet";
+constexpr const char* kNoTier = "the CPU tier of the prefix cache is not built yet";
+constexpr const char* kNoGlobal = "schedulers across servers are not built yet";
+constexpr const char* kNoReload = "changing weights while serving is not built yet";
+constexpr const char* kNotYet = "not built yet";
+
+constexpr ForeignFlag kNotBuilt[] = {
+    {"--tensor-parallel-size", true, "1", kOneRank},
+    {"--data-parallel-size", true, "1", kOneRank},
+    {"--local-data-parallel-id", true, "0", kOneRank},
+    {"--enable-expert-parallel", false, "", kOneRank},
+    {"--ips", true, "", "several hosts are not built yet"},
+    {"--quantization", true, "None none bfloat16", kNoQuant},
+    {"--speculative-config", true, "", kNoSpeculation},
+    {"--splitwise-role", true, "mixed", kNoSplit},
+    {"--innode-prefill-ports", true, "", kNoSplit},
+    {"--cache-transfer-protocol", true, "", kNoSplit},
+    {"--router", true, "", kNoSplit},
+    {"--swap-space", true, "0", kNoTier},
+    {"--kvcache-storage-backend", true, "", kNoTier},
+    {"--reasoning-parser", true, "", kNoParser},
+    {"--tool-call-parser", true, "", kNoParser},
+    {"--tool-parser-plugin", true, "", kNoParser},
+    {"--enable-mm", false, "", kNoMedia},
+    {"--limit-mm-per-prompt", true, "", kNoMedia},
+    {"--mm-processor-kwargs", true, "", kNoMedia},
+    {"--enable-mm-output", false, "", kNoMedia},
+    {"--max-encoder-cache", true, "-1 0", kNoMedia},
+    {"--max-processor-cache", true, "-1 0", kNoMedia},
+    {"--disable-chunked-mm-input", false, "", kNoMedia},
+    {"--guided-decoding-backend", true, "off", kNoGrammar},
+    {"--guided-decoding-disable-any-whitespace", true, "False false", kNoGrammar},
+    {"--logits-processors", true, "", "custom logits processors are not built yet"},
+    {"--logprobs-mode", true, "raw_logprobs", "only raw_logprobs is built"},
+    {"--enable-early-stop", false, "", kNotYet},
+    {"--early-stop-config", true, "", kNotYet},
+    {"--scheduler-name", true, "local", kNoGlobal},
+    {"--dynamic-load-weight", false, "", kNoReload},
+    {"--load-strategy", true, "normal", kNoReload},
+    {"--rsync-config", true, "", kNoReload},
+    {"--runner", true, "auto generate", "pooling models are not built yet"},
+    {"--convert", true, "auto", "pooling models are not built yet"},
+    {"--task", true, "generate", "only generation is built"},
+    {"--override-pooler-config", true, "", "pooling models are not built yet"},
+    {"--plas-attention-config", true, "", "sparse attention is not built yet"},
+    {"--revision", true, "master main",
+     "models are folders: download one and name it with --model"},
+    {"--controller-port", true, "-1", kNotYet},
+    {"--max-num-partial-prefills", true, "1", "only one chunked prompt per step is built"},
+    {"--max-long-partial-prefills", true, "1", "only one chunked prompt per step is built"},
+    {"--max-waiting-time", true, "-1", "a time limit for waiting requests is not built yet"},
+};
+
+constexpr const char* kOneProcess = "erne is one process and needs no such port";
+constexpr const char* kNoGraphs = "there are no CUDA graphs on a CPU";
+constexpr const char* kAlwaysOn = "always on";
+
+constexpr ForeignFlag kNoMeaning[] = {
+    {"--engine-worker-queue-port", true, "", kOneProcess},
+    {"--cache-queue-port", true, "", kOneProcess},
+    {"--pd-comm-port", true, "", kOneProcess},
+    {"--rdma-comm-ports", true, "", kOneProcess},
+    {"--use-cudagraph", false, "", kNoGraphs},
+    {"--graph-optimization-config", true, "", kNoGraphs},
+    {"--enable-custom-all-reduce", false, "", "there is one rank"},
+    {"--disable-custom-all-reduce", false, "", "there is one rank"},
+    {"--enable-logprob", false, "", kAlwaysOn},
+    {"--enable-output-caching", false, "", kAlwaysOn},
+    {"--use-warmup", true, "", "nothing needs warming up"},
+    {"--prealloc-dec-block-slot-num-threshold", true, "", "blocks are taken one at a time"},
+    {"--static-decode-blocks", true, "", "blocks are taken one at a time"},
+    {"--lm-head-fp32", false, "", "logits are always float32"},
+};
+
+}  // namespace
+
+std::span<const Flag> flags() {
+  return kFlags;
+}
+std::span<const ForeignFlag> flags_not_built() {
+  return kNotBuilt;
+}
+std::span<const ForeignFlag> flags_with_no_meaning() {
+  return kNoMeaning;
+}
+
+}  // namespace erne::apps

@@ -1,0 +1,104 @@
+#include "apps/options.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+
+#include "apps/option_table.h"
+
+namespace erne::apps {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+struct Variables {
+  std::map<std::string, std::string> values;
+  Environment environment() {
+    return [this](const char* name) {
+      const auto found = values.find(name);
+      return found == values.end() ? nullptr : found->second.c_str();
+    };
+  }
+};
+
+Result<ParsedOptions> parse(const Arguments& arguments) {
+  Variables none;
+  return parse_options(arguments, none.environment());
+}
+
+TEST(Options, BothSpellingsAndBothForms) {
+  const auto parsed = parse({"--model", "m", "--max_model_len=512", "--max-num-seqs", "3",
+                             "--no-enable-prefix-caching", "--api-key", "a", "--api-key", "b"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message;
+  EXPECT_EQ(parsed->options.model, "m");
+  EXPECT_EQ(parsed->options.max_model_len, 512);
+  EXPECT_EQ(parsed->options.max_num_seqs, 3);
+  EXPECT_FALSE(parsed->options.enable_prefix_caching);
+  EXPECT_EQ(parsed->options.api_keys, (Arguments{"a", "b"}));
+}
+
+TEST(Options, FlagBeatsFileBeatsEnvironmentBeatsDefault) {
+  const std::string path = testing::TempDir() + "/erne_options_test.yaml";
+  std::ofstream(path)
+      << "max_num_seqs: 5\nport: 7000\nenable-chunked-prefill: true\napi-key: [f]\n";
+  Variables variables{{{"FD_DISABLE_CHUNKED_PREFILL", "1"}, {"FD_API_KEY", "x,y"}}};
+  const Arguments arguments = {"--config", path, "--port", "7001"};
+  const auto parsed = parse_options(arguments, variables.environment());
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message;
+  EXPECT_EQ(parsed->options.port, 7001);
+  EXPECT_EQ(parsed->options.max_num_seqs, 5);
+  EXPECT_TRUE(parsed->options.enable_chunked_prefill);
+  EXPECT_EQ(parsed->options.api_keys, Arguments{"f"});
+  EXPECT_EQ(parsed->options.block_size, 64);
+
+  const auto environment_only = parse_options({}, variables.environment());
+  EXPECT_FALSE(environment_only->options.enable_chunked_prefill);
+  EXPECT_EQ(environment_only->options.api_keys, (Arguments{"x", "y"}));
+}
+
+TEST(Options, ErrorsNameTheFlagAndWhatIsAllowed) {
+  const std::pair<Arguments, const char*> cases[] = {
+      {{"--max-num-seqs", "0"}, "from 1 to 4096"},
+      {{"--max-num-seqs", "x"}, "must be a number"},
+      {{"--dtype", "float16"}, "bfloat16 float32"},
+      {{"--no-such-flag", "1"}, "--no-such-flag"},
+      {{"--port"}, "--port"},
+      {{"--gpu-memory-utilization", "nan"}, "from 0.01 to 1"},
+      {{"--config", "/nowhere.yaml"}, "/nowhere.yaml"},
+  };
+  for (const auto& [arguments, expected] : cases) {
+    const auto parsed = parse(arguments);
+    ASSERT_FALSE(parsed.ok()) << arguments[0];
+    EXPECT_NE(parsed.status().message.find(expected), std::string::npos) << parsed.status().message;
+  }
+}
+
+TEST(Options, WhatIsNotBuiltIsRefusedWithASentence) {
+  for (const ForeignFlag& flag : flags_not_built()) {
+    const Arguments arguments =
+        flag.takes_value ? Arguments{flag.name, "wanted"} : Arguments{flag.name};
+    const auto parsed = parse(arguments);
+    ASSERT_FALSE(parsed.ok()) << flag.name;
+    EXPECT_EQ(parsed.status().code, Code::kUnsupported);
+    EXPECT_NE(parsed.status().message.find(flag.sentence), std::string::npos);
+  }
+  EXPECT_TRUE(parse({"--tensor-parallel-size", "1"}).ok());
+  EXPECT_FALSE(parse({"-tp", "2"}).ok());
+  EXPECT_TRUE(parse({"-tp", "1"}).ok());
+}
+
+TEST(Options, WhatHasNoMeaningHereIsNoted) {
+  const auto parsed = parse({"--engine-worker-queue-port", "8182"});
+  ASSERT_TRUE(parsed.ok());
+  ASSERT_EQ(parsed->notes.size(), 1u);
+  EXPECT_NE(parsed->notes[0].find("one process"), std::string::npos);
+}
+
+TEST(Options, HelpNamesEveryFlag) {
+  const std::string help = options_help();
+  for (const Flag& flag : flags()) EXPECT_NE(help.find(flag.name), std::string::npos) << flag.name;
+}
+
+}  // namespace
+}  // namespace erne::apps

@@ -1,0 +1,47 @@
+// What `erne serve` and `erne chat` can be told, as one struct filled from one table (options.cpp).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace erne::apps {
+
+struct ServeOptions {
+  // What to serve
+  std::string model;
+  std::string served_model_name;
+  std::string tokenizer;
+  std::string chat_template;
+  std::string load_choices = "default_v1";
+  std::string dtype = "bfloat16";
+  bool skip_tokenizer_init = false;
+  int64_t seed = 0;
+
+  // Where to listen
+  std::string host = "0.0.0.0";
+  int64_t port = 8000;
+  int64_t metrics_port = 0;  // 0: on the main port
+  std::vector<std::string> api_keys;
+  int64_t max_concurrency = 2048;
+  int64_t workers = 4;
+  int64_t max_logprobs = 20;
+  int64_t timeout_graceful_shutdown = 0;  // seconds; 0: no limit
+
+  // How much at once
+  int64_t max_model_len = 0;  // 0: 2048 or the model's own limit, whichever is less
+  int64_t max_num_seqs = 8;
+  int64_t max_num_batched_tokens = 0;  // 0: chosen
+  int64_t block_size = 64;
+  int64_t num_gpu_blocks_override = 0;  // 0: chosen
+  double gpu_memory_utilization = 0.9;
+  double kv_cache_ratio = 0.75;
+  bool enable_prefix_caching = true;
+  bool enable_chunked_prefill = true;
+
+  // On what
+  std::string cpu_isa = "auto";
+  int64_t threads = 0;  // 0: one per core
+};
+
+}  // namespace erne::apps

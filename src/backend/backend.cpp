@@ -1,0 +1,223 @@
+#include "backend/backend.h"
+
+#include "backend/shape_check.h"
+
+namespace erne {
+namespace {
+
+int64_t bytes_of(std::initializer_list<TensorView> views) {
+  int64_t bytes = 0;
+  for (const TensorView& view : views) bytes += static_cast<int64_t>(view.bytes());
+  return bytes;
+}
+
+int64_t weight_bytes(const Linear& w) {
+  return w.out * w.in * w.format->bits / 8;
+}
+
+void check_linear(const ShapeCheck& check, const Linear& w) {
+  CHECK(w.format != nullptr);
+  Dim out{"out", w.out}, in{"in", w.in};
+  check.shape("weight", w.data, {&out, &in});
+}
+
+void check_kv(const ShapeCheck& check, const KvLayerView& kv) {
+  CHECK(kv.data != nullptr);
+  check.index("kv.num_blocks", kv.num_blocks, 1, INT32_MAX);
+  check.index("kv.block_tokens", kv.block_tokens, 1, INT32_MAX);
+  const int64_t elements = int64_t{2} * kv.kv_heads * kv.block_tokens * kv.head_dim;
+  CHECK_GE(kv.block_stride_bytes, elements * static_cast<int64_t>(dtype_bytes(kv.dtype)));
+}
+
+// Rows cover [0, tokens) in order, and each one's blocks exist and reach its last position. Returns
+// the number of (query, key) pairs.
+int64_t check_batch(const ShapeCheck& check, const RaggedBatch& batch, const KvLayerView& kv,
+                    int64_t tokens) {
+  int64_t next = 0, pairs = 0;
+  for (const RaggedRow& row : batch.rows) {
+    check.index("row.first_token", row.first_token, next, next + 1);
+    check.index("row.num_tokens", row.num_tokens, 1, tokens - next + 1);
+    check.index("row.first_position", row.first_position, 0, INT32_MAX - row.num_tokens);
+    const int64_t positions = int64_t{row.first_position} + row.num_tokens;
+    const int64_t num_blocks = (positions + kv.block_tokens - 1) / kv.block_tokens;
+    const auto total_blocks = static_cast<int64_t>(batch.blocks.size());
+    check.index("row.first_block", row.first_block, 0, total_blocks - num_blocks + 1);
+    for (int32_t block : batch.blocks.subspan(row.first_block, num_blocks))
+      check.index("blocks", block, 0, kv.num_blocks);
+    pairs += int64_t{row.num_tokens} * row.first_position +
+             int64_t{row.num_tokens} * (row.num_tokens + 1) / 2;
+    next += row.num_tokens;
+  }
+  check.index("the end of the last row", next, tokens, tokens + 1);
+  return pairs;
+}
+
+}  // namespace
+
+void Backend::embed(const Linear& table, std::span<const int32_t> ids, TensorView x) {
+  const ShapeCheck check("embed");
+  Dim tokens{"T"}, hidden{"H", table.in};
+  check_linear(check, table);
+  check.shape("x", x, {&tokens, &hidden});
+  check.activation("x", x);
+  check.length("ids", std::ssize(ids), &tokens);
+  for (int32_t id : ids) check.index("ids", id, 0, table.out);
+  counters_.bytes += tokens.size * hidden.size * table.format->bits / 8 + bytes_of({x});
+  if (tokens.size > 0) do_embed(table, ids, x);
+}
+
+void Backend::rms_norm(TensorView x, TensorView weight, float eps, TensorView y) {
+  const ShapeCheck check("rms_norm");
+  Dim tokens{"T"}, hidden{"H"};
+  check.activation("x", x);
+  check.shape("x", x, {&tokens, &hidden});
+  check.shape("weight", weight, {&hidden});
+  check.dtype("weight", weight, x.dtype);
+  check.shape("y", y, {&tokens, &hidden});
+  check.dtype("y", y, x.dtype);
+  counters_.bytes += bytes_of({x, weight, y});
+  counters_.flops += 4 * x.elements();
+  if (tokens.size > 0) do_rms_norm(x, weight, eps, y);
+}
+
+void Backend::add_rms_norm(TensorView x, TensorView h, TensorView weight, float eps, TensorView y) {
+  const ShapeCheck check("add_rms_norm");
+  Dim tokens{"T"}, hidden{"H"};
+  check.activation("x", x);
+  check.shape("x", x, {&tokens, &hidden});
+  check.shape("h", h, {&tokens, &hidden});
+  check.dtype("h", h, x.dtype);
+  check.shape("weight", weight, {&hidden});
+  check.dtype("weight", weight, x.dtype);
+  check.shape("y", y, {&tokens, &hidden});
+  check.dtype("y", y, x.dtype);
+  counters_.bytes += bytes_of({x, x, h, weight, y});
+  counters_.flops += 5 * x.elements();
+  if (tokens.size > 0) do_add_rms_norm(x, h, weight, eps, y);
+}
+
+void Backend::linear(const Linear& w, TensorView x, TensorView y) {
+  const ShapeCheck check("linear");
+  Dim tokens{"T"}, in{"in", w.in}, out{"out", w.out};
+  check_linear(check, w);
+  check.activation("x", x);
+  check.shape("x", x, {&tokens, &in});
+  check.shape("y", y, {&tokens, &out});
+  if (y.dtype != DType::kF32) check.dtype("y", y, x.dtype);
+  counters_.bytes += weight_bytes(w) + bytes_of({x, y});
+  counters_.flops += 2 * tokens.size * w.in * w.out;
+  if (tokens.size > 0) do_linear(w, x, y);
+}
+
+void Backend::rope(TensorView qkv, std::span<const int32_t> positions, TensorView inv_freq,
+                   int heads, int kv_heads) {
+  const ShapeCheck check("rope");
+  Dim tokens{"T"}, half{"D/2"};
+  check.shape("inv_freq", inv_freq, {&half});
+  check.dtype("inv_freq", inv_freq, DType::kF32);
+  Dim width{"Q + 2K", 2 * half.size * (heads + 2 * kv_heads)};
+  check.activation("qkv", qkv);
+  check.shape("qkv", qkv, {&tokens, &width});
+  check.length("positions", std::ssize(positions), &tokens);
+  for (int32_t position : positions) check.index("positions", position, 0, kMaxPosition);
+  const int64_t rotated = tokens.size * 2 * half.size * (heads + kv_heads);
+  counters_.bytes += 2 * rotated * static_cast<int64_t>(dtype_bytes(qkv.dtype));
+  counters_.flops += 3 * rotated;
+  if (tokens.size > 0) do_rope(qkv, positions, inv_freq, heads, kv_heads);
+}
+
+void Backend::kv_write(const KvWriteArgs& args) {
+  const ShapeCheck check("kv_write");
+  const KvLayerView& kv = args.kv;
+  check_kv(check, kv);
+  const int64_t kv_width = int64_t{kv.kv_heads} * kv.head_dim;
+  Dim tokens{"T"}, width{"Q + 2K"};
+  check.activation("qkv", args.qkv);
+  check.shape("qkv", args.qkv, {&tokens, &width});
+  check.index("the width of qkv", width.size, 2 * kv_width, INT64_MAX);
+  check.length("slots", std::ssize(args.slots), &tokens);
+  int64_t stored = 0;
+  for (int32_t slot : args.slots) {
+    check.index("slots", slot, -1, int64_t{kv.num_blocks} * kv.block_tokens);
+    stored += slot >= 0;
+  }
+  counters_.bytes += stored * 2 * kv_width *
+                     static_cast<int64_t>(dtype_bytes(args.qkv.dtype) + dtype_bytes(kv.dtype));
+  if (stored > 0) do_kv_write(args);
+}
+
+void Backend::attention(const AttentionArgs& args) {
+  const ShapeCheck check("attention");
+  const KvLayerView& kv = args.kv;
+  check_kv(check, kv);
+  CHECK(args.batch != nullptr);
+  const int64_t kv_width = int64_t{kv.kv_heads} * kv.head_dim;
+  Dim tokens{"T"}, q_width{"Q"};
+  check.activation("out", args.out);
+  check.shape("out", args.out, {&tokens, &q_width});
+  check.index("Q mod K", q_width.size % kv_width, 0, 1);
+  Dim width{"Q + 2K", q_width.size + 2 * kv_width};
+  check.shape("qkv", args.qkv, {&tokens, &width});
+  check.dtype("qkv", args.qkv, args.out.dtype);
+  const int64_t pairs = check_batch(check, *args.batch, kv, tokens.size);
+  int64_t positions = 0;
+  for (const RaggedRow& row : args.batch->rows) positions += row.first_position + row.num_tokens;
+  counters_.bytes += 2 * positions * kv_width * static_cast<int64_t>(dtype_bytes(kv.dtype)) +
+                     2 * bytes_of({args.out});
+  counters_.flops += 4 * pairs * q_width.size;
+  if (tokens.size > 0) do_attention(args);
+}
+
+void Backend::silu_mul(TensorView gate_up, TensorView y) {
+  const ShapeCheck check("silu_mul");
+  Dim tokens{"T"}, width{"I"};
+  check.activation("y", y);
+  check.shape("y", y, {&tokens, &width});
+  Dim both{"2I", 2 * width.size};
+  check.shape("gate_up", gate_up, {&tokens, &both});
+  check.dtype("gate_up", gate_up, y.dtype);
+  counters_.bytes += bytes_of({gate_up, y});
+  counters_.flops += 4 * y.elements();
+  if (tokens.size > 0) do_silu_mul(gate_up, y);
+}
+
+void Backend::add(TensorView x, TensorView h) {
+  const ShapeCheck check("add");
+  Dim tokens{"T"}, hidden{"H"};
+  check.activation("x", x);
+  check.shape("x", x, {&tokens, &hidden});
+  check.shape("h", h, {&tokens, &hidden});
+  check.dtype("h", h, x.dtype);
+  counters_.bytes += bytes_of({x, x, h});
+  counters_.flops += x.elements();
+  if (tokens.size > 0) do_add(x, h);
+}
+
+void Backend::gather(TensorView x, std::span<const int32_t> rows, TensorView y) {
+  const ShapeCheck check("gather");
+  Dim tokens{"T"}, hidden{"H"}, chosen{"R"};
+  check.activation("x", x);
+  check.shape("x", x, {&tokens, &hidden});
+  check.shape("y", y, {&chosen, &hidden});
+  check.dtype("y", y, x.dtype);
+  check.length("rows", std::ssize(rows), &chosen);
+  for (int32_t row : rows) check.index("rows", row, 0, tokens.size);
+  counters_.bytes += bytes_of({y, y});
+  if (chosen.size > 0) do_gather(x, rows, y);
+}
+
+void Backend::copy_blocks(std::span<const KvLayerView> layers,
+                          std::span<const std::pair<int32_t, int32_t>> copies) {
+  const ShapeCheck check("copy_blocks");
+  for (const KvLayerView& kv : layers) {
+    check_kv(check, kv);
+    for (const auto& [from, to] : copies) {
+      check.index("copies", from, 0, kv.num_blocks);
+      check.index("copies", to, 0, kv.num_blocks);
+      counters_.bytes += 2 * kv_layer_block_bytes(kv);
+    }
+  }
+  if (!layers.empty() && !copies.empty()) do_copy_blocks(layers, copies);
+}
+
+}  // namespace erne

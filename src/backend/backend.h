@@ -1,0 +1,143 @@
+// backend: the interface between a model and a device. Coarse verbs with structs of arguments, no
+// graph and no tensor algebra. Public ops are non-virtual: they check shapes at the door, once,
+// count bytes and operations, then call the private virtual that cpu/ (and later cuda/) implements.
+//
+// Shapes are written in symbols: T tokens of a step, H hidden, Q = heads x D, K = kv_heads x D,
+// I feed-forward width, V vocabulary, R rows that want logits. A view's dtype is the activation
+// type (float32 or bfloat16) unless said otherwise. An op's result for one token depends on that
+// token's inputs and on (n, k) alone, never on T: the same request gives the same bits in any
+// batch.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "backend/kv_view.h"
+#include "tensor/tensor_view.h"
+#include "tensor/weight_format.h"
+
+namespace erne {
+
+// A position is exact as a float32, which the rotary angle is a product of.
+constexpr int32_t kMaxPosition = 1 << 24;
+
+enum class Space { kDevice, kPinnedHost };
+
+// Move-only owner of a back end's memory; zeroed, aligned to 64 bytes.
+class DeviceBuffer {
+ public:
+  DeviceBuffer() = default;
+  DeviceBuffer(void* data, size_t bytes, std::function<void(void*)> free)
+      : data_(data, std::move(free)), bytes_(bytes) {}
+  void* data() const { return data_.get(); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  std::unique_ptr<void, std::function<void(void*)>> data_;
+  size_t bytes_ = 0;
+};
+
+// y = W x. `data` says [out, in] and the stored type; the order of its bytes is the back end's own.
+struct Linear {
+  const WeightFormat* format = nullptr;
+  int64_t out = 0, in = 0;
+  TensorView data;
+};
+
+struct MemoryInfo {
+  size_t total_bytes = 0, available_bytes = 0;
+};
+
+// One sequence's rows in a step's ragged batch.
+struct RaggedRow {
+  int first_token;  // row in the step's token dimension
+  int num_tokens;
+  int first_position;  // tokens before them that have KV
+  int first_block;     // into RaggedBatch::blocks; covers first_position + num_tokens positions
+};
+struct RaggedBatch {
+  std::span<const RaggedRow> rows;
+  std::span<const int32_t> blocks;  // block tables, concatenated
+};
+
+struct KvWriteArgs {
+  TensorView qkv;  // [T, Q + 2K], K already rotated
+  KvLayerView kv;
+  std::span<const int32_t> slots;  // [T] block * block_tokens + offset; -1: do not store
+};
+
+struct AttentionArgs {
+  TensorView qkv;  // [T, Q + 2K]: only the queries are read
+  KvLayerView kv;  // holds the keys and values of every position up to each query's own
+  const RaggedBatch* batch;
+  TensorView out;  // [T, Q]
+  float scale;     // 1 / sqrt(D)
+};
+
+// Work done since the last reset, for rooflines and the cost model.
+struct OpCounters {
+  int64_t bytes = 0;  // weights, KV and activations read and written, once each
+  int64_t flops = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual const char* name() const = 0;
+  virtual DeviceBuffer allocate(size_t bytes, Space space) = 0;
+  virtual MemoryInfo memory() const = 0;
+  // Rewrites a weight [out, in] as loaded (row-major, bfloat16 or float32) into the order the
+  // kernels of this back end want. `storage` receives memory the result needs beyond the
+  // checkpoint's own, if any.
+  virtual Linear pack(const TensorView& weight, const WeightFormat& format,
+                      DeviceBuffer& storage) = 0;
+
+  // x[t] = row ids[t] of the table. `table` as packed for the head, so that a tied embedding exists
+  // once.
+  void embed(const Linear& table, std::span<const int32_t> ids, TensorView x);  // x [T, H]
+  // y[t] = x[t] * rsqrt(mean(x[t]^2) + eps) * weight. y may be x.
+  void rms_norm(TensorView x, TensorView weight, float eps, TensorView y);
+  // x += h, then y = rms_norm(x). The sum is rounded to the activation type before it is normed.
+  void add_rms_norm(TensorView x, TensorView h, TensorView weight, float eps, TensorView y);
+  void linear(const Linear& w, TensorView x,
+              TensorView y);  // y [T, out]; y may be float32 for logits
+  // Rotates the first `heads + kv_heads` heads of each row of qkv in place, pairs (2i, 2i+1), by
+  // positions[t] * inv_freq[i] computed as a float32 product. inv_freq: [D / 2] float32.
+  void rope(TensorView qkv, std::span<const int32_t> positions, TensorView inv_freq, int heads,
+            int kv_heads);
+  void kv_write(const KvWriteArgs& args);
+  void attention(const AttentionArgs& args);
+  void silu_mul(TensorView gate_up, TensorView y);  // gate_up [T, 2I] (gate first), y [T, I]
+  void add(TensorView x, TensorView h);             // x += h
+  void gather(TensorView x, std::span<const int32_t> rows, TensorView y);  // y[r] = x[rows[r]]
+  void copy_blocks(std::span<const KvLayerView> layers,
+                   std::span<const std::pair<int32_t, int32_t>> copies);
+
+  const OpCounters& counters() const { return counters_; }
+  void reset_counters() { counters_ = {}; }
+
+ private:
+  // Arguments have passed the checks of the public op; T is not 0.
+  virtual void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) = 0;
+  virtual void do_rms_norm(TensorView x, TensorView weight, float eps, TensorView y) = 0;
+  virtual void do_add_rms_norm(TensorView x, TensorView h, TensorView weight, float eps,
+                               TensorView y) = 0;
+  virtual void do_linear(const Linear& w, TensorView x, TensorView y) = 0;
+  virtual void do_rope(TensorView qkv, std::span<const int32_t> positions, TensorView inv_freq,
+                       int heads, int kv_heads) = 0;
+  virtual void do_kv_write(const KvWriteArgs& args) = 0;
+  virtual void do_attention(const AttentionArgs& args) = 0;
+  virtual void do_silu_mul(TensorView gate_up, TensorView y) = 0;
+  virtual void do_add(TensorView x, TensorView h) = 0;
+  virtual void do_gather(TensorView x, std::span<const int32_t> rows, TensorView y) = 0;
+  virtual void do_copy_blocks(std::span<const KvLayerView> layers,
+                              std::span<const std::pair<int32_t, int32_t>> copies) = 0;
+
+  OpCounters counters_;
+};
+
+}  // namespace erne

@@ -1,0 +1,379 @@
+#include "bench/op_cases.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <numeric>
+
+#include "base/check.h"
+#include "base/hash.h"
+
+namespace erne::bench {
+namespace {
+
+constexpr float kEps = 1e-5f;
+
+int64_t at_least_one(int64_t n) {
+  return std::max<int64_t>(1, n);
+}
+
+// Small numbers of both signs that repeat after a while: what they are does not matter, but zeros
+// and denormals could be faster or slower than a model's.
+void fill(const TensorView& view) {
+  constexpr int64_t kPeriod = 4093;  // a prime, so that rows differ
+  for (int64_t i = 0; i < view.elements(); ++i) {
+    const auto bits = static_cast<int32_t>(mix64(static_cast<uint64_t>(i % kPeriod)) & 0xFFFF);
+    const float value = static_cast<float>(bits - 0x8000) / 0x80000;  // within 1/16
+    if (view.dtype == DType::kBf16) {
+      view.as<Bf16>()[i] = to_bf16(value);
+    } else {
+      view.as<float>()[i] = value;
+    }
+  }
+}
+
+// Allocates what one case works on.
+class CaseMemory {
+ public:
+  CaseMemory(Backend& backend, const CaseOptions& options) : backend_(backend), options_(options) {}
+
+  TensorView filled(DType dtype, Shape shape) {
+    TensorView view{nullptr, dtype, shape};
+    view.data = allocate(view.bytes());
+    fill(view);
+    return view;
+  }
+  TensorView activations(int64_t width) {
+    return filled(options_.activations, {options_.max_rows, width});
+  }
+  TensorView vector(int64_t width) { return filled(options_.activations, {width}); }
+
+  // Copies of one weight [out, in], as many as are streamed.
+  std::vector<Linear> weights(int64_t out, int64_t in) {
+    const TensorView first = filled(DType::kBf16, {out, in});
+    const auto bytes = static_cast<int64_t>(first.bytes());
+    const int64_t count = at_least_one(static_cast<int64_t>(options_.streamed_bytes) / bytes);
+    std::vector<Linear> copies;
+    for (int64_t i = 0; i < count; ++i) {
+      DeviceBuffer source = backend_.allocate(first.bytes(), Space::kDevice);
+      std::memcpy(source.data(), first.data, first.bytes());
+      DeviceBuffer storage;
+      copies.push_back(backend_.pack({source.data(), first.dtype, first.shape},
+                                     plain_format(first.dtype), storage));
+      // A back end that packs has its own copy; one that does not reads the source.
+      buffers_.push_back(storage.bytes() > 0 ? std::move(storage) : std::move(source));
+    }
+    return copies;
+  }
+
+  KvLayerView kv(int64_t num_blocks) {
+    const OpShapes& shapes = options_.shapes;
+    KvLayerView view{.data = nullptr,
+                     .block_stride_bytes = 0,
+                     .dtype = options_.activations,
+                     .num_blocks = static_cast<int>(num_blocks),
+                     .block_tokens = shapes.block_tokens,
+                     .kv_heads = static_cast<int>(shapes.kv_heads),
+                     .head_dim = static_cast<int>(shapes.head_dim)};
+    view.block_stride_bytes = kv_layer_block_bytes(view);
+    const int64_t bytes = num_blocks * view.block_stride_bytes;
+    const auto elements = bytes / static_cast<int64_t>(dtype_bytes(view.dtype));
+    view.data = filled(view.dtype, {elements}).data;
+    return view;
+  }
+
+  std::vector<DeviceBuffer> take() { return std::move(buffers_); }
+
+ private:
+  void* allocate(size_t bytes) {
+    buffers_.push_back(backend_.allocate(bytes, Space::kDevice));
+    return buffers_.back().data();
+  }
+
+  Backend& backend_;
+  const CaseOptions& options_;
+  std::vector<DeviceBuffer> buffers_;
+};
+
+// What every maker below is given.
+struct Making {
+  Backend& op;
+  const CaseOptions& options;
+  const OpShapes& shapes;
+  CaseMemory& memory;
+
+  int64_t qkv_width() const { return (shapes.heads + 2 * shapes.kv_heads) * shapes.head_dim; }
+  int64_t query_width() const { return shapes.heads * shapes.head_dim; }
+};
+
+const auto kNothingCold = [](int64_t) -> int64_t { return 0; };
+
+OpCase linear_case(const Making& m, int64_t out, int64_t in, DType out_type) {
+  const auto weights = m.memory.weights(out, in);
+  const TensorView x = m.memory.activations(in);
+  const TensorView y = m.memory.filled(out_type, {m.options.max_rows, out});
+  const int64_t bytes = out * in * static_cast<int64_t>(sizeof(Bf16));
+  return {.name = {},
+          .run =
+              [&op = m.op, weights, x, y](int64_t rows, int64_t turn) {
+                const auto copy = static_cast<size_t>(turn) % weights.size();
+                op.linear(weights[copy], x.first(rows), y.first(rows));
+              },
+          .cold_bytes = [bytes](int64_t) { return bytes; },
+          .memory = {}};
+}
+
+OpCase linear_qkv(const Making& m) {
+  return linear_case(m, m.qkv_width(), m.shapes.hidden, m.options.activations);
+}
+OpCase linear_output(const Making& m) {
+  return linear_case(m, m.shapes.hidden, m.query_width(), m.options.activations);
+}
+OpCase linear_gate_up(const Making& m) {
+  return linear_case(m, 2 * m.shapes.intermediate, m.shapes.hidden, m.options.activations);
+}
+OpCase linear_down(const Making& m) {
+  return linear_case(m, m.shapes.hidden, m.shapes.intermediate, m.options.activations);
+}
+OpCase linear_head(const Making& m) {
+  return linear_case(m, m.shapes.vocab, m.shapes.hidden, DType::kF32);
+}
+
+OpCase embed(const Making& m) {
+  const auto tables = m.memory.weights(m.shapes.vocab, m.shapes.hidden);
+  const TensorView x = m.memory.activations(m.shapes.hidden);
+  std::vector<int32_t> ids(static_cast<size_t>(m.options.max_rows) * 64);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    ids[i] = static_cast<int32_t>(mix64(i) % static_cast<uint64_t>(m.shapes.vocab));
+  }
+  const int64_t row_bytes = m.shapes.hidden * static_cast<int64_t>(sizeof(Bf16));
+  return {.name = {},
+          .run =
+              [&op = m.op, tables, x, ids](int64_t rows, int64_t turn) {
+                const auto count = static_cast<size_t>(rows);
+                const size_t first = static_cast<size_t>(turn) * count % (ids.size() - count + 1);
+                const auto table = static_cast<size_t>(turn) % tables.size();
+                op.embed(tables[table], std::span(ids).subspan(first, count), x.first(rows));
+              },
+          .cold_bytes = [row_bytes](int64_t rows) { return rows * row_bytes; },
+          .memory = {}};
+}
+
+OpCase rms_norm(const Making& m) {
+  const TensorView x = m.memory.activations(m.shapes.hidden),
+                   y = m.memory.activations(m.shapes.hidden);
+  const TensorView weight = m.memory.vector(m.shapes.hidden);
+  return {.name = {},
+          .run = [&op = m.op, x, y, weight](
+                     int64_t rows,
+                     int64_t) { op.rms_norm(x.first(rows), weight, kEps, y.first(rows)); },
+          .cold_bytes = kNothingCold,
+          .memory = {}};
+}
+
+OpCase add_rms_norm(const Making& m) {
+  const TensorView x = m.memory.activations(m.shapes.hidden),
+                   h = m.memory.activations(m.shapes.hidden),
+                   y = m.memory.activations(m.shapes.hidden);
+  const TensorView weight = m.memory.vector(m.shapes.hidden);
+  return {.name = {},
+          .run =
+              [&op = m.op, x, h, y, weight](int64_t rows, int64_t) {
+                op.add_rms_norm(x.first(rows), h.first(rows), weight, kEps, y.first(rows));
+              },
+          .cold_bytes = kNothingCold,
+          .memory = {}};
+}
+
+OpCase rope(const Making& m) {
+  const TensorView qkv = m.memory.activations(m.qkv_width());
+  const TensorView inv_freq = m.memory.filled(DType::kF32, {m.shapes.head_dim / 2});
+  for (int64_t i = 0; i < inv_freq.elements(); ++i) {
+    const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(m.shapes.head_dim);
+    inv_freq.as<float>()[i] = static_cast<float>(std::pow(500000.0, -exponent));
+  }
+  std::vector<int32_t> positions(static_cast<size_t>(m.options.max_rows));
+  std::iota(positions.begin(), positions.end(), 0);
+  const int heads = static_cast<int>(m.shapes.heads),
+            kv_heads = static_cast<int>(m.shapes.kv_heads);
+  return {.name = {},
+          .run =
+              [&op = m.op, qkv, inv_freq, positions, heads, kv_heads](int64_t rows, int64_t) {
+                op.rope(qkv.first(rows), std::span(positions).first(static_cast<size_t>(rows)),
+                        inv_freq, heads, kv_heads);
+              },
+          .cold_bytes = kNothingCold,
+          .memory = {}};
+}
+
+OpCase kv_write(const Making& m) {
+  const int64_t num_blocks = (m.options.max_rows - 1) / m.shapes.block_tokens + 1;
+  const KvLayerView kv = m.memory.kv(num_blocks);
+  const TensorView qkv = m.memory.activations(m.qkv_width());
+  std::vector<int32_t> slots(static_cast<size_t>(m.options.max_rows));
+  std::iota(slots.begin(), slots.end(), 0);
+  return {
+      .name = {},
+      .run =
+          [&op = m.op, kv, qkv, slots](int64_t rows, int64_t) {
+            op.kv_write({qkv.first(rows), kv, std::span(slots).first(static_cast<size_t>(rows))});
+          },
+      .cold_bytes = kNothingCold,
+      .memory = {}};
+}
+
+// Sequences of shapes.context positions, more of them than any cache holds, one query row each.
+OpCase attention_decode(const Making& m) {
+  const int blocks_each = (m.shapes.context - 1) / m.shapes.block_tokens + 1;
+  const int64_t position_bytes = 2 * m.shapes.kv_heads * m.shapes.head_dim *
+                                 static_cast<int64_t>(dtype_bytes(m.options.activations));
+  const int64_t sequence_bytes = m.shapes.context * position_bytes;
+  const int64_t num_sequences =
+      std::max(m.options.max_rows, static_cast<int64_t>(m.options.streamed_bytes) / sequence_bytes);
+  const KvLayerView kv = m.memory.kv(num_sequences * blocks_each);
+  const TensorView qkv = m.memory.activations(m.qkv_width());
+  const TensorView out = m.memory.activations(m.query_width());
+  std::vector<int32_t> blocks(static_cast<size_t>(num_sequences * blocks_each));
+  std::iota(blocks.begin(), blocks.end(), 0);
+  const float scale = 1 / std::sqrt(static_cast<float>(m.shapes.head_dim));
+  return {.name = {},
+          .run =
+              [&op = m.op, kv, qkv, out, blocks, scale, num_sequences, blocks_each,
+               last = m.shapes.context - 1](int64_t rows, int64_t turn) {
+                std::vector<RaggedRow> ragged;
+                for (int row = 0; row < static_cast<int>(rows); ++row) {
+                  const int sequence = static_cast<int>((turn * rows + row) % num_sequences);
+                  ragged.push_back({row, 1, last, sequence * blocks_each});
+                }
+                const RaggedBatch batch{ragged, blocks};
+                op.attention({qkv.first(rows), kv, &batch, out.first(rows), scale});
+              },
+          .cold_bytes = [sequence_bytes](int64_t rows) { return rows * sequence_bytes; },
+          .memory = {}};
+}
+
+// One prompt of `rows` tokens, from its first on.
+OpCase attention_prefill(const Making& m) {
+  const int64_t num_blocks = (m.options.max_rows - 1) / m.shapes.block_tokens + 1;
+  const KvLayerView kv = m.memory.kv(num_blocks);
+  const TensorView qkv = m.memory.activations(m.qkv_width());
+  const TensorView out = m.memory.activations(m.query_width());
+  std::vector<int32_t> blocks(static_cast<size_t>(num_blocks));
+  std::iota(blocks.begin(), blocks.end(), 0);
+  const float scale = 1 / std::sqrt(static_cast<float>(m.shapes.head_dim));
+  return {.name = {},
+          .run =
+              [&op = m.op, kv, qkv, out, blocks, scale](int64_t rows, int64_t) {
+                const RaggedRow prompt{0, static_cast<int>(rows), 0, 0};
+                const RaggedBatch batch{std::span(&prompt, 1), blocks};
+                op.attention({qkv.first(rows), kv, &batch, out.first(rows), scale});
+              },
+          .cold_bytes = kNothingCold,
+          .memory = {}};
+}
+
+OpCase silu_mul(const Making& m) {
+  const TensorView gate_up = m.memory.activations(2 * m.shapes.intermediate);
+  const TensorView y = m.memory.activations(m.shapes.intermediate);
+  return {.name = {},
+          .run = [&op = m.op, gate_up, y](
+                     int64_t rows, int64_t) { op.silu_mul(gate_up.first(rows), y.first(rows)); },
+          .cold_bytes = kNothingCold,
+          .memory = {}};
+}
+
+OpCase add(const Making& m) {
+  const TensorView x = m.memory.activations(m.shapes.hidden),
+                   h = m.memory.activations(m.shapes.hidden);
+  return {
+      .name = {},
+      .run = [&op = m.op, x, h](int64_t rows, int64_t) { op.add(x.first(rows), h.first(rows)); },
+      .cold_bytes = kNothingCold,
+      .memory = {}};
+}
+
+OpCase gather(const Making& m) {
+  const TensorView x = m.memory.activations(m.shapes.hidden),
+                   y = m.memory.activations(m.shapes.hidden);
+  std::vector<int32_t> from(static_cast<size_t>(m.options.max_rows));
+  for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<int32_t>(from.size() - 1 - i);
+  return {.name = {},
+          .run =
+              [&op = m.op, x, y, from](int64_t rows, int64_t) {
+                op.gather(x, std::span(from).first(static_cast<size_t>(rows)), y.first(rows));
+              },
+          .cold_bytes = kNothingCold,
+          .memory = {}};
+}
+
+// One block of one layer per row, from one half of the KV to the other.
+OpCase copy_blocks(const Making& m) {
+  KvLayerView kv = {.data = nullptr,
+                    .block_stride_bytes = 0,
+                    .dtype = m.options.activations,
+                    .num_blocks = 0,
+                    .block_tokens = m.shapes.block_tokens,
+                    .kv_heads = static_cast<int>(m.shapes.kv_heads),
+                    .head_dim = static_cast<int>(m.shapes.head_dim)};
+  const int64_t block_bytes = kv_layer_block_bytes(kv);
+  const int64_t half = std::max(m.options.max_rows,
+                                static_cast<int64_t>(m.options.streamed_bytes) / (2 * block_bytes));
+  kv = m.memory.kv(2 * half);
+  return {.name = {},
+          .run =
+              [&op = m.op, kv, half](int64_t rows, int64_t turn) {
+                std::vector<std::pair<int32_t, int32_t>> copies;
+                for (int64_t row = 0; row < rows; ++row) {
+                  const auto from = static_cast<int32_t>((turn * rows + row) % half);
+                  copies.emplace_back(from, from + static_cast<int32_t>(half));
+                }
+                op.copy_blocks(std::span(&kv, 1), copies);
+              },
+          .cold_bytes = [block_bytes](int64_t rows) { return 2 * rows * block_bytes; },
+          .memory = {}};
+}
+
+struct OpMaker {
+  const char* name;
+  OpCase (*make)(const Making&);
+};
+constexpr OpMaker kOps[] = {
+    {"embed", embed},
+    {"rms_norm", rms_norm},
+    {"linear_qkv", linear_qkv},
+    {"rope", rope},
+    {"kv_write", kv_write},
+    {"attention_decode", attention_decode},
+    {"attention_prefill", attention_prefill},
+    {"linear_output", linear_output},
+    {"add_rms_norm", add_rms_norm},
+    {"linear_gate_up", linear_gate_up},
+    {"silu_mul", silu_mul},
+    {"linear_down", linear_down},
+    {"add", add},
+    {"gather", gather},
+    {"linear_head", linear_head},
+    {"copy_blocks", copy_blocks},
+};
+
+}  // namespace
+
+std::vector<std::string> op_names() {
+  std::vector<std::string> names;
+  for (const OpMaker& op : kOps) names.emplace_back(op.name);
+  return names;
+}
+
+OpCase make_op_case(std::string_view name, Backend& backend, const CaseOptions& options) {
+  const auto* maker =
+      std::ranges::find_if(kOps, [&](const OpMaker& op) { return op.name == name; });
+  CHECK(maker != std::end(kOps));
+  CaseMemory memory(backend, options);
+  OpCase made = maker->make({backend, options, options.shapes, memory});
+  made.name = name;
+  made.memory = memory.take();
+  return made;
+}
+
+}  // namespace erne::bench

@@ -1,0 +1,190 @@
+#include "bench/ops_bench.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <set>
+
+namespace erne::bench {
+namespace {
+
+using testing::HasSubstr;
+
+class ManualClock final : public Clock {
+ public:
+  int64_t now_us() const override { return now_us_; }
+  void advance(int64_t us) { now_us_ += us; }
+
+ private:
+  int64_t now_us_ = 1000;
+};
+
+// Does nothing but check shapes (the public ops do) and let time pass: `us_per_row` for each row.
+class FakeBackend final : public Backend {
+ public:
+  FakeBackend(ManualClock& clock, int64_t us_per_row) : clock_(clock), us_per_row_(us_per_row) {}
+
+  const char* name() const override { return "fake"; }
+  DeviceBuffer allocate(size_t bytes, Space) override {
+    return DeviceBuffer(std::calloc(bytes, 1), bytes, std::free);
+  }
+  MemoryInfo memory() const override { return {}; }
+  Linear pack(const TensorView& weight, const WeightFormat& format, DeviceBuffer&) override {
+    return {&format, weight.shape[0], weight.shape[1], weight};
+  }
+
+  std::set<const void*> weights_used;
+  std::set<int32_t> blocks_used;
+  int64_t num_calls = 0;
+
+ private:
+  void pass(int64_t rows) {
+    ++num_calls;
+    clock_.advance(rows * us_per_row_);
+  }
+  void do_embed(const Linear&, std::span<const int32_t>, TensorView x) override {
+    pass(x.shape[0]);
+  }
+  void do_rms_norm(TensorView x, TensorView, float, TensorView) override { pass(x.shape[0]); }
+  void do_add_rms_norm(TensorView x, TensorView, TensorView, float, TensorView) override {
+    pass(x.shape[0]);
+  }
+  void do_linear(const Linear& w, TensorView x, TensorView) override {
+    weights_used.insert(w.data.data);
+    pass(x.shape[0]);
+  }
+  void do_rope(TensorView qkv, std::span<const int32_t>, TensorView, int, int) override {
+    pass(qkv.shape[0]);
+  }
+  void do_kv_write(const KvWriteArgs& args) override { pass(args.qkv.shape[0]); }
+  void do_attention(const AttentionArgs& args) override {
+    for (const RaggedRow& row : args.batch->rows) {
+      blocks_used.insert(args.batch->blocks[static_cast<size_t>(row.first_block)]);
+    }
+    pass(args.qkv.shape[0]);
+  }
+  void do_silu_mul(TensorView, TensorView y) override { pass(y.shape[0]); }
+  void do_add(TensorView x, TensorView) override { pass(x.shape[0]); }
+  void do_gather(TensorView, std::span<const int32_t>, TensorView y) override { pass(y.shape[0]); }
+  void do_copy_blocks(std::span<const KvLayerView>,
+                      std::span<const std::pair<int32_t, int32_t>> copies) override {
+    pass(std::ssize(copies));
+  }
+
+  ManualClock& clock_;
+  int64_t us_per_row_;
+};
+
+constexpr OpShapes kTiny = {.hidden = 32,
+                            .heads = 4,
+                            .kv_heads = 2,
+                            .head_dim = 16,
+                            .intermediate = 48,
+                            .vocab = 64,
+                            .context = 40,
+                            .block_tokens = 16};
+constexpr CaseOptions kTinyCases = {
+    .shapes = kTiny, .activations = DType::kBf16, .max_rows = 20, .streamed_bytes = 1 << 16};
+
+TEST(OpCases, EveryOpTakesEveryNumberOfRows) {
+  for (const std::string& name : op_names()) {
+    ManualClock clock;
+    FakeBackend backend(clock, 1);
+    const OpCase op = make_op_case(name, backend, kTinyCases);
+    EXPECT_EQ(op.name, name);
+    for (int64_t rows = 1; rows <= kTinyCases.max_rows; ++rows) {
+      for (int64_t turn = 0; turn < 100; ++turn) op.run(rows, turn);  // shapes are checked inside
+      backend.reset_counters();
+      op.run(rows, 3);
+      EXPECT_GT(backend.counters().bytes, 0) << name;
+      EXPECT_LE(op.cold_bytes(rows), backend.counters().bytes) << name << " with " << rows;
+    }
+    EXPECT_EQ(backend.num_calls, kTinyCases.max_rows * 101);
+  }
+}
+
+TEST(OpCases, GoRoundTheCopies) {
+  ManualClock clock;
+  FakeBackend backend(clock, 1);
+  const OpCase linear = make_op_case("linear_down", backend, kTinyCases);
+  for (int64_t turn = 0; turn < 100; ++turn) linear.run(1, turn);
+  EXPECT_EQ(backend.weights_used.size(), (1u << 16) / (32 * 48 * 2));
+
+  CaseOptions few_rows = kTinyCases;
+  few_rows.max_rows = 4;
+  const OpCase attention = make_op_case("attention_decode", backend, few_rows);
+  for (int64_t turn = 0; turn < 100; ++turn) attention.run(1, turn);
+  const int64_t sequence_bytes = 40 * 2 * 2 * 16 * 2;
+  EXPECT_EQ(std::ssize(backend.blocks_used), (1 << 16) / sequence_bytes);
+  EXPECT_EQ(attention.cold_bytes(3), 3 * sequence_bytes);
+}
+
+TEST(TimeOp, TakesTheTimeOfOneCall) {
+  ManualClock clock;
+  FakeBackend backend(clock, 7);
+  const OpCase op = make_op_case("linear_down", backend, kTinyCases);
+  const OpTiming timing = time_op(backend, op, 3, 50'000, clock);
+  EXPECT_EQ(timing.us, 21);
+  EXPECT_EQ(timing.best_us, 21);
+  EXPECT_EQ(timing.rows, 3);
+  EXPECT_EQ(timing.flops, 2 * 3 * 32 * 48);
+  EXPECT_EQ(timing.cold_bytes, 32 * 48 * 2);
+  EXPECT_EQ(timing.bytes, 32 * 48 * 2 + 3 * (32 + 48) * 2);
+}
+
+TEST(TimeOp, StopsSoonAtASlowOp) {
+  ManualClock clock;
+  FakeBackend backend(clock, 3'000'000);
+  const OpCase op = make_op_case("add", backend, kTinyCases);
+  EXPECT_EQ(time_op(backend, op, 1, 200'000, clock).us, 3'000'000);
+  EXPECT_EQ(backend.num_calls, 3);  // warm-up, calibration, one batch
+}
+
+TEST(SetFloor, TakesTheTightestBound) {
+  MachineLimits limits;
+  limits.bandwidth = {{2, 1000, 100, 100}, {2, 1'000'000, 10, 10}};
+  limits.fma = {{2, 50, 50}};
+  OpTiming timing;
+  timing.us = 1000;
+  timing.bytes = timing.cold_bytes = 1'000'000;
+  set_floor(timing, limits, 2);
+  EXPECT_STREQ(timing.bound, "memory");
+  EXPECT_DOUBLE_EQ(timing.floor_us, 100);
+  EXPECT_DOUBLE_EQ(timing.over_floor(), 10);
+
+  timing.flops = 10'000'000;
+  set_floor(timing, limits, 2);
+  EXPECT_STREQ(timing.bound, "compute");
+  EXPECT_DOUBLE_EQ(timing.floor_us, 200);
+
+  timing.cold_bytes = timing.flops = 0;
+  timing.bytes = 10'000;
+  set_floor(timing, limits, 2);
+  EXPECT_STREQ(timing.bound, "cache");
+  EXPECT_DOUBLE_EQ(timing.floor_us, 0.1);
+
+  timing.cold_bytes = 1000;  // 0.1 us from memory, and 0.2 us for the rest
+  timing.bytes = 21'000;
+  set_floor(timing, limits, 2);
+  EXPECT_DOUBLE_EQ(timing.floor_us, 0.2);
+}
+
+TEST(OpsBench, RefusesArgumentsByName) {
+  const auto refused = [](auto change) {
+    OpsBenchOptions options;
+    change(options);
+    const auto checked = check(options);
+    return checked.ok() ? "accepted" : checked.status().param;
+  };
+  EXPECT_EQ(refused([](auto&) {}), "accepted");
+  EXPECT_EQ(refused([](auto& o) { o.ops = {"add", "nonsense"}; }), "ops");
+  EXPECT_EQ(refused([](auto& o) { o.rows = {0}; }), "rows");
+  EXPECT_EQ(refused([](auto& o) { o.rows = {1, 1'000'000}; }), "rows");
+  EXPECT_EQ(refused([](auto& o) { o.rows = {}; }), "rows");
+  EXPECT_EQ(refused([](auto& o) { o.threads = 0; }), "threads");
+  EXPECT_EQ(refused([](auto& o) { o.dtype = "float16"; }), "dtype");
+}
+
+}  // namespace
+}  // namespace erne::bench

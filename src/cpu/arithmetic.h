@@ -1,0 +1,76 @@
+// The arithmetic of the CPU back end: which sums are formed in which order. A result is a function
+// of its row's inputs and of (n, k) alone; kernels of every instruction set follow these rules and
+// agree bit for bit, so none of them may depend on the number of rows, the chunk or the threads.
+// All sums are float32, all products go into them by fma, rounding is to nearest, denormals are
+// zero.
+//
+//   linear       y[n]: k is cut into groups of kGroup. A group's sum is one chain of fma from 0, k
+//                ascending; groups are added ascending to the first one's sum. (Not the 16 virtual
+//                lanes along k of design/cpu-kernels.md: with lanes along n a row of weights needs
+//                no sum across a register and its bfloat16 pairs no shuffle, one packing serves one
+//                row and many, and groups bound the error as well: 256 + k / 256 steps.)
+//   norms, sums  kLanes virtual lanes, lane = index mod 16, each a chain from 0; combine_lanes().
+//   attention    Keys ascend in segments of kSegment positions. In a segment: score = scale * chain
+//                over d of q[d] * k[d], where d is cut into groups as in linear; m = the largest
+//                score; p = exp(score - m); sum of p in lanes; out[d] = one chain over the keys of
+//                p * v[d]. Segments are merged ascending into (-inf, 0, 0), also when there is one:
+//                m' = max(m, m_s), a = exp(m - m'), b = exp(m_s - m'), sum' = fma(sum_s, b, sum *
+//                a), out' = fma(out_s, b, out * a). At the end out / sum.
+//   exp          exp_f32() below; silu(x) = x / (1 + exp(-x)).
+//   rope         angle = position * inv_freq as a float32 product (rope_angles.h);
+//                fma(a, cos, -(b * sin)), fma(b, cos, a * sin).
+//
+// Values are rounded to the activation type where an op ends, once, as Paddle's fused kernels do
+// (Hugging Face's bfloat16 rounds inside norm and silu as well, which is further from its own
+// float32). The one exception: a residual sum is rounded before it is normed, since it is stored.
+// Probabilities stay float32.
+//
+// The functions here are for baseline code. A kernel file compiled for an instruction set must not
+// call them: the linker could keep its copy for everybody.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+namespace erne::cpu {
+
+constexpr int kLanes = 16;
+constexpr int kGroup = 256;
+constexpr int kSegment = 256;
+
+// exp by its series up to r^7 / 7! after x = n ln2 + r, |r| <= ln2 / 2: relative error below 2^-22.
+// Below kExpLow, where the result would come near to a denormal, it is 0; above kExpHigh it stays.
+// NaN gives NaN.
+constexpr float kExpLow = -87.0f, kExpHigh = 88.0f;
+constexpr float kLog2E = 1.44269504f;
+constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+constexpr float kRoundToInt =
+    12582912.0f;  // 1.5 * 2^23: adding it leaves an integer in the low bits
+constexpr float kExpSeries[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24,
+                                1.0f / 6,    1.0f / 2,   1.0f,       1.0f};
+
+inline float exp_f32(float x) {
+  float clamped = kExpLow > x ? kExpLow : x;
+  clamped = kExpHigh < clamped ? kExpHigh : clamped;
+  const float shifted = std::fma(clamped, kLog2E, kRoundToInt);
+  const float n = shifted - kRoundToInt;
+  const float r = std::fma(n, -kLn2Low, std::fma(n, -kLn2High, clamped));
+  float p = kExpSeries[0];
+  for (int i = 1; i < 8; ++i) p = std::fma(p, r, kExpSeries[i]);
+  const uint32_t scaled = std::bit_cast<uint32_t>(p) + (std::bit_cast<uint32_t>(shifted) << 23);
+  return x < kExpLow ? 0.0f : std::bit_cast<float>(scaled);
+}
+
+// The fixed tree: halves are added, 8 + 8, 4 + 4, 2 + 2, 1 + 1. Destroys `lanes`.
+inline float combine_lanes(float (&lanes)[kLanes]) {
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
+
+inline float max_of(float a, float b) {
+  return a > b ? a : b;
+}
+
+}  // namespace erne::cpu

@@ -1,0 +1,137 @@
+// Sixteen float32 lanes in AVX2 registers: the virtual lanes of arithmetic.h. vector_kernels.h is
+// written in terms of F16 alone. Everything is internal to the kernel file that includes this.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "cpu/arithmetic.h"
+#include "tensor/tensor_view.h"
+
+// A pair of registers that is passed through memory costs more than what is done with it.
+#define ERNE_LANES [[gnu::always_inline]] inline
+
+namespace erne::cpu {
+namespace {
+
+struct F16 {
+  __m256 lo, hi;  // lanes 0..7, 8..15
+};
+
+ERNE_LANES F16 broadcast(float v) {
+  return {_mm256_set1_ps(v), _mm256_set1_ps(v)};
+}
+ERNE_LANES F16 operator+(F16 a, F16 b) {
+  return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+}
+ERNE_LANES F16 operator-(F16 a, F16 b) {
+  return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+}
+ERNE_LANES F16 operator*(F16 a, F16 b) {
+  return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+}
+ERNE_LANES F16 operator/(F16 a, F16 b) {
+  return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
+}
+ERNE_LANES F16 fma(F16 a, F16 b, F16 c) {
+  return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+// a > b ? a : b and a < b ? a : b, so b where either is NaN.
+ERNE_LANES F16 max_of(F16 a, F16 b) {
+  return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)};
+}
+ERNE_LANES F16 min_of(F16 a, F16 b) {
+  return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)};
+}
+
+// 0 where x < limit, else v.
+ERNE_LANES F16 zero_below(F16 x, float limit, F16 v) {
+  const __m256 bound = _mm256_set1_ps(limit);
+  return {_mm256_andnot_ps(_mm256_cmp_ps(x.lo, bound, _CMP_LT_OQ), v.lo),
+          _mm256_andnot_ps(_mm256_cmp_ps(x.hi, bound, _CMP_LT_OQ), v.hi)};
+}
+// v * 2^n, n in the low bits of `shifted` (arithmetic.h, kRoundToInt).
+ERNE_LANES __m256 scale_by_power(__m256 v, __m256 shifted) {
+  const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(v), exponent));
+}
+ERNE_LANES F16 scale_by_power(F16 v, F16 shifted) {
+  return {scale_by_power(v.lo, shifted.lo), scale_by_power(v.hi, shifted.hi)};
+}
+// Lane i where i < count, else `other`.
+ERNE_LANES F16 first_lanes(F16 v, int count, F16 other) {
+  const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i lo = _mm256_cmpgt_epi32(_mm256_set1_epi32(count), index);
+  const __m256i hi = _mm256_cmpgt_epi32(_mm256_set1_epi32(count - 8), index);
+  return {_mm256_blendv_ps(other.lo, v.lo, _mm256_castsi256_ps(lo)),
+          _mm256_blendv_ps(other.hi, v.hi, _mm256_castsi256_ps(hi))};
+}
+// Elements 2i and 2i + 1 change places.
+ERNE_LANES F16 swap_pairs(F16 v) {
+  return {_mm256_permute_ps(v.lo, 0xB1), _mm256_permute_ps(v.hi, 0xB1)};
+}
+
+// The fixed tree of combine_lanes().
+ERNE_LANES float combine(F16 v) {
+  const __m256 eight = _mm256_add_ps(v.lo, v.hi);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+// The largest lane; the order does not matter.
+ERNE_LANES float largest(F16 v) {
+  const __m256 eight = _mm256_max_ps(v.lo, v.hi);
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+ERNE_LANES float inverse_square_root(float v) {
+  return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(v)));
+}
+
+ERNE_LANES F16 load(const float* p) {
+  return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+ERNE_LANES void store(float* p, F16 v) {
+  _mm256_storeu_ps(p, v.lo);
+  _mm256_storeu_ps(p + 8, v.hi);
+}
+
+ERNE_LANES __m256 widen(__m128i bf16) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bf16), 16));
+}
+ERNE_LANES F16 load(const Bf16* p) {
+  const auto* halves = reinterpret_cast<const __m128i*>(p);
+  return {widen(_mm_loadu_si128(halves)), widen(_mm_loadu_si128(halves + 1))};
+}
+// bfloat16 in the low half of each 32-bit lane: to nearest, ties to even; NaN stays NaN, made
+// quiet.
+ERNE_LANES __m256i narrow(__m256 v) {
+  const __m256i bits = _mm256_castps_si256(v);
+  const __m256i high = _mm256_srli_epi32(bits, 16);
+  const __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
+  const __m256i bias = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF));
+  const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, bias), 16);
+  const __m256i quiet = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
+  const __m256 is_nan = _mm256_cmp_ps(v, v, _CMP_UNORD_Q);
+  return _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(is_nan));
+}
+ERNE_LANES void store(Bf16* p, F16 v) {
+  const __m256i packed = _mm256_packus_epi32(narrow(v.lo), narrow(v.hi));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xD8));
+}
+
+// As if stored as a T and loaded again.
+template <class T>
+ERNE_LANES F16 rounded(F16 v) {
+  if constexpr (sizeof(T) == 4) {
+    return v;
+  } else {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(narrow(v.lo), 16)),
+            _mm256_castsi256_ps(_mm256_slli_epi32(narrow(v.hi), 16))};
+  }
+}
+
+}  // namespace
+}  // namespace erne::cpu

@@ -1,0 +1,201 @@
+// Cuts each op into tasks for the threads and hands them to the kernels of the chosen instruction
+// set.
+#include "cpu/cpu_backend.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "cpu/host_memory.h"
+#include "cpu/kernels.h"
+#include "cpu/kv_blocks.h"
+#include "cpu/paged_attention.h"
+#include "cpu/panels.h"
+#include "cpu/rope_angles.h"
+#include "cpu/thread_pool.h"
+#include "cpu/weight_panels.h"
+
+namespace erne::cpu {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Elementwise ops on fewer elements than this are over before a second thread has begun.
+constexpr int64_t kTaskElements = 8192;
+
+std::byte* row_of(const TensorView& view, int64_t row) {
+  return view.as<std::byte>() + row * view.shape[1] * dtype_bytes(view.dtype);
+}
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(CpuIsa isa, int threads)
+      : isa_(isa),
+        kernels_(isa == CpuIsa::kAvx2 ? avx2_kernels() : reference_kernels()),
+        pool_(threads),
+        worker_scratch_(pool_.threads()) {}
+
+  const char* name() const override { return isa_ == CpuIsa::kAvx2 ? "cpu-avx2" : "cpu-reference"; }
+  DeviceBuffer allocate(size_t bytes, Space) override { return allocate_host(bytes); }
+  MemoryInfo memory() const override { return host_memory(); }
+  Linear pack(const TensorView& weight, const WeightFormat& format,
+              DeviceBuffer& storage) override {
+    return pack_panels(weight, format, storage, pool_);
+  }
+
+ private:
+  void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) override {
+    read_rows(table, ids, x, pool_);
+  }
+  void do_rms_norm(TensorView x, TensorView weight, float eps, TensorView y) override {
+    norm(x, nullptr, weight, eps, y);
+  }
+  void do_add_rms_norm(TensorView x, TensorView h, TensorView weight, float eps,
+                       TensorView y) override {
+    norm(x, &h, weight, eps, y);
+  }
+  void do_linear(const Linear& w, TensorView x, TensorView y) override;
+  void do_rope(TensorView qkv, std::span<const int32_t> positions, TensorView inv_freq, int heads,
+               int kv_heads) override;
+  void do_kv_write(const KvWriteArgs& args) override {
+    check_kv(args.kv);
+    write_kv(args, pool_);
+  }
+  void do_attention(const AttentionArgs& args) override {
+    check_kv(args.kv);
+    attention_.run(args, kernels_, pool_);
+  }
+  void do_silu_mul(TensorView gate_up, TensorView y) override;
+  void do_add(TensorView x, TensorView h) override;
+  void do_gather(TensorView x, std::span<const int32_t> rows, TensorView y) override;
+  void do_copy_blocks(std::span<const KvLayerView> layers,
+                      std::span<const std::pair<int32_t, int32_t>> copies) override {
+    copy_kv_blocks(layers, copies, pool_);
+  }
+
+  // body(first row, number of rows): rows of an elementwise op, some thousand elements at a time.
+  template <class Body>
+  void for_rows(int64_t num_rows, int64_t width, const Body& body) {
+    const int64_t step = std::max<int64_t>(1, kTaskElements / width);
+    pool_.parallel_for(ceil_div(num_rows, step), [&](int64_t task, int) {
+      body(task * step, std::min(step, num_rows - task * step));
+    });
+  }
+
+  static void check_kv(const KvLayerView& kv) {
+    CHECK(kv.dtype == DType::kBf16 || kv.dtype == DType::kF32);
+    CHECK_EQ(kv.block_tokens % kPanel, 0);
+    CHECK_EQ(kv.head_dim % kPanel, 0);
+  }
+
+  void norm(const TensorView& x, const TensorView* h, const TensorView& weight, float eps,
+            const TensorView& y);
+
+  struct Rows {
+    const float* data;
+    int64_t stride;
+  };
+  Rows as_float(const TensorView& x);
+
+  CpuIsa isa_;
+  const Kernels& kernels_;
+  ThreadPool pool_;
+  RopeAngles angles_;
+  PagedAttention attention_;
+  Scratch scratch_;
+  std::vector<Scratch> worker_scratch_;
+};
+
+void CpuBackend::norm(const TensorView& x, const TensorView* h, const TensorView& weight, float eps,
+                      const TensorView& y) {
+  const int64_t width = x.shape[1];
+  for_rows(x.shape[0], width, [&](int64_t first, int64_t count) {
+    kernels_.norm({x.dtype, row_of(x, first), h ? row_of(*h, first) : nullptr, weight.data,
+                   row_of(y, first), count, width, eps});
+  });
+}
+
+// bfloat16 rows are widened once for all columns. The padding keeps rows of a power-of-two width
+// from falling into the same few sets of the cache.
+CpuBackend::Rows CpuBackend::as_float(const TensorView& x) {
+  const int64_t rows = x.shape[0], width = x.shape[1];
+  if (x.dtype == DType::kF32) return {x.as<const float>(), width};
+  const int64_t stride = ceil_div(width, kPanel) * kPanel + kPanel;
+  float* out = scratch_.floats(rows * stride);
+  for_rows(rows, width, [&](int64_t first, int64_t count) {
+    for (int64_t row = first; row < first + count; ++row)
+      kernels_.widen(x.as<const Bf16>() + row * width, width, out + row * stride);
+  });
+  return {out, stride};
+}
+
+void CpuBackend::do_linear(const Linear& w, TensorView x, TensorView y) {
+  const Rows rows = as_float(x);
+  const int64_t num_rows = x.shape[0], panels = num_panels(w.out);
+  const int64_t row_blocks = ceil_div(num_rows, kLinearRows);
+  // With few rows a thread streams weights: longer runs of them, while there are enough to share
+  // out.
+  const int64_t shares = panels / (int64_t{4} * pool_.threads());
+  const int64_t longest = num_rows <= kLinearPanels ? 8 * kLinearPanels : kLinearPanels;
+  const int64_t step = std::clamp<int64_t>(shares / kLinearPanels * kLinearPanels,
+                                           std::min<int64_t>(kLinearPanels, panels), longest);
+  pool_.parallel_for(ceil_div(panels, step) * row_blocks, [&](int64_t task, int worker) {
+    const int64_t row = task % row_blocks * kLinearRows, panel = task / row_blocks * step;
+    kernels_.linear({.weight = w.data.data,
+                     .weight_type = w.data.dtype,
+                     .in = w.in,
+                     .out = w.out,
+                     .first_panel = panel,
+                     .end_panel = std::min(panel + step, panels),
+                     .x = rows.data + row * rows.stride,
+                     .x_stride = rows.stride,
+                     .num_rows = std::min<int64_t>(kLinearRows, num_rows - row),
+                     .y = row_of(y, row),
+                     .y_type = y.dtype,
+                     .y_stride = w.out},
+                    worker_scratch_[worker].floats(kLinearScratch));
+  });
+}
+
+void CpuBackend::do_rope(TensorView qkv, std::span<const int32_t> positions, TensorView inv_freq,
+                         int heads, int kv_heads) {
+  const int64_t half = inv_freq.shape[0];
+  angles_.prepare(positions, {inv_freq.as<const float>(), static_cast<size_t>(half)}, pool_);
+  const int head_dim = static_cast<int>(2 * half);
+  const int64_t width = qkv.shape[1];
+  for_rows(qkv.shape[0], width, [&](int64_t first, int64_t count) {
+    kernels_.rope(qkv.dtype, row_of(qkv, first), width, count, heads + kv_heads, head_dim,
+                  angles_.cosines() + first * head_dim, angles_.sines() + first * head_dim);
+  });
+}
+
+void CpuBackend::do_silu_mul(TensorView gate_up, TensorView y) {
+  const int64_t width = y.shape[1];
+  for_rows(y.shape[0], 2 * width, [&](int64_t first, int64_t count) {
+    kernels_.silu_mul(y.dtype, row_of(gate_up, first), row_of(y, first), count, width);
+  });
+}
+
+void CpuBackend::do_add(TensorView x, TensorView h) {
+  const int64_t width = x.shape[1];
+  for_rows(x.shape[0], width, [&](int64_t first, int64_t count) {
+    kernels_.add(x.dtype, row_of(x, first), row_of(h, first), count * width);
+  });
+}
+
+void CpuBackend::do_gather(TensorView x, std::span<const int32_t> rows, TensorView y) {
+  const size_t row_bytes = x.shape[1] * dtype_bytes(x.dtype);
+  for (size_t r = 0; r < rows.size(); ++r)
+    std::memmove(row_of(y, static_cast<int64_t>(r)), row_of(x, rows[r]), row_bytes);
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(CpuIsa isa, int threads) {
+  CHECK(cpu_supports(isa));
+  return std::make_unique<CpuBackend>(isa, threads == 0 ? usable_cpus() : threads);
+}
+
+}  // namespace erne::cpu

@@ -1,0 +1,80 @@
+// What tests/parity does not see: names, packing between types, refusals. The ops are tested there.
+#include "cpu/cpu_backend.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace erne::cpu {
+namespace {
+
+TEST(CpuIsa, NamesAreReadBack) {
+  EXPECT_EQ(parse_cpu_isa("reference").value(), CpuIsa::kReference);
+  EXPECT_TRUE(cpu_supports(CpuIsa::kReference));
+  EXPECT_TRUE(cpu_supports(parse_cpu_isa("auto").value()));
+  const auto avx2 = parse_cpu_isa("avx2");
+  if (cpu_supports(CpuIsa::kAvx2)) {
+    EXPECT_EQ(avx2.value(), CpuIsa::kAvx2);
+    EXPECT_EQ(parse_cpu_isa("auto").value(), CpuIsa::kAvx2);
+  } else {
+    EXPECT_THAT(avx2.status().message, testing::HasSubstr("this machine has no avx2"));
+  }
+}
+
+TEST(CpuIsa, AnotherNameIsRefused) {
+  for (const char* name : {"", "AVX2", "avx512", "auto "}) {
+    const auto isa = parse_cpu_isa(name);
+    ASSERT_FALSE(isa.ok()) << name;
+    EXPECT_EQ(isa.status().code, Code::kInvalid);
+    EXPECT_THAT(isa.status().message, testing::HasSubstr("auto, reference, avx2"));
+  }
+}
+
+TEST(CpuBackend, SaysItsName) {
+  EXPECT_STREQ(make_cpu_backend(CpuIsa::kReference, 1)->name(), "cpu-reference");
+}
+
+// 20 rows are one panel and a part of another; 3 columns are an odd number of pairs.
+TEST(Pack, ConvertsBetweenTypesAndReadsBack) {
+  const auto backend = make_cpu_backend(CpuIsa::kReference, 2);
+  std::vector<float> wide(20 * 3);
+  std::vector<Bf16> narrow(wide.size());
+  for (size_t i = 0; i < wide.size(); ++i) {
+    wide[i] = 1.0f + static_cast<float>(i) / 512;  // odd i lie between two bfloat16
+    narrow[i] = to_bf16(wide[i]);
+  }
+  const std::vector<int32_t> ids = {19, 0, 7, 15, 16};
+  for (DType from : {DType::kF32, DType::kBf16})
+    for (DType stored : {DType::kF32, DType::kBf16}) {
+      void* data = from == DType::kF32 ? static_cast<void*>(wide.data()) : narrow.data();
+      DeviceBuffer storage;
+      const Linear table = backend->pack({data, from, {20, 3}}, plain_format(stored), storage);
+      EXPECT_EQ(table.format->stored, stored);
+      std::vector<float> x(ids.size() * 3);
+      backend->embed(table, ids, {x.data(), DType::kF32, {5, 3}});
+      const bool exact = from == DType::kF32 && stored == DType::kF32;
+      for (size_t t = 0; t < ids.size(); ++t)
+        for (int k = 0; k < 3; ++k) {
+          const size_t at = ids[t] * 3 + k;
+          EXPECT_EQ(x[t * 3 + k], exact ? wide[at] : to_float(narrow[at]));
+        }
+    }
+}
+
+TEST(CpuBackendDeathTest, BlocksMustHoldWholePanels) {
+  const auto backend = make_cpu_backend(CpuIsa::kReference, 1);
+  std::vector<float> qkv(48), kv(4096);
+  KvLayerView layer{.data = kv.data(),
+                    .block_stride_bytes = 4096,
+                    .num_blocks = 1,
+                    .block_tokens = 24,
+                    .kv_heads = 1,
+                    .head_dim = 16};
+  const std::vector<int32_t> slots = {0};
+  EXPECT_DEATH(backend->kv_write({{qkv.data(), DType::kF32, {1, 48}}, layer, slots}),
+               "block_tokens % kPanel");
+}
+
+}  // namespace
+}  // namespace erne::cpu

@@ -1,0 +1,33 @@
+// Memory of the host: what there is for this process, and buffers in it.
+#pragma once
+
+#include <filesystem>
+
+#include "backend/backend.h"
+
+namespace erne::cpu {
+
+// Zeroed, aligned to 64 bytes; large ones on huge pages where the system gives them.
+DeviceBuffer allocate_host(size_t bytes);
+
+// Float32 memory that only grows: the ops of a running server allocate nothing.
+class Scratch {
+ public:
+  float* floats(int64_t count) {
+    const size_t bytes = static_cast<size_t>(count) * sizeof(float);
+    if (bytes > buffer_.bytes()) buffer_ = allocate_host(bytes + bytes / 2);
+    return static_cast<float*>(buffer_.data());
+  }
+
+ private:
+  DeviceBuffer buffer_;
+};
+
+// The machine's memory or the control group's limit, whichever is smaller, and what of it can still
+// be had without swapping. `root` is "/" but for tests.
+MemoryInfo host_memory(const std::filesystem::path& root = "/");
+
+// CPUs in the affinity mask, at most the CPU quota of the control group, at least 1.
+int host_cpus(const std::filesystem::path& root = "/");
+
+}  // namespace erne::cpu

@@ -1,0 +1,99 @@
+// The table of kernels that an instruction set brings: each entry does one thread's part of an op
+// on plain pointers. Ops are cut into parts in cpu_backend.cpp, once for all instruction sets.
+//
+// A kernel file is compiled for its instruction set and includes only this, arithmetic.h's
+// constants and panels.h; everything it defines is internal to it except its table (tests/parity
+// checks that).
+#pragma once
+
+#include <cstdint>
+
+#include "backend/kv_view.h"
+#include "tensor/tensor_view.h"
+
+namespace erne::cpu {
+
+// y[r, n] = sum over k of x[r, k] W[n, k], for some rows and for the columns of some panels.
+struct LinearTask {
+  const void* weight;  // panels of W^T, from the matrix' first
+  DType weight_type;
+  int64_t in, out;
+  int64_t first_panel, end_panel;
+  const float* x;  // the first of these rows
+  int64_t x_stride;
+  int64_t num_rows;  // at most kLinearRows
+  void* y;           // the first of these rows, column 0
+  DType y_type;
+  int64_t y_stride;
+};
+constexpr int kLinearRows = 96;   // divides by 2, 3, 4, 6: no ragged tile between blocks of rows
+constexpr int kLinearPanels = 4;  // panels that a kernel works on at a time
+constexpr int64_t kLinearScratch = kLinearRows * kLinearPanels * 16;  // floats
+
+// y = round(round(x * rsqrt(mean(x^2) + eps)) * weight); with h, x += h first.
+struct NormTask {
+  DType type;
+  void* x;
+  const void* h;  // or nullptr
+  const void* weight;
+  void* y;
+  int64_t num_rows, width;
+  float eps;
+};
+
+// Queries of neighbouring tokens of one sequence for one kv head, as rows (token, head of the
+// group).
+struct AttentionTask {
+  const KvLayerView* kv;
+  const int32_t* blocks;  // the sequence's block table
+  int kv_head;
+  int group;  // query heads per kv head
+  float scale;
+  const void* q;  // first token, first head of the group
+  DType q_type;
+  int64_t q_stride;  // elements from token to token
+  int num_tokens;
+  int first_position;  // of the first token
+  void* y;             // as q
+  int64_t y_stride;
+};
+constexpr int kAttentionRows = 48;  // rows of a task, unless the group alone is larger
+
+// Per row: the largest score, the sum of probabilities, and the sum of p * v, not yet divided. A
+// row without keys in a segment has sum 0.
+struct AttentionSums {
+  float* max;  // [rows]
+  float* sum;  // [rows]
+  float* out;  // [rows, head_dim]
+};
+
+struct Kernels {
+  // scratch: kLinearScratch floats.
+  void (*linear)(const LinearTask& task, float* scratch);
+  void (*norm)(const NormTask& task);
+  // y[r] = silu(gate_up[r, :width]) * gate_up[r, width:].
+  void (*silu_mul)(DType type, const void* gate_up, void* y, int64_t num_rows, int64_t width);
+  void (*add)(DType type, void* x, const void* h, int64_t count);
+  // Rotates num_heads heads of each row in place. cosines, sines: [row, head_dim], twice each, the
+  // first of a pair of sines negated.
+  void (*rope)(DType type, void* x, int64_t stride, int64_t num_rows, int num_heads, int head_dim,
+               const float* cosines, const float* sines);
+  // Rows of bfloat16 as float32.
+  void (*widen)(const Bf16* x, int64_t count, float* y);
+  // One segment, into `sums`. scratch: attention_scratch() floats.
+  void (*attention_segment)(const AttentionTask& task, int segment, const AttentionSums& sums,
+                            float* scratch);
+  void (*attention_merge)(const AttentionSums& into, const AttentionSums& from, int64_t num_rows,
+                          int64_t head_dim);
+  // y = out / sum.
+  void (*attention_finish)(const AttentionSums& sums, const AttentionTask& task);
+};
+
+constexpr int64_t attention_scratch(int64_t num_rows, int64_t head_dim) {
+  return num_rows * (head_dim + 16 + 256);
+}
+
+const Kernels& reference_kernels();
+const Kernels& avx2_kernels();  // to be called only where cpu_supports(CpuIsa::kAvx2)
+
+}  // namespace erne::cpu

@@ -1,0 +1,119 @@
+#include "cpu/paged_attention.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "cpu/arithmetic.h"
+
+namespace erne::cpu {
+namespace {
+
+int64_t num_rows(const AttentionTask& task) {
+  return int64_t{task.num_tokens} * task.group;
+}
+
+int num_segments(const AttentionTask& task) {
+  return (task.first_position + task.num_tokens - 1) / kSegment + 1;
+}
+
+// Memory of an AttentionSums, aligned to a cache line.
+int64_t sums_floats(const AttentionTask& task) {
+  return (num_rows(task) * (task.kv->head_dim + 2) + 15) / 16 * 16;
+}
+
+AttentionSums sums_at(float* memory, const AttentionTask& task) {
+  float* out = memory;
+  float* max = out + num_rows(task) * task.kv->head_dim;
+  return {.max = max, .sum = max + num_rows(task), .out = out};
+}
+
+AttentionSums no_sums_at(float* memory, const AttentionTask& task) {
+  const AttentionSums sums = sums_at(memory, task);
+  std::fill_n(sums.max, num_rows(task), -std::numeric_limits<float>::infinity());
+  std::fill_n(sums.sum, num_rows(task), 0.0f);
+  std::fill_n(sums.out, num_rows(task) * task.kv->head_dim, 0.0f);
+  return sums;
+}
+
+}  // namespace
+
+void PagedAttention::make_tasks(const AttentionArgs& args) {
+  const KvLayerView& kv = args.kv;
+  const int group = static_cast<int>(args.out.shape[1] / (int64_t{kv.kv_heads} * kv.head_dim));
+  const int step = std::max(1, kAttentionRows / group);
+  const auto bytes = static_cast<int64_t>(dtype_bytes(args.out.dtype));
+  const int64_t q_stride = args.qkv.shape[1], y_stride = args.out.shape[1];
+  tasks_.clear();
+  for (const RaggedRow& row : args.batch->rows)
+    for (int token = 0; token < row.num_tokens; token += step)
+      for (int kv_head = 0; kv_head < kv.kv_heads; ++kv_head) {
+        const int64_t t = row.first_token + token, head = int64_t{kv_head} * group * kv.head_dim;
+        tasks_.push_back({.kv = &kv,
+                          .blocks = args.batch->blocks.data() + row.first_block,
+                          .kv_head = kv_head,
+                          .group = group,
+                          .scale = args.scale,
+                          .q = args.qkv.as<std::byte>() + (t * q_stride + head) * bytes,
+                          .q_type = args.qkv.dtype,
+                          .q_stride = q_stride,
+                          .num_tokens = std::min(step, row.num_tokens - token),
+                          .first_position = row.first_position + token,
+                          .y = args.out.as<std::byte>() + (t * y_stride + head) * bytes,
+                          .y_stride = y_stride});
+      }
+  // The longest first, so that no thread ends late.
+  std::ranges::stable_sort(tasks_, std::greater<>(), num_segments);
+}
+
+void PagedAttention::run(const AttentionArgs& args, const Kernels& kernels, ThreadPool& pool) {
+  worker_scratch_.resize(pool.threads());
+  make_tasks(args);
+  if (std::ssize(tasks_) < 2 * pool.threads())
+    run_split(kernels, pool);
+  else
+    run_whole(kernels, pool);
+}
+
+void PagedAttention::run_whole(const Kernels& kernels, ThreadPool& pool) {
+  pool.parallel_for(std::ssize(tasks_), [&](int64_t index, int worker) {
+    const AttentionTask& task = tasks_[index];
+    const int64_t size = sums_floats(task);
+    float* memory = worker_scratch_[worker].floats(
+        2 * size + attention_scratch(num_rows(task), task.kv->head_dim));
+    const AttentionSums total = no_sums_at(memory, task), part = sums_at(memory + size, task);
+    for (int segment = 0; segment < num_segments(task); ++segment) {
+      kernels.attention_segment(task, segment, part, memory + 2 * size);
+      kernels.attention_merge(total, part, num_rows(task), task.kv->head_dim);
+    }
+    kernels.attention_finish(total, task);
+  });
+}
+
+void PagedAttention::run_split(const Kernels& kernels, ThreadPool& pool) {
+  parts_.clear();
+  int64_t floats = 0;
+  for (const AttentionTask& task : tasks_)
+    for (int segment = 0; segment < num_segments(task); ++segment) {
+      parts_.push_back({&task, segment, floats});
+      floats += sums_floats(task);
+    }
+  float* const memory = partial_sums_.floats(floats);
+  pool.parallel_for(std::ssize(parts_), [&](int64_t index, int worker) {
+    const auto& [task, segment, offset] = parts_[index];
+    const int64_t rows = num_rows(*task);
+    float* scratch = worker_scratch_[worker].floats(attention_scratch(rows, task->kv->head_dim));
+    kernels.attention_segment(*task, segment, sums_at(memory + offset, *task), scratch);
+  });
+  pool.parallel_for(std::ssize(tasks_), [&](int64_t index, int worker) {
+    const AttentionTask& task = tasks_[index];
+    const auto total = no_sums_at(worker_scratch_[worker].floats(sums_floats(task)), task);
+    for (const Part& part : parts_)  // in ascending order of segments
+      if (part.task == &task)
+        kernels.attention_merge(total, sums_at(memory + part.offset, task), num_rows(task),
+                                task.kv->head_dim);
+    kernels.attention_finish(total, task);
+  });
+}
+
+}  // namespace erne::cpu

@@ -1,0 +1,337 @@
+// The kernels, written once for all vector instruction sets: in terms of F16, sixteen float32
+// lanes, and multiply(), products with panels. A kernel file defines both for its instruction set,
+// includes this and gives make_vector_kernels() out as its table. Everything is internal to that
+// file.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/arithmetic.h"
+#include "cpu/kernels.h"
+#include "cpu/panels.h"
+
+namespace erne::cpu {
+namespace {
+
+inline int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+// The first `count` lanes, at most 16; the others are 0 and not stored.
+template <class T>
+ERNE_LANES F16 load_part(const T* p, int64_t count) {
+  if (count >= kLanes) return load(p);
+  T lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+  return load(lanes);
+}
+template <class T>
+ERNE_LANES void store_part(T* p, F16 v, int64_t count) {
+  if (count >= kLanes) return store(p, v);
+  T lanes[kLanes];
+  store(lanes, v);
+  for (int64_t i = 0; i < count; ++i) p[i] = lanes[i];
+}
+
+// exp_f32() of arithmetic.h, step by step.
+ERNE_LANES F16 exp(F16 x) {
+  const F16 clamped = min_of(broadcast(kExpHigh), max_of(broadcast(kExpLow), x));
+  const F16 shifted = fma(clamped, broadcast(kLog2E), broadcast(kRoundToInt));
+  const F16 n = shifted - broadcast(kRoundToInt);
+  const F16 r = fma(n, broadcast(-kLn2Low), fma(n, broadcast(-kLn2High), clamped));
+  F16 p = broadcast(kExpSeries[0]);
+  for (int i = 1; i < 8; ++i) p = fma(p, r, broadcast(kExpSeries[i]));
+  return zero_below(x, kExpLow, scale_by_power(p, shifted));
+}
+
+// ---- rows ----
+
+template <class T>
+void norm_typed(const NormTask& task) {
+  const auto* weight = static_cast<const T*>(task.weight);
+  for (int64_t row = 0; row < task.num_rows; ++row) {
+    T* x = static_cast<T*>(task.x) + row * task.width;
+    T* y = static_cast<T*>(task.y) + row * task.width;
+    const T* h = task.h ? static_cast<const T*>(task.h) + row * task.width : nullptr;
+    F16 squares = broadcast(0);
+    for (int64_t i = 0; i < task.width; i += kLanes) {
+      const int64_t count = task.width - i;
+      F16 v = load_part(x + i, count);
+      if (h != nullptr) {
+        v = rounded<T>(v + load_part(h + i, count));
+        store_part(x + i, v, count);
+      }
+      squares = fma(v, v, squares);
+    }
+    const float mean = combine(squares) / static_cast<float>(task.width);
+    const F16 scale = broadcast(inverse_square_root(mean + task.eps));
+    for (int64_t i = 0; i < task.width; i += kLanes) {
+      const int64_t count = task.width - i;
+      const F16 v = load_part(x + i, count) * scale;
+      store_part(y + i, v * load_part(weight + i, count), count);
+    }
+  }
+}
+
+inline void norm(const NormTask& task) {
+  task.type == DType::kBf16 ? norm_typed<Bf16>(task) : norm_typed<float>(task);
+}
+
+template <class T>
+void silu_mul_typed(const T* gate_up, T* y, int64_t num_rows, int64_t width) {
+  for (int64_t row = 0; row < num_rows; ++row, gate_up += 2 * width, y += width)
+    for (int64_t i = 0; i < width; i += kLanes) {
+      const int64_t count = width - i;
+      const F16 gate = load_part(gate_up + i, count);
+      const F16 silu = gate / (broadcast(1) + exp(broadcast(-1) * gate));
+      store_part(y + i, silu * load_part(gate_up + width + i, count), count);
+    }
+}
+
+inline void silu_mul(DType type, const void* gate_up, void* y, int64_t num_rows, int64_t width) {
+  if (type == DType::kBf16)
+    silu_mul_typed(static_cast<const Bf16*>(gate_up), static_cast<Bf16*>(y), num_rows, width);
+  else
+    silu_mul_typed(static_cast<const float*>(gate_up), static_cast<float*>(y), num_rows, width);
+}
+
+template <class T>
+void add_typed(T* x, const T* h, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes)
+    store_part(x + i, load_part(x + i, count - i) + load_part(h + i, count - i), count - i);
+}
+
+inline void add(DType type, void* x, const void* h, int64_t count) {
+  if (type == DType::kBf16)
+    add_typed(static_cast<Bf16*>(x), static_cast<const Bf16*>(h), count);
+  else
+    add_typed(static_cast<float*>(x), static_cast<const float*>(h), count);
+}
+
+template <class T>
+void rope_typed(T* x, int64_t stride, int64_t num_rows, int num_heads, int head_dim,
+                const float* cosines, const float* sines) {
+  for (int64_t row = 0; row < num_rows; ++row, cosines += head_dim, sines += head_dim)
+    for (int head = 0; head < num_heads; ++head) {
+      T* at = x + row * stride + int64_t{head} * head_dim;
+      for (int i = 0; i < head_dim; i += kLanes) {
+        const int count = head_dim - i;
+        const F16 v = load_part(at + i, count);
+        const F16 turned = swap_pairs(v) * load_part(sines + i, count);
+        store_part(at + i, fma(v, load_part(cosines + i, count), turned), count);
+      }
+    }
+}
+
+inline void rope(DType type, void* x, int64_t stride, int64_t num_rows, int num_heads, int head_dim,
+                 const float* cosines, const float* sines) {
+  if (type == DType::kBf16)
+    rope_typed(static_cast<Bf16*>(x), stride, num_rows, num_heads, head_dim, cosines, sines);
+  else
+    rope_typed(static_cast<float*>(x), stride, num_rows, num_heads, head_dim, cosines, sines);
+}
+
+inline void widen(const Bf16* x, int64_t count, float* y) {
+  for (int64_t i = 0; i < count; i += kLanes)
+    store_part(y + i, load_part(x + i, count - i), count - i);
+}
+
+// ---- linear ----
+
+// How many panels are read side by side. One row waits for memory most when it reads several
+// streams, three rows and more fill the registers with one panel; many rows are worth keeping a
+// group of k of several panels in the cache for.
+inline int64_t num_streams(int64_t num_rows) {
+  constexpr int64_t kFewRows = 16;
+  return num_rows == 2 ? 2 : num_rows > 2 && num_rows <= kFewRows ? 1 : kLinearPanels;
+}
+
+// The task's panels are cut into as many runs as there are streams, and the i-th panels of all runs
+// are read together: so each stream goes on through memory from panel to panel.
+template <class W, class Y>
+void linear_typed(const LinearTask& task, float* c) {
+  constexpr int64_t kStride = kLinearPanels * kPanel;
+  const int64_t stride = panel_stride(task.weight_type, task.in);
+  const int64_t count = task.end_panel - task.first_panel, streams = num_streams(task.num_rows);
+  const int64_t run = (count + streams - 1) / streams;
+  for (int64_t i = 0; i < run; ++i) {
+    const W* w = static_cast<const W*>(task.weight) + (task.first_panel + i) * stride;
+    const int64_t panels = (count - i + run - 1) / run;  // the last run may be shorter
+    for (int64_t k = 0; k < task.in; k += kGroup)
+      multiply(task.num_rows, w + k * kPanel, run * stride, panels, smaller(kGroup, task.in - k),
+               task.x + k, task.x_stride, c, kStride, k == 0 ? TileMode::kStore : TileMode::kAdd);
+    for (int64_t p = 0; p < panels; ++p) {
+      const int64_t first = (task.first_panel + i + p * run) * kPanel;
+      for (int64_t row = 0; row < task.num_rows; ++row)
+        store_part(static_cast<Y*>(task.y) + row * task.y_stride + first,
+                   load(c + row * kStride + p * kPanel), task.out - first);
+    }
+  }
+}
+
+inline void linear(const LinearTask& task, float* scratch) {
+  const bool bf16_weight = task.weight_type == DType::kBf16;
+  if (task.y_type == DType::kBf16)
+    bf16_weight ? linear_typed<Bf16, Bf16>(task, scratch)
+                : linear_typed<float, Bf16>(task, scratch);
+  else
+    bf16_weight ? linear_typed<Bf16, float>(task, scratch)
+                : linear_typed<float, float>(task, scratch);
+}
+
+// ---- attention ----
+
+// The rows' queries as float32, q_stride apart: padded, or rows of 128 would fall into the same few
+// sets of the cache.
+template <class Q>
+void widen_queries(const AttentionTask& task, float* q, int64_t q_stride) {
+  const int head_dim = task.kv->head_dim;
+  for (int token = 0; token < task.num_tokens; ++token)
+    for (int head = 0; head < task.group; ++head, q += q_stride) {
+      const Q* from =
+          static_cast<const Q*>(task.q) + token * task.q_stride + int64_t{head} * head_dim;
+      for (int d = 0; d < head_dim; d += kLanes) store(q + d, load(from + d));
+    }
+}
+
+// Scores of the first `count` keys become probabilities, up to a common factor; those behind, up to
+// `padded` (a multiple of 16), become 0.
+inline void softmax_row(float* p, int count, int padded, float scale, float* max, float* sum) {
+  const F16 none = broadcast(-__builtin_inff());
+  F16 highest = none;
+  for (int j = 0; j < count; j += kLanes) {
+    const F16 score = first_lanes(load(p + j) * broadcast(scale), count - j, none);
+    store(p + j, score);
+    highest = max_of(highest, score);
+  }
+  *max = largest(highest);
+  F16 total = broadcast(0);
+  int j = 0;
+  for (; j < count; j += kLanes) {
+    const F16 value = exp(load(p + j) - broadcast(*max));
+    store(p + j, value);
+    total = total + value;
+  }
+  for (; j < padded; j += kLanes) store(p + j, broadcast(0));
+  *sum = combine(total);
+}
+
+// Keys [begin, begin + count) of one sequence and kv head, for all rows of a task.
+template <class Kv>
+struct SegmentOfKeys {
+  const AttentionTask& task;
+  int begin, count;
+
+  // body(block, first token in the block, keys there, index of the first key in the segment)
+  template <class Body>
+  void for_blocks(const Body& body) const {
+    const int block_tokens = task.kv->block_tokens;
+    for (int j = 0; j < count;) {
+      const int token = (begin + j) % block_tokens;
+      const int keys = static_cast<int>(smaller(block_tokens - token, count - j));
+      body(task.blocks[(begin + j) / block_tokens], token, keys, j);
+      j += keys;
+    }
+  }
+
+  // scores [rows, kSegment], not yet scaled
+  void multiply_keys(int64_t rows, const float* q, int64_t q_stride, float* scores) const {
+    const int64_t head_dim = task.kv->head_dim;
+    const int64_t stride = panel_stride(task.kv->dtype, head_dim);
+    for_blocks([&](int32_t block, int token, int keys, int j) {
+      const Kv* panel = key_panel<Kv>(*task.kv, block, task.kv_head, token);
+      for (int64_t d = 0; d < head_dim; d += kGroup)
+        multiply(rows, panel + d * kPanel, stride, num_panels(keys), smaller(kGroup, head_dim - d),
+                 q + d, q_stride, scores + j, kSegment, d == 0 ? TileMode::kStore : TileMode::kAdd);
+    });
+  }
+
+  // out [rows, head_dim]
+  void multiply_values(int64_t rows, const float* p, float* out) const {
+    const int64_t head_dim = task.kv->head_dim;
+    const int64_t stride = panel_stride(task.kv->dtype, task.kv->block_tokens);
+    for_blocks([&](int32_t block, int token, int keys, int j) {
+      const Kv* values = value_panel<Kv>(*task.kv, block, task.kv_head, 0) + token * kPanel;
+      multiply(rows, values, stride, head_dim / kPanel, keys, p + j, kSegment, out, head_dim,
+               j == 0 ? TileMode::kStore : TileMode::kContinue);
+    });
+  }
+};
+
+template <class Kv>
+void attention_segment_typed(const AttentionTask& task, int segment, const AttentionSums& sums,
+                             float* scratch) {
+  const int64_t rows = int64_t{task.num_tokens} * task.group, head_dim = task.kv->head_dim;
+  const int64_t q_stride = head_dim + kLanes;
+  float *q = scratch, *p = scratch + rows * q_stride;
+  task.q_type == DType::kBf16 ? widen_queries<Bf16>(task, q, q_stride)
+                              : widen_queries<float>(task, q, q_stride);
+  const int begin = segment * kSegment;
+  const int past_last = task.first_position + task.num_tokens;
+  const SegmentOfKeys<Kv> keys{task, begin, static_cast<int>(smaller(kSegment, past_last - begin))};
+  keys.multiply_keys(rows, q, q_stride, p);
+  const int padded = (keys.count + kLanes - 1) / kLanes * kLanes;
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t visible = task.first_position + row / task.group + 1 - begin;
+    const auto count = static_cast<int>(smaller(visible < 0 ? 0 : visible, keys.count));
+    softmax_row(p + row * kSegment, count, padded, task.scale, &sums.max[row], &sums.sum[row]);
+  }
+  keys.multiply_values(rows, p, sums.out);
+}
+
+inline void attention_segment(const AttentionTask& task, int segment, const AttentionSums& sums,
+                              float* scratch) {
+  if (task.kv->dtype == DType::kBf16)
+    attention_segment_typed<Bf16>(task, segment, sums, scratch);
+  else
+    attention_segment_typed<float>(task, segment, sums, scratch);
+}
+
+inline void attention_merge(const AttentionSums& into, const AttentionSums& from, int64_t num_rows,
+                            int64_t head_dim) {
+  for (int64_t row = 0; row < num_rows; ++row) {
+    if (from.sum[row] == 0) continue;
+    const float max = into.max[row] > from.max[row] ? into.max[row] : from.max[row];
+    const F16 a = exp(broadcast(into.max[row] - max)), b = exp(broadcast(from.max[row] - max));
+    const F16 sum = fma(broadcast(from.sum[row]), b, broadcast(into.sum[row]) * a);
+    into.max[row] = max;
+    store_part(&into.sum[row], sum, 1);
+    float* out = into.out + row * head_dim;
+    for (int64_t d = 0; d < head_dim; d += kLanes)
+      store(out + d, fma(load(from.out + row * head_dim + d), b, load(out + d) * a));
+  }
+}
+
+template <class T>
+void attention_finish_typed(const AttentionSums& sums, const AttentionTask& task) {
+  const int head_dim = task.kv->head_dim;
+  for (int row = 0; row < task.num_tokens * task.group; ++row) {
+    const int token = row / task.group, head = row % task.group;
+    T* y = static_cast<T*>(task.y) + token * task.y_stride + int64_t{head} * head_dim;
+    const float* out = sums.out + int64_t{row} * head_dim;
+    for (int d = 0; d < head_dim; d += kLanes)
+      store(y + d, load(out + d) / broadcast(sums.sum[row]));
+  }
+}
+
+inline void attention_finish(const AttentionSums& sums, const AttentionTask& task) {
+  task.q_type == DType::kBf16 ? attention_finish_typed<Bf16>(sums, task)
+                              : attention_finish_typed<float>(sums, task);
+}
+
+constexpr Kernels make_vector_kernels() {
+  return {
+      .linear = linear,
+      .norm = norm,
+      .silu_mul = silu_mul,
+      .add = add,
+      .rope = rope,
+      .widen = widen,
+      .attention_segment = attention_segment,
+      .attention_merge = attention_merge,
+      .attention_finish = attention_finish,
+  };
+}
+
+}  // namespace
+}  // namespace erne::cpu

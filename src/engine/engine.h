@@ -1,0 +1,71 @@
+// The loop: messages in, plan, run, commit, events out. One thread calls run() or step(); it owns
+// the scheduler, the cache and the producing end of every stream. Other threads use the client,
+// drain() and stop().
+//
+// A request's life goes on from here to sched/scheduler.h (plan, commit) and to whichever Executor
+// apps/ chose (run), usually exec/model_executor.h.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "engine/engine_client.h"
+#include "engine/inbox.h"
+#include "engine/local_engine_client.h"
+#include "kv/kv_cache.h"
+#include "sched/executor.h"
+#include "sched/scheduler.h"
+
+namespace erne::engine {
+
+class Engine {
+ public:
+  // CHECKs sched::check_limits() with the executor's geometry. Executor and clock outlive the
+  // engine.
+  Engine(sched::Executor& executor, const sched::Limits& limits, const Clock& clock);
+  ~Engine();  // cancels what is left; run() must have returned
+
+  // Steps until stopped, drained or failed, then returns; waits without spinning where there is
+  // nothing to do.
+  void run();
+  // One turn. False: nothing is left to do until a message comes.
+  bool step();
+
+  // Thread-safe from here on. The client dies with the engine.
+  EngineClient& client() { return client_; }
+  void drain() { inbox_.close(Service::kDraining); }  // run() returns when every request has ended
+  void stop() { inbox_.close(Service::kStopping); }   // every request ends with kCancelled
+
+ private:
+  struct Recipient {
+    std::shared_ptr<TokenStream> stream;
+    int64_t submitted_us = 0, first_scheduled_us = 0;
+  };
+
+  void deliver(Messages messages);
+  void accept(Submission submission);
+  sched::StepResult run(const sched::BatchPlan& plan);
+  void note_first_scheduled(const sched::BatchPlan& plan);
+  void publish(std::span<sched::TokenEvent> events);
+  void store_stats();
+
+  sched::Executor& executor_;
+  const Clock& clock_;
+  kv::KvCache cache_;
+  sched::Scheduler scheduler_;
+  Inbox inbox_;
+  StatsBoard board_;
+  LocalEngineClient client_;
+  std::unordered_map<sched::RequestId, Recipient>
+      recipients_;  // of the requests that have not ended
+  const int max_running_;
+  sched::Step step_ = 0;
+  int64_t num_computed_steps_ = 0;
+  Service service_ = Service::kOpen;
+  std::optional<Status> failure_;
+};
+
+}  // namespace erne::engine

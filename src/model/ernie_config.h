@@ -1,0 +1,46 @@
+// A checkpoint's config.json as the model needs it: every field present, validated, in one
+// spelling.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace erne::model {
+
+struct ErnieConfig {
+  std::string architecture;  // as in the file; model/registry.h knows which are built
+  int vocab_size = 0;        // rows of the embedding; the tokenizer may know fewer
+  int hidden_size = 0;
+  int num_layers = 0;
+  int num_heads = 0;
+  int num_kv_heads = 0;  // divides num_heads
+  int head_dim = 0;      // a multiple of 16; num_heads * head_dim need not be hidden_size
+  int intermediate_size = 0;
+  int max_position_embeddings = 131072;
+  float rms_norm_eps = 1e-5f;
+  double rope_theta = 500000.0;
+  // The head is the embedding. Where the file does not say, the checkpoint does: by having a head.
+  bool tie_word_embeddings = true;
+  bool tie_is_stated = false;
+  int bos_token_id = 1;
+  std::vector<int32_t> eos_token_ids = {2};
+
+  int q_width() const { return num_heads * head_dim; }
+  int kv_width() const { return num_kv_heads * head_dim; }
+  int qkv_width() const { return q_width() + 2 * kv_width(); }
+};
+
+// Baidu's keys, -PT and -Paddle, and HF's own (`rope_parameters`). Keys that a model of this kind
+// does not use are ignored; keys that would change its arithmetic in a way that is not built are
+// refused. Errors name the field, what was found and what is allowed.
+Result<ErnieConfig> parse_ernie_config(std::string_view text);
+
+// Reads <folder>/config.json.
+Result<ErnieConfig> read_ernie_config(const std::filesystem::path& folder);
+
+}  // namespace erne::model

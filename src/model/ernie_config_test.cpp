@@ -1,0 +1,192 @@
+#include "model/ernie_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "model/generation_config.h"
+
+namespace erne::model {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Json released_config() {  // of the 0.3B model
+  return Json::parse(R"({"architectures":["Ernie4_5ForCausalLM"],"model_type":"ernie4_5",
+      "bos_token_id":1,"eos_token_id":2,"pad_token_id":0,"hidden_act":"silu","hidden_size":1024,
+      "intermediate_size":3072,"max_position_embeddings":131072,"num_attention_heads":16,
+      "num_hidden_layers":18,"num_key_value_heads":2,"head_dim":128,"rms_norm_eps":1e-05,
+      "rope_theta":500000.0,"rope_scaling":null,"tie_word_embeddings":true,
+      "torch_dtype":"bfloat16","use_bias":false,"use_cache":false,"vocab_size":103424})")
+      .value();
+}
+
+Json without(const char* key) {
+  Json json = released_config();
+  std::erase_if(json.as_object(), [&](const auto& member) { return member.first == key; });
+  return json;
+}
+
+Status refusal(const Json& json) {
+  const auto config = parse_ernie_config(json.dump());
+  return config ? Status{Code::kInternal, "accepted"} : config.status();
+}
+
+TEST(ErnieConfig, reads_the_released_file) {
+  const auto config = parse_ernie_config(released_config().dump());
+  ASSERT_TRUE(config) << config.status().message;
+  EXPECT_EQ(config->vocab_size, 103424);
+  EXPECT_EQ(config->hidden_size, 1024);
+  EXPECT_EQ(config->num_layers, 18);
+  EXPECT_EQ(config->q_width(), 2048);  // not the hidden size
+  EXPECT_EQ(config->kv_width(), 256);
+  EXPECT_EQ(config->qkv_width(), 2560);
+  EXPECT_EQ(config->intermediate_size, 3072);
+  EXPECT_EQ(config->max_position_embeddings, 131072);
+  EXPECT_EQ(config->rms_norm_eps, 1e-5f);
+  EXPECT_EQ(config->rope_theta, 500000.0);
+  EXPECT_TRUE(config->tie_word_embeddings);
+  EXPECT_TRUE(config->tie_is_stated);
+  EXPECT_THAT(config->eos_token_ids, ElementsAre(2));
+}
+
+TEST(ErnieConfig, reads_hf_own_keys) {
+  Json json = without("rope_theta");
+  json.set("rope_parameters", Json::Object{{"rope_theta", 10000.0}, {"rope_type", "default"}});
+  json.set("eos_token_id", Json::Array{Json(2), Json(7)});
+  const auto config = parse_ernie_config(json.dump());
+  ASSERT_TRUE(config) << config.status().message;
+  EXPECT_EQ(config->rope_theta, 10000.0);
+  EXPECT_THAT(config->eos_token_ids, ElementsAre(2, 7));
+}
+
+TEST(ErnieConfig, defaults_what_files_leave_out) {
+  for (const char* key : {"rms_norm_eps", "rope_theta", "max_position_embeddings", "bos_token_id",
+                          "eos_token_id", "use_bias", "hidden_act", "architectures"}) {
+    const auto config = parse_ernie_config(without(key).dump());
+    ASSERT_TRUE(config) << key << ": " << config.status().message;
+    EXPECT_EQ(config->architecture, "Ernie4_5ForCausalLM");
+    EXPECT_EQ(config->rms_norm_eps, 1e-5f);
+    EXPECT_EQ(config->rope_theta, 500000.0);
+    EXPECT_EQ(config->max_position_embeddings, 131072);
+    EXPECT_THAT(config->eos_token_ids, ElementsAre(2));
+  }
+  EXPECT_EQ(parse_ernie_config(without("head_dim").dump())->head_dim, 64);  // hidden / heads
+  EXPECT_EQ(parse_ernie_config(without("num_key_value_heads").dump())->num_kv_heads, 16);
+  EXPECT_FALSE(parse_ernie_config(without("tie_word_embeddings").dump())->tie_is_stated);
+}
+
+TEST(ErnieConfig, what_cannot_be_guessed_is_required) {
+  for (const char* key : {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+                          "intermediate_size"}) {
+    const Status status = refusal(without(key));
+    EXPECT_EQ(status.param, key);
+    EXPECT_THAT(status.message, HasSubstr(std::string(key) + ": found nothing, expected"));
+  }
+}
+
+TEST(ErnieConfig, hostile_values_are_refused_by_field) {
+  const std::pair<const char*, std::vector<const char*>> cases[] = {
+      {"vocab_size", {"0", "-1", "4194305", "1e9", "\"many\"", "9223372036854775808", "[1]"}},
+      {"hidden_size", {"0", "-1024", "65537", "1024.5", "true"}},
+      {"num_hidden_layers", {"0", "-1", "1025", "{}"}},
+      {"num_attention_heads", {"0", "-16", "1025"}},
+      {"num_key_value_heads", {"0", "-2", "3", "17", "32"}},
+      {"head_dim", {"0", "1", "-128", "127", "120", "1040"}},
+      {"intermediate_size", {"0", "-1", "1048577"}},
+      {"max_position_embeddings", {"0", "-1", "16777217"}},
+      {"rms_norm_eps", {"0", "-1e-5", "1e-85", "1", "\"small\""}},
+      {"rope_theta", {"0", "-1", "1", "1e13", "[]"}},
+      {"tie_word_embeddings", {"1", "\"yes\""}},
+      {"eos_token_id", {"-1", "103424", "[2,-1]", "\"</s>\""}},
+      {"hidden_act", {"\"gelu\"", "1"}},
+      {"use_bias", {"true", "1"}},
+      {"rope_3d", {"true"}},
+      {"compression_ratio", {"2.0"}},
+      {"quantization_config", {"{\"quant_method\":\"fp8\"}"}},
+      {"rope_parameters", {"[]"}},
+      {"architectures", {"[]", "\"Ernie4_5ForCausalLM\"", "[\"LlamaForCausalLM\"]", "[1]"}},
+  };
+  for (const auto& [key, values] : cases)
+    for (const char* value : values) {
+      Json json = released_config();
+      json.set(key, Json::parse(value).value());
+      const Status status = refusal(json);
+      EXPECT_EQ(status.param, key) << value << ": " << status.message;
+      EXPECT_THAT(status.message, HasSubstr(key)) << value;
+    }
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    Json json = released_config();
+    json.set(key, Json::Object{{"rope_type", "yarn"}});
+    EXPECT_EQ(refusal(json).param, std::string(key) + ".rope_type");
+  }
+}
+
+TEST(ErnieConfig, a_head_dim_that_does_not_come_out_even_is_asked_for) {
+  Json json = without("head_dim");
+  json.set("hidden_size", 1000);
+  EXPECT_THAT(refusal(json).message,
+              AllOf(HasSubstr("head_dim"), HasSubstr("1000"), HasSubstr("16")));
+  json.set("hidden_size", 16 * 7);
+  EXPECT_EQ(refusal(json).param, "head_dim");
+  json.set("hidden_size", 8);
+  EXPECT_EQ(refusal(json).param, "head_dim");
+}
+
+TEST(ErnieConfig, other_models_of_the_family_are_not_built_yet) {
+  for (const char* name : {"Ernie4_5_MoeForCausalLM", "Ernie4_5_VLMoeForConditionalGeneration"}) {
+    const Json json(Json::Object{{"architectures", Json::Array{Json(name)}}});
+    const Status status = refusal(json);
+    EXPECT_EQ(status.code, Code::kUnsupported);
+    EXPECT_THAT(status.message, AllOf(HasSubstr(name), HasSubstr("not built yet")));
+  }
+}
+
+TEST(ErnieConfig, only_a_json_object_will_do) {
+  for (const char* text : {"", "[]", "3", "{", "{\"a\":[[[[[[[[[[[[[[[[[[[["})
+    EXPECT_FALSE(parse_ernie_config(text)) << text;
+}
+
+TEST(GenerationConfig, reads_defaults_and_end_tokens) {
+  const ErnieConfig model = parse_ernie_config(released_config().dump()).value();
+  const auto config = parse_generation_config(
+      R"({"do_sample":true,"temperature":0.8,"top_p":0.8,"top_k":50,"repetition_penalty":1.1,
+          "eos_token_id":[2,100272],"transformers_version":"4"})",
+      model);
+  ASSERT_TRUE(config) << config.status().message;
+  EXPECT_THAT(config->eos_token_ids, ElementsAre(2, 100272));
+  EXPECT_EQ(config->temperature, 0.8);
+  EXPECT_EQ(config->top_p, 0.8);
+  EXPECT_EQ(config->top_k, 50);
+  EXPECT_EQ(config->repetition_penalty, 1.1);
+
+  const auto empty = parse_generation_config("{}", model);
+  ASSERT_TRUE(empty);
+  EXPECT_THAT(empty->eos_token_ids, ElementsAre(2));
+  EXPECT_FALSE(empty->temperature || empty->top_p || empty->top_k || empty->repetition_penalty);
+  EXPECT_EQ(parse_generation_config(R"({"do_sample":false,"temperature":0.8})", model)->temperature,
+            0.0);
+  EXPECT_EQ(parse_generation_config(R"({"temperature":0})", model)->temperature, 0.0);
+}
+
+TEST(GenerationConfig, refuses_by_field) {
+  const ErnieConfig model = parse_ernie_config(released_config().dump()).value();
+  const std::pair<const char*, const char*> cases[] = {
+      {"eos_token_id", R"({"eos_token_id":103424})"},
+      {"temperature", R"({"temperature":-1})"},
+      {"top_p", R"({"top_p":0})"},
+      {"top_p", R"({"top_p":1.5})"},
+      {"top_k", R"({"top_k":-1})"},
+      {"do_sample", R"({"do_sample":1})"},
+      {"repetition_penalty", R"({"repetition_penalty":0})"}};
+  for (const auto& [key, text] : cases) {
+    const auto config = parse_generation_config(text, model);
+    ASSERT_FALSE(config) << text;
+    EXPECT_EQ(config.status().param, key);
+  }
+}
+
+}  // namespace
+}  // namespace erne::model

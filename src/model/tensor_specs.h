@@ -1,0 +1,21 @@
+// Every tensor of a model, by our name for it, with its shape and its names in checkpoints: THE
+// list for the loader, the check of names, random weights and memory estimates.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "model/ernie_config.h"
+#include "weights/tensor_spec.h"
+
+namespace erne::model {
+
+// "embedding", "final_norm", "head" (untied only), and for each layer N "layers.N." +
+// attention_norm, qkv [Q + 2K, H], output [H, Q], ffn_norm, gate_up [2I, H], down [H, I].
+std::vector<weights::TensorSpec> dense_tensor_specs(const ErnieConfig& config);
+
+// Tensors that checkpoints may hold and no list names, on purpose: the multi-token predictor, and a
+// head that is tied to the embedding.
+bool is_known_unused(const ErnieConfig& config, std::string_view name);
+
+}  // namespace erne::model

@@ -1,0 +1,97 @@
+#include "model/tensor_specs.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "model/registry.h"
+#include "model/rotary.h"
+#include "weights/checkpoint_source.h"
+
+namespace erne::model {
+namespace {
+
+ErnieConfig released_config() {  // of the 0.3B model
+  ErnieConfig config;
+  config.vocab_size = 103424;
+  config.hidden_size = 1024;
+  config.num_layers = 18;
+  config.num_heads = 16;
+  config.num_kv_heads = 2;
+  config.head_dim = 128;
+  config.intermediate_size = 3072;
+  return config;
+}
+
+int64_t num_parameters(const ErnieConfig& config) {
+  int64_t total = 0;
+  for (const auto& spec : dense_tensor_specs(config)) total += spec.shape.elements();
+  return total;
+}
+
+TEST(TensorSpecs, count_the_parameters_of_the_released_model) {
+  ErnieConfig config = released_config();
+  EXPECT_EQ(num_parameters(config), 360'748'032);
+  config.tie_word_embeddings = false;
+  EXPECT_EQ(num_parameters(config), 360'748'032 + 103424 * 1024);
+}
+
+TEST(TensorSpecs, names_are_single_and_parts_fill_their_tensor) {
+  std::set<std::string> names, sources;
+  for (const auto& spec : dense_tensor_specs(released_config())) {
+    EXPECT_TRUE(names.insert(spec.name).second) << spec.name;
+    int64_t rows = 0;
+    for (const auto& part : spec.parts) {
+      EXPECT_TRUE(sources.insert(part.source).second) << part.source;
+      rows += part.rows;
+    }
+    EXPECT_EQ(rows, spec.shape[0]) << spec.name;
+  }
+}
+
+TEST(TensorSpecs, name_every_tensor_of_every_layout) {
+  const std::filesystem::path goldens =
+      std::filesystem::path(ERNE_SOURCE_DIR) / "tests/goldens/dense";
+  for (const char* folder :
+       {"tied/pt", "tied/pt_sharded", "tied/paddle", "untied/pt", "untied/paddle"}) {
+    const auto config = read_ernie_config(goldens / folder);
+    ASSERT_TRUE(config) << config.status().message;
+    auto checkpoint = weights::Checkpoint::open(goldens / folder);
+    ASSERT_TRUE(checkpoint) << checkpoint.status().message;
+    const auto source =
+        weights::CheckpointSource::make(std::move(checkpoint).value(), dense_tensor_specs(*config));
+    ASSERT_TRUE(source) << source.status().message;
+    EXPECT_TRUE(source->unused().empty()) << folder;
+  }
+}
+
+TEST(TensorSpecs, know_what_is_left_over_on_purpose) {
+  ErnieConfig config = released_config();
+  EXPECT_TRUE(is_known_unused(config, "lm_head.weight"));
+  EXPECT_TRUE(is_known_unused(config, "model.mtp_block.0.mlp.up_proj.weight"));
+  EXPECT_TRUE(is_known_unused(config, "ernie.mtp_linear_proj.0.weight"));
+  EXPECT_FALSE(is_known_unused(config, "model.layers.18.mlp.up_proj.weight"));
+  config.tie_word_embeddings = false;
+  EXPECT_FALSE(is_known_unused(config, "lm_head.weight"));
+}
+
+TEST(Rotary, frequencies_fall_from_one) {
+  const std::vector<float> freq = rotary_frequencies(128, 500000.0);
+  ASSERT_EQ(freq.size(), 64u);
+  EXPECT_EQ(freq[0], 1.0f);
+  EXPECT_EQ(freq[1], 0.8146172338565447f);
+  EXPECT_NEAR(freq[63], 2.4551408e-6f, 1e-13);
+}
+
+TEST(Registry, knows_both_spellings) {
+  for (const char* name : {"Ernie4_5ForCausalLM", "Ernie4_5_ForCausalLM"}) {
+    const auto found = find_architecture(name);
+    ASSERT_TRUE(found);
+    EXPECT_STREQ((*found)->name, name);
+  }
+  EXPECT_EQ(find_architecture("LlamaForCausalLM").status().code, Code::kInvalid);
+  EXPECT_EQ(find_architecture("Ernie4_5_MoeForCausalLM").status().code, Code::kUnsupported);
+}
+
+}  // namespace
+}  // namespace erne::model

@@ -1,0 +1,193 @@
+#include "sample/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+namespace erne::sample {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+struct Case {
+  std::vector<float> logits = {1.0f, 3.0f, 2.0f, 3.0f, -1.0f};
+  SamplingParams params;
+  StopRules stop;
+  std::vector<TokenId> tokens = {4};
+  int prompt_tokens = 1;
+
+  TokenId run() const {
+    std::vector<float> scratch = logits;
+    return sample(scratch, params, stop, {tokens, prompt_tokens});
+  }
+  // Relative frequency of each token over many positions of the same distribution.
+  std::map<TokenId, double> frequencies(int draws = 20000) {
+    std::map<TokenId, double> out;
+    const std::vector<TokenId> history = tokens;
+    for (int i = 0; i < draws; ++i) {
+      params.seed = i;
+      out[run()] += 1.0 / draws;
+    }
+    return out;
+  }
+};
+
+Case greedy() {
+  Case c;
+  c.params.temperature = 0;
+  return c;
+}
+
+TEST(Sample, GreedyTakesTheLowerIdOfATie) {
+  EXPECT_EQ(greedy().run(), 1);
+}
+
+TEST(Sample, RepetitionCountsThePromptToo) {
+  Case c = greedy();
+  c.tokens = {1};
+  c.params.repetition_penalty = 1.5f;
+  EXPECT_EQ(c.run(), 3);
+  c.logits = {-1.0f, -0.9f};  // a negative logit is multiplied
+  EXPECT_EQ(c.run(), 0);
+}
+
+TEST(Sample, FrequencyAndPresenceCountTheOutputOnly) {
+  Case c = greedy();
+  c.params.presence_penalty = 0.5f;
+  c.tokens = {1, 3};
+  c.prompt_tokens = 1;
+  EXPECT_EQ(c.run(), 1);
+  c.tokens = {4, 1, 1, 3};
+  c.params.presence_penalty = 0;
+  c.params.frequency_penalty = 0.4f;  // 3 - 0.8 against 3 - 0.4
+  EXPECT_EQ(c.run(), 3);
+}
+
+TEST(Sample, MinTokensMasksEosAndStopIds) {
+  Case c = greedy();
+  c.stop.eos_ids = {1};
+  c.stop.stop_token_ids = {3};
+  c.stop.min_new_tokens = 1;
+  EXPECT_EQ(c.run(), 2);
+  c.tokens = {4, 0};
+  EXPECT_EQ(c.run(), 1);
+}
+
+TEST(Sample, BiasAndBadWords) {
+  Case c = greedy();
+  c.params.logit_bias = {{4, 100.0f}};
+  EXPECT_EQ(c.run(), 4);
+  c.params.logit_bias = {};
+  c.params.bad_words = {{1}, {0, 3}};
+  EXPECT_EQ(c.run(), 3);
+  c.tokens = {4, 0};  // now "0 3" would be completed
+  EXPECT_EQ(c.run(), 2);
+  c.tokens = {0};  // in the prompt it is not ours to forbid
+  EXPECT_EQ(c.run(), 3);
+}
+
+TEST(Sample, MasksThatLeaveNothingAreDropped) {
+  Case c = greedy();
+  c.params.bad_words = {{0}, {1}, {2}, {3}, {4}};
+  EXPECT_EQ(c.run(), 1);
+  c.params.temperature = 1;
+  EXPECT_EQ(c.run(), 1);
+}
+
+TEST(Sample, NanIsNeverChosen) {
+  Case c = greedy();
+  c.logits = {NAN, 1.0f, NAN};
+  EXPECT_EQ(c.run(), 1);
+  c.params.temperature = 1;
+  EXPECT_EQ(c.run(), 1);
+}
+
+TEST(Sample, DrawsFollowTheSoftmax) {
+  Case c;
+  const auto f = c.frequencies();
+  double sum = 0;
+  for (float logit : c.logits) sum += std::exp(logit);
+  // Five standard deviations of a binomial share over 20,000 draws are below 0.018.
+  for (TokenId id = 0; id < 5; ++id) EXPECT_NEAR(f.at(id), std::exp(c.logits[id]) / sum, 0.018);
+}
+
+TEST(Sample, TemperatureSharpens) {
+  Case c;
+  c.logits = {0.0f, 1.0f};
+  c.params.temperature = 0.5f;
+  EXPECT_NEAR(c.frequencies()[1], 1 / (1 + std::exp(-2.0)), 0.018);
+}
+
+TEST(Sample, CutsLeaveTheRightCandidates) {
+  Case c;
+  c.logits = {std::log(0.4f), std::log(0.3f), std::log(0.2f), std::log(0.1f)};
+  auto ids = [&] {
+    std::vector<TokenId> out;
+    for (const auto& [id, share] : c.frequencies(4000)) out.push_back(id);
+    return out;
+  };
+  c.params.top_p = 0.65f;  // 0.4 is too little, 0.4 + 0.3 is enough
+  EXPECT_EQ(ids(), (std::vector<TokenId>{0, 1}));
+  c.params.top_p = 1;
+  c.params.min_p = 0.45f;  // of the best: 0.18
+  EXPECT_EQ(ids(), (std::vector<TokenId>{0, 1, 2}));
+  c.params.min_p = 0;
+  c.params.top_k = 3;
+  EXPECT_EQ(ids(), (std::vector<TokenId>{0, 1, 2}));
+  c.params.top_p = 0.7f;  // of the renormalised 0.44, 0.33, 0.22
+  EXPECT_EQ(ids(), (std::vector<TokenId>{0, 1}));
+  c.params.top_p = 0.0f;  // the best always stays
+  EXPECT_EQ(ids(), (std::vector<TokenId>{0}));
+}
+
+TEST(Sample, TopPOverALargeVocabularyMatchesAFullSort) {
+  Case c;
+  c.logits.assign(5000, 0.0f);
+  for (int i = 0; i < 5000; ++i) c.logits[i] = static_cast<float>((i * 7919) % 5000) / 1000.0f;
+  c.params.top_p = 0.5f;
+  std::vector<double> p(c.logits.begin(), c.logits.end());
+  std::sort(p.rbegin(), p.rend());
+  double total = 0, mass = 0;
+  for (double l : p) total += std::exp(l);
+  double threshold = 0;
+  for (double l : p)
+    if ((mass += std::exp(l)) >= 0.5 * total) {
+      threshold = l;
+      break;
+    }
+  for (int i = 0; i < 300; ++i) {
+    c.params.seed = i;
+    EXPECT_GE(c.logits[c.run()], threshold);
+  }
+}
+
+TEST(Sample, TheDrawDependsOnSeedStreamAndPositionOnly) {
+  Case c;
+  c.logits.assign(1000, 0.0f);
+  const TokenId first = c.run();
+  EXPECT_EQ(c.run(), first);
+  Case seed = c, stream = c, position = c;
+  seed.params.seed = 1;
+  stream.params.stream = 1;
+  position.tokens = {4, 4};
+  EXPECT_NE(seed.run(), first);
+  EXPECT_NE(stream.run(), first);
+  EXPECT_NE(position.run(), first);
+}
+
+TEST(Logprobs, AreTheModelsOwn) {
+  const std::vector<float> logits = {std::log(0.2f), std::log(0.7f), std::log(0.1f), -kInf};
+  const PositionLogprobs out = logprobs(logits, 2, 2);
+  EXPECT_NEAR(out.chosen.logprob, std::log(0.1), 1e-6);
+  ASSERT_EQ(out.top.size(), 2u);
+  EXPECT_EQ(out.top[0].token, 1);
+  EXPECT_EQ(out.top[1].token, 0);
+  // The best token's two figures are one float: harnesses compare them with ==.
+  EXPECT_EQ(logprobs(logits, 1, 1).chosen.logprob, logprobs(logits, 1, 1).top[0].logprob);
+  EXPECT_EQ(logprobs(logits, 1, 100).top.size(), 4u);
+}
+
+}  // namespace
+}  // namespace erne::sample

@@ -1,0 +1,89 @@
+#include "sched/limits.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/status.h"
+
+namespace erne::sched {
+namespace {
+
+Result<void> check_at_least(const char* name, int value, int least) {
+  if (value >= least) return {};
+  return invalid(fmt::format("{} is {}; it must be at least {}", name, value, least), name);
+}
+
+Status too_long(std::string message, std::string param) {
+  return {Code::kTooLong, std::move(message), std::move(param)};
+}
+
+// The last token generated needs no KV.
+int64_t positions_needed(const Request& request) {
+  const int64_t prompt = static_cast<int64_t>(request.prompt.size());
+  return prompt + std::max<int64_t>(request.stop.max_new_tokens - 1, 0);
+}
+
+}  // namespace
+
+Result<void> check_limits(const Limits& limits, const kv::KvGeometry& geometry) {
+  const struct {
+    const char* name;
+    int value, least;
+  } fields[] = {
+      {"max_rows", limits.max_rows, 1},
+      {"max_tokens", limits.max_tokens, 1},
+      {"max_model_len", limits.max_model_len, 1},
+      {"max_waiting", limits.max_waiting, 1},
+      {"max_drafts", limits.max_drafts, 0},
+      {"min_free_blocks", limits.min_free_blocks, 0},
+      {"device_blocks", geometry.device_blocks, 1},
+      {"host_blocks", geometry.host_blocks, 0},
+      {"block_tokens", geometry.block_tokens, 1},
+  };
+  for (const auto& field : fields) {
+    if (Result<void> r = check_at_least(field.name, field.value, field.least); !r.ok()) return r;
+  }
+  return {};
+}
+
+Result<void> check_request(const Request& request, const Limits& limits,
+                           const kv::KvGeometry& geometry) {
+  const int64_t prompt = static_cast<int64_t>(request.prompt.size());
+  const StopRules& stop = request.stop;
+  if (prompt == 0) return invalid("the prompt is empty; it needs at least one token", "prompt");
+  if (stop.max_new_tokens < 0) {
+    return invalid(fmt::format("max_tokens is {}; it must not be negative", stop.max_new_tokens),
+                   "max_tokens");
+  }
+  if (stop.min_new_tokens < 0 || stop.min_new_tokens > stop.max_new_tokens) {
+    return invalid(fmt::format("min_tokens is {}; it must be between 0 and max_tokens, {}",
+                               stop.min_new_tokens, stop.max_new_tokens),
+                   "min_tokens");
+  }
+  if (prompt + stop.max_new_tokens > limits.max_model_len) {
+    return too_long(
+        fmt::format("the prompt has {} tokens and up to {} are to be generated: {} in all, and the "
+                    "longest context here is {}",
+                    prompt, stop.max_new_tokens, prompt + stop.max_new_tokens,
+                    limits.max_model_len),
+        prompt < limits.max_model_len ? "max_tokens" : "prompt");
+  }
+  const int64_t room = int64_t{geometry.device_blocks} * geometry.block_tokens;
+  if (positions_needed(request) > room) {
+    return too_long(fmt::format("the prompt has {} tokens and up to {} are to be generated: the KV "
+                                "cache has room for {} ({} blocks of {})",
+                                prompt, stop.max_new_tokens, room, geometry.device_blocks,
+                                geometry.block_tokens),
+                    "max_tokens");
+  }
+  if (!limits.chunk_prompts && prompt > limits.max_tokens) {
+    return too_long(fmt::format("the prompt has {} tokens; without chunked prefill it must fit one "
+                                "step of {}",
+                                prompt, limits.max_tokens),
+                    "prompt");
+  }
+  return {};
+}
+
+}  // namespace erne::sched

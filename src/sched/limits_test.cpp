@@ -1,0 +1,103 @@
+#include "sched/limits.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace erne::sched {
+namespace {
+
+const kv::KvGeometry kGeometry{.device_blocks = 4, .host_blocks = 0, .block_tokens = 8};
+const Limits kLimits{.max_rows = 2, .max_tokens = 16, .max_model_len = 40};
+
+Request request(int prompt, int max_new_tokens, int min_new_tokens = 0) {
+  Request request;
+  request.prompt.resize(prompt);
+  request.stop.max_new_tokens = max_new_tokens;
+  request.stop.min_new_tokens = min_new_tokens;
+  return request;
+}
+
+void expect_refused(const Request& request, const Limits& limits, Code code, std::string param,
+                    std::vector<std::string> named) {
+  const Result<void> result = check_request(request, limits, kGeometry);
+  ASSERT_FALSE(result.ok()) << param;
+  EXPECT_EQ(result.status().code, code) << result.status().message;
+  EXPECT_EQ(result.status().param, param) << result.status().message;
+  for (const std::string& number : named) {
+    EXPECT_NE(result.status().message.find(number), std::string::npos) << result.status().message;
+  }
+}
+
+TEST(CheckRequest, AcceptsWhatJustFits) {
+  EXPECT_TRUE(check_request(request(1, 0), kLimits, kGeometry).ok());
+  EXPECT_TRUE(check_request(request(32, 1), kLimits, kGeometry).ok());  // 32 slots: the last token
+  EXPECT_TRUE(check_request(request(32, 0), kLimits, kGeometry).ok());  // generated needs none
+  EXPECT_TRUE(check_request(request(1, 32), kLimits, kGeometry).ok());
+  EXPECT_TRUE(check_request(request(1, 5, 5), kLimits, kGeometry).ok());
+  Limits whole = kLimits;
+  whole.chunk_prompts = false;
+  EXPECT_TRUE(check_request(request(16, 17), whole, kGeometry).ok());
+  Limits exact = kLimits;
+  exact.max_model_len = 20;
+  EXPECT_TRUE(check_request(request(10, 10), exact, kGeometry).ok());
+}
+
+TEST(CheckRequest, RefusesWhatIsWrong) {
+  expect_refused(request(0, 1), kLimits, Code::kInvalid, "prompt", {"empty"});
+  expect_refused(request(1, -1), kLimits, Code::kInvalid, "max_tokens", {"-1"});
+  expect_refused(request(1, 5, 6), kLimits, Code::kInvalid, "min_tokens", {"6", "5"});
+  expect_refused(request(1, 5, -2), kLimits, Code::kInvalid, "min_tokens", {"-2"});
+}
+
+TEST(CheckRequest, RefusesWhatCanNeverFitAndNamesTheNumbers) {
+  expect_refused(request(31, 10), kLimits, Code::kTooLong, "max_tokens", {"31", "10", "41", "40"});
+  expect_refused(request(40, 1), kLimits, Code::kTooLong, "prompt", {"40", "41"});
+  expect_refused(request(1, std::numeric_limits<int>::max()), kLimits, Code::kTooLong, "max_tokens",
+                 {"2147483647", "2147483648"});
+  expect_refused(request(32, 2), kLimits, Code::kTooLong, "max_tokens", {"32 (4 blocks of 8)"});
+  expect_refused(request(33, 0), kLimits, Code::kTooLong, "max_tokens", {"33", "32"});
+  Limits whole = kLimits;
+  whole.chunk_prompts = false;
+  expect_refused(request(17, 1), whole, Code::kTooLong, "prompt", {"17", "16"});
+}
+
+TEST(CheckLimits, NamesTheFieldItsValueAndTheLeast) {
+  EXPECT_TRUE(check_limits(kLimits, kGeometry).ok());
+  const auto refusal = [](auto change) {
+    Limits limits = kLimits;
+    kv::KvGeometry geometry = kGeometry;
+    change(limits, geometry);
+    const Result<void> result = check_limits(limits, geometry);
+    return result.ok() ? std::string("accepted") : result.status().message;
+  };
+  using L = Limits;
+  using G = kv::KvGeometry;
+  EXPECT_EQ(refusal([](L& l, G&) { l.max_rows = 0; }), "max_rows is 0; it must be at least 1");
+  EXPECT_EQ(refusal([](L& l, G&) { l.max_tokens = 0; }), "max_tokens is 0; it must be at least 1");
+  EXPECT_EQ(refusal([](L& l, G&) { l.max_model_len = 0; }),
+            "max_model_len is 0; it must be at least 1");
+  EXPECT_EQ(refusal([](L& l, G&) { l.max_waiting = 0; }),
+            "max_waiting is 0; it must be at least 1");
+  EXPECT_EQ(refusal([](L& l, G&) { l.max_drafts = -1; }),
+            "max_drafts is -1; it must be at least 0");
+  EXPECT_EQ(refusal([](L& l, G&) { l.min_free_blocks = -1; }),
+            "min_free_blocks is -1; it must be at least 0");
+  EXPECT_EQ(refusal([](L&, G& g) { g.device_blocks = 0; }),
+            "device_blocks is 0; it must be at least 1");
+  EXPECT_EQ(refusal([](L&, G& g) { g.host_blocks = -1; }),
+            "host_blocks is -1; it must be at least 0");
+  EXPECT_EQ(refusal([](L&, G& g) { g.block_tokens = 0; }),
+            "block_tokens is 0; it must be at least 1");
+  EXPECT_EQ(refusal([](L& l, G& g) {
+              l.max_rows = l.max_tokens = l.max_model_len = l.max_waiting = 1;
+              l.max_drafts = l.min_free_blocks = 0;
+              g = {.device_blocks = 1, .host_blocks = 0, .block_tokens = 1};
+            }),
+            "accepted");
+}
+
+}  // namespace
+}  // namespace erne::sched

@@ -1,0 +1,148 @@
+// Fields that clients send and that change nothing here. Two kinds: those that OpenAI's definition
+// makes labels, hints or promises without a visible effect, and those for features that are not
+// built yet, which are taken only with the value that asks for nothing.
+#include <fmt/format.h>
+
+#include "server/fields.h"
+
+namespace erne::server {
+namespace {
+
+constexpr size_t kMaxLabelBytes = 1024;
+
+Result<void> not_built(const Arg& arg, GenerationRequest&) {
+  return unsupported(fmt::format("{} is not built yet", arg.name), arg.name);
+}
+
+Result<void> only(const Arg& arg, const Json& value) {
+  if (arg.value == value) return {};
+  return unsupported(fmt::format("{} other than {} is not built yet", arg.name, value.dump()),
+                     arg.name);
+}
+Result<void> only_false(const Arg& arg, GenerationRequest&) {
+  return only(arg, Json(false));
+}
+Result<void> only_true(const Arg& arg, GenerationRequest&) {
+  return only(arg, Json(true));
+}
+Result<void> only_one(const Arg& arg, GenerationRequest&) {
+  return only(arg, Json(1));
+}
+Result<void> only_empty_string(const Arg& arg, GenerationRequest&) {
+  return only(arg, Json(""));
+}
+
+Result<void> only_empty_list(const Arg& arg, GenerationRequest&) {
+  return only(arg, Json(Json::Array()));
+}
+
+Result<void> only_text_modality(const Arg& arg, GenerationRequest&) {
+  return only(arg, Json(Json::Array{"text"}));
+}
+
+Result<void> only_text_format(const Arg& arg, GenerationRequest&) {
+  const Json* type = arg.value.find("type");
+  if (type == nullptr || !type->is_string()) return arg.wrong("an object with a \"type\"");
+  if (type->as_string() == "text") return {};
+  return unsupported("response_format other than {\"type\": \"text\"} is not built yet", arg.name);
+}
+
+// Without tools all but "required" and a named tool ask for what happens anyway.
+Result<void> only_optional_tools(const Arg& arg, GenerationRequest&) {
+  if (arg.value == Json("none") || arg.value == Json("auto")) return {};
+  return unsupported("tool_choice other than \"none\" or \"auto\" is not built yet", arg.name);
+}
+
+Result<void> any_boolean(const Arg& arg, GenerationRequest&) {
+  TRY(boolean(arg));
+  return {};
+}
+
+Result<void> any_label(const Arg& arg, GenerationRequest&) {
+  TRY(string(arg, kMaxLabelBytes));
+  return {};
+}
+
+Result<void> any_service_tier(const Arg& arg, GenerationRequest&) {
+  if (arg.value == Json("auto") || arg.value == Json("default")) return {};
+  return arg.wrong("\"auto\" or \"default\"");
+}
+
+// Labels for OpenAI; older FastDeploy clients put parameters there, which must not be lost.
+Result<void> labels(const Arg& arg, GenerationRequest&) {
+  if (!arg.value.is_object()) return arg.wrong("an object");
+  for (const auto& [key, value] : arg.value.as_object())
+    if (!value.is_string())
+      return Arg{arg.name + "." + key.substr(0, 40), value, arg.limits}.wrong(
+          "a string: metadata holds labels, parameters belong into the body itself");
+  return {};
+}
+
+Result<void> never_a_template(const Arg& arg, GenerationRequest&) {
+  return invalid("chat_template is not taken from clients: the checkpoint's own template is used",
+                 arg.name);
+}
+
+Result<void> in_template_variables(const Arg& arg, GenerationRequest&) {
+  return invalid(
+      fmt::format("{0} is no field of its own: send it as chat_template_kwargs.{0}", arg.name),
+      arg.name);
+}
+
+constexpr Field kFields[] = {
+    // Labels, hints and promises.
+    {"user", kBoth, any_label},
+    {"safety_identifier", kChatOnly, any_label},
+    {"prompt_cache_key", kChatOnly, any_label},
+    {"metadata", kBoth, labels},
+    {"service_tier", kChatOnly, any_service_tier},
+    {"store", kChatOnly, any_boolean},                // nothing is stored
+    {"parallel_tool_calls", kChatOnly, any_boolean},  // there are no tools
+    {"add_special_tokens", kBoth, any_boolean},       // ERNIE's tokenizer adds none of its own
+    // Not built yet, but for the value that asks for nothing.
+    {"tools", kChatOnly, only_empty_list},
+    {"tool_choice", kChatOnly, only_optional_tools},
+    {"response_format", kBoth, only_text_format},
+    {"modalities", kChatOnly, only_text_modality},
+    {"suffix", kCompletionsOnly, only_empty_string},
+    {"continue_final_message", kChatOnly, only_false},
+    {"disable_chat_template", kChatOnly, only_false},
+    {"include_draft_logprobs", kBoth, only_false},
+    {"temp_scaled_logprobs", kBoth, only_false},
+    {"top_p_normalized_logprobs", kBoth, only_false},
+    {"collect_metrics", kBoth, only_false},
+    {"include_logprobs_decode_token", kBoth, only_true},
+    {"max_streaming_response_tokens", kBoth, only_one},
+    // Not built yet.
+    {"audio", kChatOnly, not_built},
+    {"functions", kChatOnly, not_built},
+    {"function_call", kChatOnly, not_built},
+    {"prediction", kChatOnly, not_built},
+    {"web_search_options", kChatOnly, not_built},
+    {"reasoning_effort", kChatOnly, not_built},
+    {"verbosity", kChatOnly, not_built},
+    {"reasoning_max_tokens", kBoth, not_built},
+    {"response_max_tokens", kBoth, not_built},
+    {"logits_processors_args", kBoth, not_built},
+    {"structural_tag", kBoth, not_built},
+    {"structured_outputs", kBoth, not_built},
+    {"guided_json", kBoth, not_built},
+    {"guided_regex", kBoth, not_built},
+    {"guided_choice", kBoth, not_built},
+    {"guided_grammar", kBoth, not_built},
+    {"mm_hashes", kBoth, not_built},
+    {"mm_processor_kwargs", kBoth, not_built},
+    {"disaggregate_info", kBoth, not_built},
+    {"trace_context", kBoth, not_built},
+    // Never.
+    {"chat_template", kChatOnly, never_a_template},
+    {"enable_thinking", kChatOnly, in_template_variables},
+};
+
+}  // namespace
+
+std::span<const Field> bystander_fields() {
+  return kFields;
+}
+
+}  // namespace erne::server

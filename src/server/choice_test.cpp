@@ -1,0 +1,165 @@
+#include "server/choice.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "server/logprobs_json.h"
+
+namespace erne::server {
+namespace {
+
+using sched::FinishReason;
+using ::testing::ElementsAre;
+
+constexpr TokenId kEos = 2;
+const std::vector<TokenId> kEosIds = {kEos};
+
+const text::Tokenizer& tokenizer() {
+  static const auto loaded =
+      text::Tokenizer::load(std::filesystem::path(ERNE_SOURCE_DIR) / "tests/goldens/text").value();
+  return *loaded;
+}
+
+std::vector<TokenId> tokens(std::string_view text) {
+  return tokenizer().encode(text, text::Specials::kAsText);
+}
+
+GenerationRequest asked() {
+  return GenerationRequest(Endpoint::kCompletions, {});
+}
+
+sched::TokenEvent event(std::vector<TokenId> ids, std::optional<FinishReason> finish = {}) {
+  sched::TokenEvent out;
+  out.tokens = std::move(ids);
+  out.finish = finish;
+  for (const TokenId id : out.tokens)
+    out.logprobs.push_back({{id, -1.0f}, {{id + 1, -0.5f}, {id, -1.0f}}});
+  return out;
+}
+
+// Feeds `ids` cut into events of `per_event` tokens, and joins what comes out.
+Piece run(const GenerationRequest& request, const std::vector<TokenId>& ids, size_t per_event,
+          FinishReason finish) {
+  const PreparedPrompt prompt;
+  Choice choice(request, prompt, kEosIds, &tokenizer());
+  Piece all;
+  for (size_t i = 0; i < ids.size() && !choice.finished(); i += per_event) {
+    const size_t end = std::min(i + per_event, ids.size());
+    choice.push(event({ids.begin() + i, ids.begin() + end},
+                      end == ids.size() ? std::optional(finish) : std::nullopt));
+    const Piece piece = choice.take();
+    all.text += piece.text;
+    all.token_ids.insert(all.token_ids.end(), piece.token_ids.begin(), piece.token_ids.end());
+    if (piece.finish_reason) all.finish_reason = piece.finish_reason;
+  }
+  return all;
+}
+
+TEST(Choice, SaysTheSameHoweverTheEngineCutsIt) {
+  GenerationRequest request = asked();
+  std::vector<TokenId> ids = tokens("First 42, then 你好😀, then STOP and more");
+  ids.push_back(kEos);
+  for (size_t per_event = 1; per_event <= ids.size(); ++per_event) {
+    request.stop = {};
+    Piece all = run(request, ids, per_event, FinishReason::kStop);
+    EXPECT_EQ(all.text, "First 42, then 你好😀, then STOP and more");
+    EXPECT_EQ(all.token_ids, ids);
+    EXPECT_EQ(all.finish_reason, "stop");
+    request.stop = {"STOP"};
+    all = run(request, ids, per_event, FinishReason::kStop);
+    EXPECT_EQ(all.text, "First 42, then 你好😀, then ");
+    EXPECT_LT(all.token_ids.size(), ids.size());
+    EXPECT_EQ(all.finish_reason, "stop");
+  }
+}
+
+TEST(Choice, TextHeldBackForAStopStringComesOutAtTheEnd) {
+  GenerationRequest request = asked();
+  request.stop = {"STOPPED"};
+  const Piece all = run(request, tokens("then STOP"), 1, FinishReason::kLength);
+  EXPECT_EQ(all.text, "then STOP");
+  EXPECT_EQ(all.finish_reason, "length");
+}
+
+TEST(Choice, AStopStringInTheLastTokenIsAStop) {
+  GenerationRequest request = asked();
+  request.stop = {"P"};
+  EXPECT_EQ(run(request, tokens("STOP"), 1, FinishReason::kLength).finish_reason, "stop");
+}
+
+TEST(Choice, EventsAfterTheEndAreIgnored) {
+  const PreparedPrompt prompt;
+  const GenerationRequest request = asked();
+  Choice choice(request, prompt, kEosIds, &tokenizer());
+  choice.push(event({3}, FinishReason::kLength));
+  choice.push(event({4}, FinishReason::kStop));
+  EXPECT_THAT(choice.take().token_ids, ElementsAre(3));
+  EXPECT_EQ(choice.num_generated(), 1);
+}
+
+TEST(Choice, EchoedPromptsAreScoredOverManyEvents) {
+  GenerationRequest request = asked();
+  request.echo = true;
+  request.sampling.logprobs = 1;
+  const PreparedPrompt prompt{{3, 4, 5}, "012"};
+  Choice choice(request, prompt, kEosIds, &tokenizer());
+  sched::TokenEvent first;
+  first.prompt_logprobs = {{{4, -0.25f}, {{4, -0.25f}, {9, -2.0f}}}};
+  choice.push(first);
+  EXPECT_TRUE(choice.take().empty());
+  sched::TokenEvent second = event({6}, FinishReason::kLength);
+  second.prompt_logprobs = {{{5, -3.0f}, {{7, -0.1f}}}};
+  choice.push(second);
+  const Piece piece = choice.take();
+  EXPECT_EQ(piece.text, "0123");
+  ASSERT_EQ(piece.scores.size(), 4u);
+  EXPECT_FALSE(piece.scores[0].logprob);
+  EXPECT_EQ(piece.scores[1].logprob, -0.25f);
+  EXPECT_EQ(piece.scores[1].top.size(), 1u);
+  EXPECT_EQ(piece.scores[2].logprob, -3.0f);
+  EXPECT_EQ(piece.scores[3].id, 6);
+  EXPECT_EQ(piece.scores[3].text_offset, 3);
+}
+
+TEST(Choice, OffsetsCountCharactersNotBytes) {
+  GenerationRequest request = asked();
+  request.sampling.logprobs = 0;
+  const PreparedPrompt prompt;
+  Choice choice(request, prompt, kEosIds, &tokenizer());
+  choice.push(event(tokens("你😀1"), FinishReason::kLength));
+  std::vector<int64_t> offsets;
+  for (const ScoredToken& token : choice.take().scores) offsets.push_back(token.text_offset);
+  EXPECT_THAT(offsets, ElementsAre(0, 1, 1, 1, 1, 2));  // the emoji is four byte tokens
+}
+
+// lm-eval calls a token greedy when its score is the largest of top_logprobs: the best must be
+// there, as the same number.
+TEST(LogprobsJson, TheBestTokenIsNeverLost) {
+  const TokenNames names(&tokenizer(), false);
+  // The byte piece of "1" reads like the token "1".
+  const TokenId digit = tokenizer().find("1").value();
+  const TokenId byte = tokenizer().find("<0x31>").value();
+  ASSERT_EQ(names.name(digit), names.name(byte));
+  const ScoredToken token{.id = digit, .logprob = -2.5f, .top = {{byte, -0.1f}}, .text_offset = 0};
+  const Json json = completion_logprobs({token}, names);
+  EXPECT_EQ(json.find("top_logprobs")->as_array()[0].dump(),
+            Json(Json::Object{{"1", Json(double{-0.1f})}, {TokenNames::id_name(digit), Json(-2.5)}})
+                .dump());
+  const ScoredToken best{.id = digit, .logprob = -0.3f, .top = {{digit, -0.3f}}, .text_offset = 0};
+  const Json same = completion_logprobs({best}, names);
+  EXPECT_EQ(same.find("token_logprobs")->as_array()[0],
+            same.find("top_logprobs")->as_array()[0].as_object()[0].second);
+}
+
+TEST(LogprobsJson, ImpossibleTokensHaveANumber) {
+  const TokenNames names(&tokenizer(), false);
+  const ScoredToken token{
+      .id = 3, .logprob = -std::numeric_limits<float>::infinity(), .top = {}, .text_offset = 0};
+  EXPECT_EQ(chat_logprobs({token}, names).find("content")->as_array()[0].find("logprob")->dump(),
+            "-9999.0");
+}
+
+}  // namespace
+}  // namespace erne::server

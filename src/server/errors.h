@@ -1,0 +1,23 @@
+// OpenAI's error object, {"error": {"message", "type", "param", "code"}}, and its HTTP status.
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+#include "base/status.h"
+#include "server/exchange.h"
+
+namespace erne::server {
+
+inline constexpr int kRetryAfterSeconds = 1;
+
+int http_status(Code code);
+Json error_object(const Status& status);  // the object with the member "error"
+
+// 429 and 503 carry Retry-After.
+HttpResponse error_response(const Status& status);
+// For what has no Code of its own: 404 and 405 of the router, 408, 413, 431 and 503 of the
+// transport.
+HttpResponse error_response(int http_status, std::string message, std::string code);
+
+}  // namespace erne::server

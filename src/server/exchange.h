@@ -1,0 +1,57 @@
+// One HTTP request and the way to answer it, in plain types: everything in server/ but
+// http_server.cpp sees HTTP through this header only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace erne::server {
+
+struct HttpRequest {
+  std::string method;  // as sent: "GET", "POST", ...
+  std::string path;    // as sent, up to the '?'
+  std::string query;   // after the '?'
+  std::string authorization;
+  std::string body;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body = {};
+  std::vector<std::pair<std::string, std::string>> headers = {};  // besides those about the framing
+};
+
+// What the maker of a response is told while it is being made. Called on an I/O thread: return
+// soon.
+class ExchangeListener {
+ public:
+  virtual ~ExchangeListener() = default;
+  virtual void on_gone() = 0;      // the client left before the response was complete; at most once
+  virtual void on_writable() = 0;  // writable() has become true again
+};
+
+// An exchange is answered exactly once: by respond(), or by begin_stream(), any number of write()s
+// and finish(). One thread at a time may answer. Once the client is gone every answer is dropped.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  virtual const HttpRequest& request() const = 0;
+
+  virtual void respond(HttpResponse response) = 0;
+
+  virtual void begin_stream(HttpResponse head) = 0;
+  virtual void write(std::string bytes) = 0;
+  // False while more is unsent than a slow reader may make us hold. Nothing is lost by writing all
+  // the same; a producer of unbounded output waits for on_writable().
+  virtual bool writable() const = 0;
+  virtual void finish() = 0;
+
+  // The exchange keeps the listener until it is complete or the client is gone. If the client is
+  // gone already, on_gone() is called from here.
+  virtual void listen(std::shared_ptr<ExchangeListener> listener) = 0;
+};
+
+}  // namespace erne::server

@@ -1,0 +1,208 @@
+#include "server/generation.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "server/errors.h"
+
+namespace erne::server {
+namespace {
+
+constexpr std::string_view kDone = "[DONE]";  // ends every stream
+
+std::unique_ptr<Reply> make_reply(ServerContext& context, const GenerationRequest& request) {
+  const bool chat = request.endpoint == Endpoint::kChat;
+  const std::string prefix = chat ? "chatcmpl-" : "cmpl-";
+  std::string id = request.request_id.empty() ? context.draws.name() : request.request_id;
+  if (!id.starts_with(prefix)) id = prefix + id;
+  ReplyHead head{std::move(id), unix_time_s(), context.model_name()};
+  const TokenNames names(context.tokenizer, request.return_tokens_as_token_ids);
+  return chat ? make_chat_reply(std::move(head), request, names)
+              : make_completion_reply(std::move(head), request, names);
+}
+
+template <class T>
+void append(std::vector<T>& to, std::vector<T>&& from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+void append(Piece& to, Piece&& from) {
+  to.text += from.text;
+  append(to.token_ids, std::move(from.token_ids));
+  append(to.scores, std::move(from.scores));
+  append(to.prompt, std::move(from.prompt));
+  if (from.finish_reason) to.finish_reason = from.finish_reason;
+}
+
+// The engine ended a choice on its own account.
+Status failure(const sched::TokenEvent& event) {
+  if (event.finish == sched::FinishReason::kError) return event.error;
+  return {Code::kOverloaded, "the server is shutting down", {}};
+}
+
+bool is_result(sched::FinishReason finish) {
+  return finish == sched::FinishReason::kStop || finish == sched::FinishReason::kLength;
+}
+
+}  // namespace
+
+void Generation::start(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange,
+                       GenerationRequest request, PreparedRequest prepared) {
+  const std::shared_ptr<Generation> generation(new Generation(
+      std::move(context), std::move(exchange), std::move(request), std::move(prepared)));
+  generation->exchange_->listen(generation);
+  if (const auto submitted = generation->submit(); !submitted.ok())
+    generation->fail(submitted.status());
+  // Those submitted after the client had left.
+  if (generation->gone_) generation->cancel_all();
+  generation->run();
+}
+
+Generation::Generation(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange,
+                       GenerationRequest request, PreparedRequest prepared)
+    : context_(std::move(context)),
+      exchange_(std::move(exchange)),
+      request_(std::move(request)),
+      prepared_(std::move(prepared)),
+      reply_(make_reply(*context_, request_)) {
+  for (size_t i = 0; i < prepared_.choices.size(); ++i) {
+    const PreparedPrompt& prompt = prepared_.prompts[i / request_.n];
+    const bool first_of_prompt = i % request_.n == 0;
+    tracks_.push_back(std::make_unique<Track>(request_, prompt, first_of_prompt, *context_));
+    tracks_.back()->id = context_->engine.next_id();
+    if (first_of_prompt) usage_.prompt_tokens += static_cast<int64_t>(prompt.ids.size());
+  }
+}
+
+Result<void> Generation::submit() {
+  for (size_t i = 0; i < tracks_.size(); ++i) {
+    sched::Request& request = prepared_.choices[i];
+    request.id = tracks_[i]->id;
+    const int num_prompt = static_cast<int>(request.prompt.size());
+    const int max_new_tokens = request.stop.max_new_tokens;
+    tracks_[i]->stream = TRY(context_->engine.submit(std::move(request), [weak = weak_from_this()] {
+      if (const auto generation = weak.lock()) generation->wake();
+    }));
+    context_->metrics.request_submitted(num_prompt, max_new_tokens);
+  }
+  prepared_.choices = {};
+  return {};
+}
+
+void Generation::on_gone() {
+  gone_ = true;
+  cancel_all();
+  wake();
+}
+
+void Generation::cancel_all() {
+  for (const auto& track : tracks_) context_->engine.cancel(track->id);
+}
+
+void Generation::wake() {
+  if (num_wakes_.fetch_add(1) == 0)
+    context_->pool.post([self = shared_from_this()] { self->run(); });
+}
+
+void Generation::run() {
+  int seen = num_wakes_;
+  do take_events();
+  while (!num_wakes_.compare_exchange_strong(seen, 0));
+}
+
+void Generation::take_events() {
+  bool progress = true;
+  while (progress && !over_) {
+    progress = false;
+    for (size_t i = 0; i < tracks_.size() && !over_; ++i) {
+      if (!tracks_[i]->stream) continue;
+      if (request_.stream && !exchange_->writable()) return;  // on_writable() wakes us
+      const auto event = tracks_[i]->stream->next();
+      if (!event) continue;
+      progress = true;
+      deliver(static_cast<int>(i), *event);
+    }
+  }
+}
+
+void Generation::deliver(int index, const engine::StreamEvent& stream_event) {
+  Track& track = *tracks_[index];
+  const sched::TokenEvent& event = stream_event.event;
+  if (event.finish && !is_result(*event.finish)) {
+    track.timer.on_event(context_->metrics, stream_event, 0);
+    track.timer.on_finish(context_->metrics, /*success=*/false);
+    track.stream.reset();
+    return fail(failure(event));
+  }
+  const int before = track.choice.num_generated();
+  track.choice.push(event);
+  const int num_gained = track.choice.num_generated() - before;
+  track.timer.on_event(context_->metrics, stream_event, num_gained);
+  count(track, event, num_gained);
+  Piece piece = track.choice.take();
+  request_.stream ? send_piece(index, piece) : append(track.whole, std::move(piece));
+  if (!track.choice.finished()) return;
+  // At a stop string, of which the engine knows nothing.
+  if (!event.finish) context_->engine.cancel(track.id);
+  track.timer.on_finish(context_->metrics, /*success=*/true);
+  track.stream.reset();
+  if (++num_ended_ == tracks_.size()) end();
+}
+
+void Generation::count(Track& track, const sched::TokenEvent& event, int num_gained) {
+  usage_.completion_tokens += num_gained;
+  if (!track.first_of_prompt || event.cached_tokens <= track.cached_tokens) return;
+  usage_.cached_tokens += event.cached_tokens - track.cached_tokens;
+  track.cached_tokens = event.cached_tokens;
+}
+
+void Generation::send_piece(int index, const Piece& piece) {
+  Track& track = *tracks_[index];
+  const bool has_content = !piece.text.empty() || !piece.scores.empty() || !piece.prompt.empty() ||
+                           (request_.return_token_ids && !piece.token_ids.empty());
+  if (!has_content && !piece.finish_reason) return;  // text held back so far
+  if (track.num_chunks == 0)
+    if (Json opening = reply_->opening(index, track.prompt); !opening.is_null())
+      send_chunk(std::move(opening));
+  send_chunk(reply_->chunk_choice(index, piece, track.prompt, track.num_chunks == 0));
+  ++track.num_chunks;
+}
+
+void Generation::send_chunk(Json choice) {
+  send_event(reply_->chunk({std::move(choice)}, request_.continuous_usage ? &usage_ : nullptr));
+}
+
+void Generation::send_event(std::string_view data) {
+  if (!std::exchange(streaming_, true))
+    exchange_->begin_stream(
+        {.content_type = "text/event-stream; charset=utf-8",
+         .headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}}});
+  exchange_->write(fmt::format("data: {}\n\n", data));
+}
+
+void Generation::end() {
+  over_ = true;
+  if (request_.stream) {
+    if (request_.include_usage) send_event(reply_->chunk({}, &usage_));
+    send_event(kDone);
+    return exchange_->finish();
+  }
+  Json::Array choices;
+  for (size_t i = 0; i < tracks_.size(); ++i)
+    choices.push_back(
+        reply_->whole_choice(static_cast<int>(i), tracks_[i]->whole, tracks_[i]->prompt));
+  exchange_->respond({.body = reply_->whole(std::move(choices), usage_)});
+}
+
+// Before the first chunk an error is an HTTP status; afterwards it is an event.
+void Generation::fail(const Status& status) {
+  over_ = true;
+  cancel_all();
+  if (!streaming_) return exchange_->respond(error_response(status));
+  send_event(error_object(status).dump());
+  send_event(kDone);
+  exchange_->finish();
+}
+
+}  // namespace erne::server

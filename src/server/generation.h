@@ -1,0 +1,80 @@
+// A request on its way: submitted to the engine as one sequence per choice, its events turned into
+// the reply. Driven by the text threads, one at a time, whenever a choice has events; held by its
+// exchange, so that it ends with the reply or with the client.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine_client.h"
+#include "server/choice.h"
+#include "server/exchange.h"
+#include "server/generation_request.h"
+#include "server/metrics.h"
+#include "server/prepare.h"
+#include "server/reply.h"
+#include "server/server_context.h"
+
+namespace erne::server {
+
+class Generation final : public ExchangeListener, public std::enable_shared_from_this<Generation> {
+ public:
+  // On a text thread. Answers the exchange, now or later, with a reply or an error.
+  static void start(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange,
+                    GenerationRequest request, PreparedRequest prepared);
+
+  void on_gone() override;
+  void on_writable() override { wake(); }
+
+ private:
+  struct Track {
+    Track(const GenerationRequest& request, const PreparedPrompt& prompt, bool first_of_prompt,
+          const ServerContext& context)
+        : prompt(prompt),
+          first_of_prompt(first_of_prompt),
+          choice(request, prompt, context.options.eos_ids, context.tokenizer) {}
+
+    const PreparedPrompt& prompt;
+    const bool first_of_prompt;
+    Choice choice;
+    sched::RequestId id = 0;
+    std::shared_ptr<engine::TokenStream> stream;  // until the choice has ended
+    RequestTimer timer;
+    int cached_tokens = 0;
+    Piece whole;         // what a reply in one piece has so far
+    int num_chunks = 0;  // sent of a reply in chunks
+  };
+
+  Generation(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange,
+             GenerationRequest request, PreparedRequest prepared);
+
+  Result<void> submit();
+  void wake();
+  void run();
+  void take_events();
+  void deliver(int index, const engine::StreamEvent& event);
+  void count(Track& track, const sched::TokenEvent& event, int num_gained);
+  void send_piece(int index, const Piece& piece);
+  void send_chunk(Json choice);
+  void send_event(std::string_view data);
+  void end();
+  void fail(const Status& status);
+  void cancel_all();
+
+  const std::shared_ptr<ServerContext> context_;
+  const std::shared_ptr<Exchange> exchange_;
+  const GenerationRequest request_;
+  PreparedRequest prepared_;
+  const std::unique_ptr<Reply> reply_;
+  std::vector<std::unique_ptr<Track>> tracks_;
+  Usage usage_;
+  size_t num_ended_ = 0;
+  bool streaming_ = false;  // the head of the event stream has been sent
+  bool over_ = false;       // the exchange has been answered
+  std::atomic<bool> gone_ = false;
+  std::atomic<int> num_wakes_ = 1;  // reasons to look for events; 0: no thread is looking
+};
+
+}  // namespace erne::server

@@ -1,0 +1,76 @@
+#include "server/generation_request.h"
+
+#include <fmt/format.h>
+
+#include "server/fields.h"
+
+namespace erne::server {
+namespace {
+
+Result<void> check_chat(const GenerationRequest& r) {
+  if (r.top_logprobs && !r.logprobs)
+    return invalid("top_logprobs needs logprobs to be true", "top_logprobs");
+  if (r.prompts.empty() && (r.messages.is_null() || r.messages.as_array().empty()))
+    return invalid("messages is required: a list of at least one message", "messages");
+  return {};
+}
+
+Result<void> check_completions(const GenerationRequest& r) {
+  if (r.prompts.empty()) return invalid("prompt is required", "prompt");
+  if (r.best_of && *r.best_of != r.n)
+    return unsupported(
+        fmt::format("best_of other than n is not built yet, found {} with n {}", *r.best_of, r.n),
+        "best_of");
+  if (r.prompts.size() * r.n > kMaxChoices)
+    return invalid(fmt::format("{} prompts times n {} are more than the allowed {} choices",
+                               r.prompts.size(), r.n, kMaxChoices),
+                   "n");
+  return {};
+}
+
+Result<void> check_together(const GenerationRequest& r) {
+  TRY(r.endpoint == Endpoint::kChat ? check_chat(r) : check_completions(r));
+  if (r.has_stream_options && !r.stream)
+    return invalid("stream_options needs stream to be true", "stream_options");
+  const auto asked = r.asked_tokens();
+  const char* name = r.max_completion_tokens ? "max_completion_tokens" : "max_tokens";
+  if (asked && r.min_tokens > *asked)
+    return invalid(
+        fmt::format("min_tokens must be at most {} {}, found {}", name, *asked, r.min_tokens),
+        "min_tokens");
+  if (asked && *asked == 0 && !r.echo && r.prompt_logprobs_asked < 0)
+    return invalid(fmt::format("{} must be at least 1 without echo or prompt_logprobs", name),
+                   name);
+  return {};
+}
+
+}  // namespace
+
+GenerationRequest::GenerationRequest(Endpoint endpoint, const SamplingDefaults& defaults)
+    : endpoint(endpoint) {
+  sampling.temperature = defaults.temperature;
+  sampling.top_p = defaults.top_p;
+  sampling.top_k = defaults.top_k;
+  sampling.min_p = defaults.min_p;
+  sampling.repetition_penalty = defaults.repetition_penalty;
+  sampling.frequency_penalty = defaults.frequency_penalty;
+  sampling.presence_penalty = defaults.presence_penalty;
+  template_variables.set("add_generation_prompt", true);
+}
+
+Result<GenerationRequest> parse_generation_request(Endpoint endpoint, std::string_view body,
+                                                   const SamplingDefaults& defaults,
+                                                   const RequestLimits& limits) {
+  const Json json = TRY(Json::parse(body));
+  GenerationRequest request(endpoint, defaults);
+  TRY(read_fields(json, endpoint, limits, request));
+  TRY(check_together(request));
+  if (endpoint == Endpoint::kChat && request.logprobs)
+    request.sampling.logprobs = request.top_logprobs.value_or(0);
+  request.sampling.prompt_logprobs = request.prompt_logprobs_asked;
+  if (request.echo && request.sampling.logprobs > request.sampling.prompt_logprobs)
+    request.sampling.prompt_logprobs = request.sampling.logprobs;
+  return request;
+}
+
+}  // namespace erne::server

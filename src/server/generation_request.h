@@ -1,0 +1,84 @@
+// What a client asks of /v1/chat/completions or /v1/completions: checked field by field, not yet in
+// tokens.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/json.h"
+#include "sched/request.h"
+#include "server/server_options.h"
+
+namespace erne::server {
+
+using sched::TokenId;
+
+enum class Endpoint : unsigned { kChat = 1, kCompletions = 2 };
+
+using Prompt = std::variant<std::string, std::vector<TokenId>>;
+
+// What the fields of a request are checked against.
+struct RequestLimits {
+  int vocab_size = 0;
+  int max_model_len = 0;
+  int max_logprobs = 20;
+};
+
+inline constexpr int kMaxChoices = 1024;  // prompts x n
+inline constexpr int kMaxN = 128;
+
+struct GenerationRequest {
+  GenerationRequest(Endpoint endpoint, const SamplingDefaults& defaults);
+
+  Endpoint endpoint;
+  std::string model = "default";
+  std::string request_id;  // the client's own; empty: we make one
+
+  // The prompt: `prompts`, or a chat's messages where there are none.
+  std::vector<Prompt> prompts;
+  Json messages;                              // null or an array of objects
+  Json template_variables = Json::Object();   // chat_template_kwargs
+  std::vector<TokenId> completion_token_ids;  // an output so far, appended to the prompt
+
+  sched::SamplingParams sampling;  // without seed, stream and bad_words
+  std::optional<uint64_t> seed;
+  int n = 1;
+  std::optional<int> best_of;
+  std::optional<int> max_tokens, max_completion_tokens;  // the latter wins
+  int min_tokens = 0;
+  bool ignore_eos = false;
+  std::vector<std::string> stop;
+  std::vector<TokenId> stop_token_ids;
+  bool include_stop_str_in_output = false;
+  std::vector<std::string> bad_words;
+  std::vector<std::vector<TokenId>> bad_words_token_ids;
+
+  bool skip_special_tokens = true;
+  bool echo = false;
+  bool return_token_ids = false;
+  bool return_tokens_as_token_ids = false;
+  int prompt_logprobs_asked = -1;  // in the reply; sampling.prompt_logprobs also serves echo
+  bool logprobs = false;           // chat asks for them by a boolean, and how many by top_logprobs
+  std::optional<int> top_logprobs;
+
+  bool stream = false;
+  bool has_stream_options = false;
+  bool include_usage = false;
+  bool continuous_usage = false;
+
+  std::optional<int> asked_tokens() const {
+    return max_completion_tokens ? max_completion_tokens : max_tokens;
+  }
+};
+
+// A body of the endpoint. Every field has a row in one of the tables of *_fields.cpp or is refused;
+// null means absent; the Status names the field.
+Result<GenerationRequest> parse_generation_request(Endpoint endpoint, std::string_view body,
+                                                   const SamplingDefaults& defaults,
+                                                   const RequestLimits& limits);
+
+}  // namespace erne::server

@@ -1,0 +1,42 @@
+// POST /v1/chat/completions and /v1/completions: parse, prepare, generate.
+#include "server/errors.h"
+#include "server/generation.h"
+#include "server/routes.h"
+
+namespace erne::server {
+namespace {
+
+struct Parsed {
+  GenerationRequest request;
+  PreparedRequest prepared;
+};
+
+Result<Parsed> parse(ServerContext& context, Endpoint endpoint, const std::string& body) {
+  GenerationRequest request =
+      TRY(parse_generation_request(endpoint, body, context.options.defaults, context.limits()));
+  TRY(context.check_model(request.model));
+  if (context.tokenizer == nullptr) request.return_token_ids = true;  // there is no other output
+  PreparedRequest prepared = TRY(prepare(context, context.draws.seed(), request));
+  return Parsed{std::move(request), std::move(prepared)};
+}
+
+void handle(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange,
+            Endpoint endpoint) {
+  Result<Parsed> parsed = parse(*context, endpoint, exchange->request().body);
+  if (!parsed.ok()) return exchange->respond(error_response(parsed.status()));
+  Generation::start(std::move(context), std::move(exchange), std::move(parsed->request),
+                    std::move(parsed->prepared));
+}
+
+}  // namespace
+
+void handle_chat(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange) {
+  handle(std::move(context), std::move(exchange), Endpoint::kChat);
+}
+
+void handle_completions(std::shared_ptr<ServerContext> context,
+                        std::shared_ptr<Exchange> exchange) {
+  handle(std::move(context), std::move(exchange), Endpoint::kCompletions);
+}
+
+}  // namespace erne::server

@@ -1,0 +1,138 @@
+// POST /tokenize and /detokenize, GET /tokenizer_info: what likelihood harnesses need to count
+// tokens as the model does.
+#include <fmt/format.h>
+
+#include "server/errors.h"
+#include "server/fields.h"
+#include "server/prepare.h"
+#include "server/reply.h"
+#include "server/routes.h"
+
+namespace erne::server {
+namespace {
+
+// /tokenize counts texts beyond the model's own context, too: harnesses cut them afterwards.
+constexpr size_t kMaxTokensToCount = size_t{128} << 10;
+
+Result<void> need_tokenizer(const ServerContext& context) {
+  if (context.tokenizer != nullptr) return {};
+  return unsupported("this server runs without a tokenizer");
+}
+
+// The members of `body` that are not null, each one of `known`.
+Result<Json> read_body(const std::string& text, std::initializer_list<std::string_view> known) {
+  const Json body = TRY(Json::parse(text));
+  if (!body.is_object()) return invalid("the body must be a JSON object");
+  Json out = Json::Object();
+  for (const auto& [name, value] : body.as_object()) {
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      return invalid(fmt::format("unknown field \"{}\"; allowed: {}", name.substr(0, 40),
+                                 fmt::join(known, ", ")),
+                     name.substr(0, 40));
+    if (!value.is_null()) out.set(name, value);
+  }
+  return out;
+}
+
+Result<bool> flag(const Json& body, const char* name, bool absent, const RequestLimits& limits) {
+  const Json* value = body.find(name);
+  return value == nullptr ? Result<bool>(absent) : boolean(Arg{name, *value, limits});
+}
+
+Result<void> check_model(const ServerContext& context, const Json& body) {
+  const Json* model = body.find("model");
+  if (model == nullptr) return {};
+  return context.check_model(TRY(string(Arg{"model", *model, context.limits()}, 256)));
+}
+
+// A chat is read by the chat endpoint's own rules.
+Result<std::vector<TokenId>> tokenize_chat(const ServerContext& context, const Json& body) {
+  Json request;
+  for (const char* name : {"messages", "add_generation_prompt", "chat_template_kwargs"})
+    if (const Json* value = body.find(name)) request.set(name, *value);
+  const GenerationRequest chat = TRY(parse_generation_request(
+      Endpoint::kChat, request.dump(), context.options.defaults, context.limits()));
+  return TRY(render_chat(context, chat.messages, chat.template_variables)).ids;
+}
+
+Result<std::vector<TokenId>> tokenize_prompt(const ServerContext& context, const Json& prompt) {
+  if (!prompt.is_string())
+    return Arg{"prompt", prompt, context.limits()}.wrong("a string (or send messages)");
+  const size_t max_tokens = std::max<size_t>(context.options.max_model_len, kMaxTokensToCount);
+  if (context.tokenizer->least_tokens(prompt.as_string().size()) > max_tokens)
+    return Status{Code::kTooLong,
+                  fmt::format("prompt has {} bytes, certainly more than {} tokens",
+                              prompt.as_string().size(), max_tokens),
+                  "prompt"};
+  return context.tokenizer->encode(prompt.as_string(), text::Specials::kParse);
+}
+
+Result<Json> tokenize(const ServerContext& context, const std::string& text) {
+  TRY(need_tokenizer(context));
+  const Json body =
+      TRY(read_body(text, {"model", "prompt", "messages", "add_generation_prompt",
+                           "chat_template_kwargs", "add_special_tokens", "return_token_strs"}));
+  TRY(check_model(context, body));
+  TRY(flag(body, "add_special_tokens", true, context.limits()));  // ERNIE's tokenizer adds none
+  const Json* prompt = body.find("prompt");
+  if ((prompt == nullptr) == (body.find("messages") == nullptr))
+    return invalid("send either prompt or messages", "prompt");
+  const std::vector<TokenId> ids =
+      TRY(prompt != nullptr ? tokenize_prompt(context, *prompt) : tokenize_chat(context, body));
+  Json strings;
+  if (TRY(flag(body, "return_token_strs", false, context.limits()))) {
+    const TokenNames names(context.tokenizer, /*as_ids=*/false);
+    Json::Array list;
+    for (const TokenId id : ids) list.push_back(names.name(id));
+    strings = std::move(list);
+  }
+  Json out;
+  out.set("count", static_cast<int64_t>(ids.size()));
+  out.set("max_model_len", context.options.max_model_len);
+  out.set("tokens", ids_json(ids));
+  out.set("token_strs", std::move(strings));
+  return out;
+}
+
+Result<Json> detokenize(const ServerContext& context, const std::string& text) {
+  TRY(need_tokenizer(context));
+  const Json body = TRY(read_body(text, {"model", "tokens"}));
+  TRY(check_model(context, body));
+  const Json* tokens = body.find("tokens");
+  if (tokens == nullptr) return invalid("tokens is required: a list of token ids", "tokens");
+  const std::vector<TokenId> ids = TRY(token_ids(Arg{"tokens", *tokens, context.limits()}));
+  return Json().set("prompt", context.tokenizer->decode(ids, /*skip_special=*/false));
+}
+
+Result<Json> tokenizer_info(const ServerContext& context) {
+  TRY(need_tokenizer(context));
+  Json out = Json::Object();
+  for (const auto& [name, value] : context.tokenizer->config().as_object())
+    if (name != "added_tokens_decoder") out.set(name, value);  // thousands of entries
+  for (const auto& [name, token] : context.tokenizer->named_tokens()) out.set(name, token);
+  if (!context.options.chat_template.empty())
+    out.set("chat_template", context.options.chat_template);
+  return out;
+}
+
+void answer(Exchange& exchange, const Result<Json>& result) {
+  exchange.respond(result.ok() ? HttpResponse{.body = result->dump()}
+                               : error_response(result.status()));
+}
+
+}  // namespace
+
+void handle_tokenize(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange) {
+  answer(*exchange, tokenize(*context, exchange->request().body));
+}
+
+void handle_detokenize(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange) {
+  answer(*exchange, detokenize(*context, exchange->request().body));
+}
+
+void handle_tokenizer_info(std::shared_ptr<ServerContext> context,
+                           std::shared_ptr<Exchange> exchange) {
+  answer(*exchange, tokenizer_info(*context));
+}
+
+}  // namespace erne::server

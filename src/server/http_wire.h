@@ -1,0 +1,22 @@
+// The bytes of a response: head and chunk framing (RFC 9112).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "server/exchange.h"
+
+namespace erne::server {
+
+enum class Framing {
+  kLength,   // Content-Length of the body
+  kChunked,  // chunks until an empty one
+  kToClose,  // until the connection closes: streams to HTTP/1.0 clients
+};
+
+std::string response_head(const HttpResponse& response, Framing framing, bool keep_alive);
+std::string chunk(std::string_view bytes);
+inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
+inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+}  // namespace erne::server

@@ -1,0 +1,33 @@
+// From a checked request to what the engine computes: prompts in tokens, limits in tokens.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "sched/request.h"
+#include "server/generation_request.h"
+#include "server/server_context.h"
+
+namespace erne::server {
+
+struct PreparedPrompt {
+  std::vector<TokenId> ids;
+  std::string text;  // what echo shows
+};
+
+struct PreparedRequest {
+  std::vector<PreparedPrompt> prompts;
+  // Choice prompt * n + k. Without ids: whoever submits draws them.
+  std::vector<sched::Request> choices;
+};
+
+// A chat's messages in tokens, through the checkpoint's template.
+Result<PreparedPrompt> render_chat(const ServerContext& context, const Json& messages,
+                                   const Json& template_variables);
+
+// kTooLong where a prompt leaves no room in the context.
+Result<PreparedRequest> prepare(const ServerContext& context, uint64_t seed,
+                                const GenerationRequest& request);
+
+}  // namespace erne::server

@@ -1,0 +1,157 @@
+// The fields that say what to continue: a chat's messages, or prompts as text or token ids.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "server/fields.h"
+
+namespace erne::server {
+namespace {
+
+constexpr size_t kMaxMessages = 4096;
+constexpr size_t kMaxParts = 1024;  // of one message
+constexpr size_t kMaxTemplateVariableBytes = size_t{16} << 10;
+constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant",
+                                                    "tool"};
+
+bool is_list_of_integers(const Json& value) {
+  if (!value.is_array() || value.as_array().empty()) return false;
+  return std::all_of(value.as_array().begin(), value.as_array().end(),
+                     [](const Json& item) { return item.is_integer(); });
+}
+
+Result<std::vector<TokenId>> prompt_ids(const Arg& arg) {
+  if (arg.value.is_array() && arg.value.as_array().empty())
+    return arg.wrong("a list of at least one token id");
+  return token_ids(arg);
+}
+
+Result<void> check_part(const Arg& part) {
+  const Json* type = part.value.find("type");
+  if (type == nullptr || !type->is_string()) return part.wrong("an object with a \"type\"");
+  if (type->as_string() != "text")
+    return unsupported(
+        fmt::format("{} has the type \"{}\"; only parts of type \"text\" are built so "
+                    "far",
+                    part.name, type->as_string().substr(0, 40)),
+        part.name);
+  const Json* text = part.value.find("text");
+  if (text == nullptr || !text->is_string()) return part.wrong("an object with a string \"text\"");
+  return {};
+}
+
+Result<void> check_content(const Arg& content) {
+  if (content.value.is_null() || content.value.is_string()) return {};
+  if (!content.value.is_array()) return content.wrong("a string or a list of parts");
+  TRY(list_of_at_most(content, kMaxParts, "parts"));
+  for (size_t i = 0; i < content.value.as_array().size(); ++i) TRY(check_part(content.item(i)));
+  return {};
+}
+
+Result<void> check_message(const Arg& message) {
+  const Json* role = message.value.find("role");
+  if (role == nullptr || !role->is_string())
+    return message.wrong("an object with a \"role\" and a \"content\"");
+  if (std::find(kRoles.begin(), kRoles.end(), role->as_string()) == kRoles.end())
+    return Arg{message.name + ".role", *role, message.limits}.wrong(
+        fmt::format("one of {}", fmt::join(kRoles, ", ")));
+  const Json* content = message.value.find("content");
+  return content == nullptr
+             ? Result<void>()
+             : check_content(Arg{message.name + ".content", *content, message.limits});
+}
+
+// OpenAI's newer name of the system's role; templates know the older.
+void rename_developer(Json& message) {
+  if (message.find("role")->as_string() == "developer") message.set("role", "system");
+}
+
+// FastDeploy also takes a list of token ids here.
+Result<void> read_messages(const Arg& arg, GenerationRequest& r) {
+  if (is_list_of_integers(arg.value)) {
+    if (r.prompts.empty()) r.prompts = {TRY(prompt_ids(arg))};
+    return {};
+  }
+  TRY(list_of_at_most(arg, kMaxMessages, "messages"));
+  for (size_t i = 0; i < arg.value.as_array().size(); ++i) TRY(check_message(arg.item(i)));
+  r.messages = arg.value;
+  for (Json& message : r.messages.as_array()) rename_developer(message);
+  return {};
+}
+
+Result<void> read_template_variables(const Arg& arg, GenerationRequest& r) {
+  if (!arg.value.is_object()) return arg.wrong("an object");
+  if (arg.value.dump().size() > kMaxTemplateVariableBytes)
+    return invalid(
+        fmt::format("{} must be at most {} bytes of JSON", arg.name, kMaxTemplateVariableBytes),
+        arg.name);
+  for (const auto& [name, value] : arg.value.as_object()) r.template_variables.set(name, value);
+  return {};
+}
+
+Result<void> read_add_generation_prompt(const Arg& arg, GenerationRequest& r) {
+  r.template_variables.set(arg.name, TRY(boolean(arg)));
+  return {};
+}
+
+// Comes before messages and prompt, whatever their order in the body.
+Result<void> read_prompt_token_ids(const Arg& arg, GenerationRequest& r) {
+  const bool nested =
+      arg.value.is_array() && !arg.value.as_array().empty() && arg.value.as_array()[0].is_array();
+  if (!nested || r.endpoint == Endpoint::kChat) {
+    r.prompts = {TRY(prompt_ids(arg))};
+    return {};
+  }
+  TRY(list_of_at_most(arg, kMaxChoices, "lists of token ids"));
+  std::vector<Prompt> prompts;
+  for (size_t i = 0; i < arg.value.as_array().size(); ++i)
+    prompts.emplace_back(TRY(prompt_ids(arg.item(i))));
+  r.prompts = std::move(prompts);
+  return {};
+}
+
+Result<Prompt> read_one_prompt(const Arg& arg) {
+  if (arg.value.is_string()) return Prompt(arg.value.as_string());
+  if (arg.value.is_array()) return Prompt(TRY(prompt_ids(arg)));
+  return arg.wrong("a string or a list of token ids");
+}
+
+// A text, a list of texts, token ids or a list of lists of token ids.
+Result<void> read_prompt(const Arg& arg, GenerationRequest& r) {
+  if (!r.prompts.empty()) return {};  // prompt_token_ids
+  if (arg.value.is_string() || is_list_of_integers(arg.value)) {
+    r.prompts = {TRY(read_one_prompt(arg))};
+    return {};
+  }
+  if (!arg.value.is_array() || arg.value.as_array().empty())
+    return arg.wrong("a string, a list of strings, a list of token ids or a list of such lists");
+  TRY(list_of_at_most(arg, kMaxChoices, "prompts"));
+  std::vector<Prompt> prompts;
+  for (size_t i = 0; i < arg.value.as_array().size(); ++i)
+    prompts.push_back(TRY(read_one_prompt(arg.item(i))));
+  r.prompts = std::move(prompts);
+  return {};
+}
+
+Result<void> read_completion_token_ids(const Arg& arg, GenerationRequest& r) {
+  r.completion_token_ids = TRY(token_ids(arg));
+  return {};
+}
+
+constexpr Field kFields[] = {
+    {"messages", kChatOnly, read_messages},
+    {"chat_template_kwargs", kChatOnly, read_template_variables},
+    {"add_generation_prompt", kChatOnly, read_add_generation_prompt},
+    {"prompt", kCompletionsOnly, read_prompt},
+    {"prompt_token_ids", kBoth, read_prompt_token_ids},
+    {"completion_token_ids", kBoth, read_completion_token_ids},
+};
+
+}  // namespace
+
+std::span<const Field> prompt_fields() {
+  return kFields;
+}
+
+}  // namespace erne::server

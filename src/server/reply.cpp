@@ -1,0 +1,50 @@
+#include "server/reply.h"
+
+namespace erne::server {
+
+Json usage_json(const Usage& usage) {
+  return Json()
+      .set("prompt_tokens", usage.prompt_tokens)
+      .set("completion_tokens", usage.completion_tokens)
+      .set("total_tokens", usage.prompt_tokens + usage.completion_tokens)
+      .set("prompt_tokens_details", Json().set("cached_tokens", usage.cached_tokens));
+}
+
+Json ids_json(const std::vector<TokenId>& ids) {
+  return Json::Array(ids.begin(), ids.end());
+}
+
+std::string Reply::whole(Json::Array choices, const Usage& usage) const {
+  return Json()
+      .set("id", head_.id)
+      .set("object", object(/*chunk=*/false))
+      .set("created", head_.created_s)
+      .set("model", head_.model)
+      .set("choices", std::move(choices))
+      .set("usage", usage_json(usage))
+      .dump();
+}
+
+std::string Reply::chunk(Json::Array choices, const Usage* usage) const {
+  Json out;
+  out.set("id", head_.id)
+      .set("object", object(/*chunk=*/true))
+      .set("created", head_.created_s)
+      .set("model", head_.model)
+      .set("choices", std::move(choices));
+  if (usage != nullptr)
+    out.set("usage", usage_json(*usage));
+  else if (request_.include_usage)
+    out.set("usage", Json());
+  return out.dump();
+}
+
+Json Reply::finish_reason(const Piece& piece) const {
+  return piece.finish_reason ? Json(*piece.finish_reason) : Json();
+}
+
+void Reply::add_prompt_logprobs(Json& choice, const Piece& piece) const {
+  if (!piece.prompt.empty()) choice.set("prompt_logprobs", prompt_logprobs(piece.prompt, names_));
+}
+
+}  // namespace erne::server

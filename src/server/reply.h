@@ -1,0 +1,67 @@
+// The JSON of a reply, whole or in chunks, in the shape of its endpoint.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "server/choice.h"
+#include "server/generation_request.h"
+#include "server/logprobs_json.h"
+#include "server/prepare.h"
+
+namespace erne::server {
+
+struct Usage {
+  int64_t prompt_tokens = 0;      // of each prompt once, however many choices it has
+  int64_t completion_tokens = 0;  // of all choices, the token that ended each included
+  int64_t cached_tokens = 0;      // of prompt_tokens
+};
+Json usage_json(const Usage& usage);
+Json ids_json(const std::vector<TokenId>& ids);
+
+// What all chunks of a reply have in common.
+struct ReplyHead {
+  std::string id;
+  int64_t created_s = 0;  // Unix time
+  std::string model;
+};
+
+class Reply {
+ public:
+  // `request` outlives this.
+  Reply(ReplyHead head, const GenerationRequest& request, TokenNames names)
+      : head_(std::move(head)), request_(request), names_(names) {}
+  virtual ~Reply() = default;
+
+  // {"id", "object", ..., "choices": [...], "usage"}, as JSON text.
+  std::string whole(Json::Array choices, const Usage& usage) const;
+  // A chunk with one choice or none. `usage`: null where this chunk has none.
+  std::string chunk(Json::Array choices, const Usage* usage) const;
+
+  virtual Json whole_choice(int index, const Piece& all, const PreparedPrompt& prompt) const = 0;
+  // What comes before a choice's first piece; null: nothing.
+  virtual Json opening(int index, const PreparedPrompt& prompt) const = 0;
+  virtual Json chunk_choice(int index, const Piece& piece, const PreparedPrompt& prompt,
+                            bool first) const = 0;
+
+ protected:
+  bool wants_ids() const { return request_.return_token_ids; }
+  Json finish_reason(const Piece& piece) const;
+  void add_prompt_logprobs(Json& choice, const Piece& piece) const;
+
+  virtual std::string_view object(bool chunk) const = 0;
+
+  const ReplyHead head_;
+  const GenerationRequest& request_;
+  const TokenNames names_;
+};
+
+std::unique_ptr<Reply> make_chat_reply(ReplyHead head, const GenerationRequest& request,
+                                       TokenNames names);
+std::unique_ptr<Reply> make_completion_reply(ReplyHead head, const GenerationRequest& request,
+                                             TokenNames names);
+
+}  // namespace erne::server

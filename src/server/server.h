@@ -1,0 +1,48 @@
+// server: OpenAI's API over HTTP in front of an engine. Parses and checks requests, turns chats and
+// texts into tokens and tokens into text, streams replies, refuses what is wrong or too much with a
+// reason. Sees the engine through EngineClient only, and knows no model and no device.
+//
+// Threads: I/O threads own the connections (http_server.h), text threads do all work on text
+// (work_pool.h), and the engine's thread wakes them. A request's life here: routes.cpp ->
+// handle_generation.cpp -> generation_request.h -> prepare.h -> generation.h -> reply.h.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "base/status.h"
+#include "engine/engine_client.h"
+#include "server/server_options.h"
+#include "text/chat_prompt.h"
+#include "text/tokenizer.h"
+
+namespace erne::server {
+
+class HttpServer;
+struct ServerContext;
+
+class Server {
+ public:
+  // All outlive the server. Without a tokenizer prompts and replies are token ids; without a chat
+  // prompt there are no chats.
+  Server(ServerOptions options, engine::EngineClient& engine, const text::Tokenizer* tokenizer,
+         const text::ChatPrompt* chat);
+  ~Server();  // stops
+
+  // Listens and serves. The Status says why it cannot, such as a port in use.
+  Result<void> start();
+  int port() const;
+
+  // Takes no new requests and waits until those in flight are answered (true), the time is over, or
+  // stop() is called from another thread.
+  bool drain(std::chrono::milliseconds limit);
+  // Closes everything at once; requests in flight are cancelled in the engine.
+  void stop();
+
+ private:
+  std::shared_ptr<ServerContext> context_;
+  std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<HttpServer> metrics_http_;  // null where metrics have no port of their own
+};
+
+}  // namespace erne::server

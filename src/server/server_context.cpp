@@ -1,0 +1,64 @@
+#include "server/server_context.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <random>
+
+namespace erne::server {
+namespace {
+
+uint64_t random_seed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+}  // namespace
+
+int64_t unix_time_s() {
+  return std::time(nullptr);
+}
+
+uint64_t DrawSource::seed() {
+  const auto words = seeds_.words(num_seeds_++);
+  return uint64_t{words[0]} << 32 | words[1];
+}
+
+std::string DrawSource::name() {
+  const auto words = names_.words(num_names_++);
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", words[0], words[1], words[2], words[3]);
+}
+
+ServerContext::ServerContext(ServerOptions server_options, engine::EngineClient& engine_client,
+                             const text::Tokenizer* text_tokenizer,
+                             const text::ChatPrompt* chat_prompt)
+    : options(std::move(server_options)),
+      engine(engine_client),
+      tokenizer(text_tokenizer),
+      chat(chat_prompt),
+      started_s(unix_time_s()),
+      pool(options.num_text_threads),
+      draws(options.seed ? *options.seed : random_seed()) {}
+
+RequestLimits ServerContext::limits() const {
+  return {options.vocab_size, options.max_model_len, options.max_logprobs};
+}
+
+Result<void> ServerContext::check_model(const std::string& name) const {
+  const auto& served = options.served_model_names;
+  const bool known = served.empty() || name == "default" ||
+                     std::find(served.begin(), served.end(), name) != served.end();
+  if (known) return {};
+  return Status{Code::kNotFound,
+                fmt::format("the model \"{}\" does not exist here; served: {}", name.substr(0, 80),
+                            fmt::join(served, ", ")),
+                "model"};
+}
+
+const std::string& ServerContext::model_name() const {
+  return options.served_model_names.empty() ? options.model_name
+                                            : options.served_model_names.front();
+}
+
+}  // namespace erne::server

@@ -1,0 +1,58 @@
+// What every request is served with. Shared by the handlers and the requests in flight, so that it
+// lives as long as any of them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/counter_rng.h"
+#include "engine/engine_client.h"
+#include "server/generation_request.h"
+#include "server/metrics.h"
+#include "server/server_options.h"
+#include "server/work_pool.h"
+#include "text/chat_prompt.h"
+#include "text/tokenizer.h"
+
+namespace erne::server {
+
+// Numbers nobody can guess from earlier ones by eye, and never the same twice: seeds for requests
+// that bring none, and names of replies. Thread-safe.
+class DrawSource {
+ public:
+  explicit DrawSource(uint64_t seed) : seeds_(seed, 0), names_(seed, 1) {}
+  uint64_t seed();
+  std::string name();  // 32 hexadecimal digits
+
+ private:
+  const CounterRng seeds_, names_;
+  std::atomic<uint64_t> num_seeds_ = 0, num_names_ = 0;
+};
+
+struct ServerContext {
+  ServerContext(ServerOptions server_options, engine::EngineClient& engine_client,
+                const text::Tokenizer* text_tokenizer, const text::ChatPrompt* chat_prompt);
+
+  RequestLimits limits() const;
+  // kNotFound unless this server goes by that name.
+  Result<void> check_model(const std::string& name) const;
+  // What replies call the model.
+  const std::string& model_name() const;
+
+  const ServerOptions options;
+  engine::EngineClient& engine;
+  const text::Tokenizer* const tokenizer;  // may be null: token ids only
+  const text::ChatPrompt* const chat;      // may be null: no chats
+  const int64_t started_s;                 // Unix time
+  Metrics metrics;
+  WorkPool pool;
+  DrawSource draws;
+  std::atomic<bool> draining = false;
+  std::atomic<int> num_admitted = 0;
+};
+
+int64_t unix_time_s();
+
+}  // namespace erne::server

@@ -1,0 +1,50 @@
+// What the operator decides about the server. apps/serve fills it from flags and the checkpoint.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sched/request.h"
+#include "server/http_server.h"
+
+namespace erne::server {
+
+// For what a request leaves out: generation_config.json's values, else these, which are
+// FastDeploy's.
+struct SamplingDefaults {
+  float temperature = 1.0f;
+  float top_p = 0.7f;
+  int top_k = 0;  // off
+  float min_p = 0.0f;
+  float repetition_penalty = 1.0f;
+  float frequency_penalty = 0.0f;
+  float presence_penalty = 0.0f;
+};
+
+struct ServerOptions {
+  std::string host = "0.0.0.0";
+  int port = 8000;       // 0: a free one
+  int metrics_port = 0;  // a second port for /metrics and /health alone; 0: none
+
+  std::string model_name = "erne";              // in replies, where no served names are given
+  std::vector<std::string> served_model_names;  // a request's `model` must be one of them or
+                                                // "default"; empty: any is accepted
+  std::vector<std::string> api_keys;            // empty: no credentials asked for
+  int max_concurrency = 2048;                   // requests at once; beyond: 429
+
+  int max_model_len = 2048;             // tokens, prompt and output
+  int vocab_size = 0;                   // ids a client may name are below it
+  std::vector<sched::TokenId> eos_ids;  // end a sequence, unless ignore_eos
+  SamplingDefaults defaults;
+  int max_logprobs = 20;
+  std::optional<uint64_t> seed;  // of requests without one; absent: different in every process
+  std::string chat_template;     // its text, for /tokenizer_info
+
+  int num_io_threads = 2;
+  int num_text_threads = 4;
+  HttpLimits http;
+};
+
+}  // namespace erne::server

@@ -1,0 +1,150 @@
+#include "text/chat_prompt.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+namespace erne::text {
+namespace {
+
+Json message(const char* role, Json content) {
+  return Json(Json::Object{{"role", role}, {"content", std::move(content)}});
+}
+
+Json text_part(const char* text) {
+  return Json(Json::Object{{"type", "text"}, {"text", text}});
+}
+
+Json::Object named_tokens(const Tokenizer& tokenizer) {
+  Json::Object globals;
+  for (const auto& [name, content] : tokenizer.named_tokens()) globals.emplace_back(name, content);
+  return globals;
+}
+
+// The first special token of `expected` that `found` does not have in its place.
+std::optional<TokenId> lost_special(const Tokenizer& tokenizer, std::vector<TokenId> expected,
+                                    std::vector<TokenId> found) {
+  const auto is_text = [&](TokenId id) { return !tokenizer.is_special(id); };
+  std::erase_if(expected, is_text);
+  std::erase_if(found, is_text);
+  for (size_t i = 0; i < expected.size(); ++i)
+    if (i >= found.size() || found[i] != expected[i]) return expected[i];
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<ChatPrompt> ChatPrompt::load(const std::filesystem::path& model_dir,
+                                    const Tokenizer& tokenizer) {
+  return create(TRY(ChatTemplateSource::load(model_dir)), tokenizer);
+}
+
+Result<ChatPrompt> ChatPrompt::create(const ChatTemplateSource& source,
+                                      const Tokenizer& tokenizer) {
+  SpecialMarks marks(tokenizer);
+  const ChatTemplateSource marked = {TRY(marks.mark(source.text)),
+                                     TRY(marks.mark(source.with_tools))};
+  Json::Object globals;
+  for (const auto& [name, content] : tokenizer.named_tokens())
+    globals.emplace_back(name, TRY(marks.mark(content)));
+
+  const ChatTemplate unmarked = TRY(ChatTemplate::compile(source, named_tokens(tokenizer)));
+  ChatPrompt prompt(std::move(marks), TRY(ChatTemplate::compile(marked, std::move(globals))));
+  TRY(prompt.check_marks(unmarked, tokenizer));
+  prompt.takes_parts_ = prompt.walks_through_parts();
+  return prompt;
+}
+
+// A template that joins "<|" + role + "|>" would lose that token, because its pieces are only text.
+Result<void> ChatPrompt::check_marks(const ChatTemplate& unmarked,
+                                     const Tokenizer& tokenizer) const {
+  const Json::Array chats[] = {
+      {message("user", "a")},
+      {message("system", "a"), message("user", "b")},
+      {message("user", "a"), message("assistant", "b"), message("user", "c")},
+  };
+  for (const Json::Array& chat : chats) {
+    const auto plain = unmarked.try_render(chat);
+    const auto rendered = template_.try_render(chat);
+    if (!plain || !rendered) continue;  // not every template knows every role
+    const auto lost = lost_special(tokenizer, tokenizer.encode(*plain, Specials::kParse),
+                                   marks_.encode(*rendered));
+    if (!lost) continue;
+    return unsupported(fmt::format(
+        "chat template: the special token {} is put together from pieces, and cannot be "
+        "told from a client's text",
+        tokenizer.token_bytes(*lost)));
+  }
+  return {};
+}
+
+bool ChatPrompt::walks_through_parts() const {
+  const Json::Array as_text = {message("user", "a")};
+  const Json::Array as_parts = {message("user", Json::Array{text_part("a")})};
+  const auto expected = template_.try_render(as_text);
+  return expected.has_value() && template_.try_render(as_parts) == expected;
+}
+
+Result<Json> ChatPrompt::prepared_content(const Json* content, const std::string& where) const {
+  if (content == nullptr || content->is_null()) return Json("");
+  if (content->is_string()) return marks_.escape(*content);
+  if (!content->is_array())
+    return invalid(fmt::format("{}: expected a string or a list of parts, found {}", where,
+                               content->type_name()),
+                   where);
+  std::string joined;
+  for (size_t i = 0; i < content->as_array().size(); ++i) {
+    const Json& part = content->as_array()[i];
+    const std::string name = fmt::format("{}[{}]", where, i);
+    const Json* type = part.find("type");
+    const Json* text = part.find("text");
+    if (type == nullptr || !type->is_string())
+      return invalid(fmt::format("{}: expected an object with a type", name), name);
+    const bool is_text = type->as_string() == "text";
+    if (is_text && (text == nullptr || !text->is_string()))
+      return invalid(fmt::format("{}.text: expected a string", name), name + ".text");
+    if (is_text) joined += text->as_string();
+    if (!is_text && !takes_parts_)
+      return unsupported(fmt::format("{}: this model's chat template takes text parts only, not {}",
+                                     name, type->as_string()),
+                         name);
+  }
+  return takes_parts_ ? marks_.escape(*content) : Json(marks_.escape_text(joined));
+}
+
+Result<Json> ChatPrompt::prepared(const Json& messages) const {
+  if (!messages.is_array())
+    return invalid(fmt::format("messages: expected an array, found {}", messages.type_name()),
+                   "messages");
+  Json::Array prepared;
+  for (size_t i = 0; i < messages.as_array().size(); ++i) {
+    const Json& message = messages.as_array()[i];
+    const std::string where = fmt::format("messages[{}]", i);
+    const Json* role = message.find("role");
+    if (role == nullptr || !role->is_string())
+      return invalid(fmt::format("{}: expected an object with a role", where), where + ".role");
+    Json copy = marks_.escape(message);
+    copy.set("content", TRY(prepared_content(message.find("content"), where + ".content")));
+    prepared.push_back(std::move(copy));
+  }
+  return Json(std::move(prepared));
+}
+
+Result<RenderedChat> ChatPrompt::render(const Json& messages, const Json& tools,
+                                        const Json& variables, size_t max_tokens) const {
+  const Json safe_messages = TRY(prepared(messages));
+  auto rendered = template_.render(safe_messages, marks_.escape(tools), marks_.escape(variables));
+  if (!rendered.ok()) {
+    Status status = rendered.status();
+    status.message = marks_.spell_out(status.message);
+    return status;
+  }
+  if (marks_.least_tokens(rendered->size()) > max_tokens)
+    return Status{Code::kTooLong,
+                  fmt::format("the chat has {} bytes of text, certainly more than {} tokens",
+                              rendered->size(), max_tokens),
+                  "messages"};
+  return RenderedChat{marks_.spell_out(*rendered), marks_.encode(*rendered)};
+}
+
+}  // namespace erne::text

@@ -1,0 +1,32 @@
+// Text of a growing sequence of tokens, as soon as it is certain. What push() and finish() return,
+// joined, is Tokenizer::decode of all the tokens, and no piece ever ends inside a character.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "text/tokenizer.h"
+
+namespace erne::text {
+
+class Detokenizer {
+ public:
+  Detokenizer(const Tokenizer& tokenizer, bool skip_special)
+      : tokenizer_(tokenizer), skip_special_(skip_special) {}
+
+  // The text this token completes; valid until the next call. At most 3 bytes, the beginning of a
+  // character, are held back.
+  std::string_view push(TokenId id);
+  // The end of the sequence: bytes still held back will never be a character, and become U+FFFD.
+  std::string_view finish();
+
+ private:
+  void take_pending(bool at_end);
+
+  const Tokenizer& tokenizer_;
+  bool skip_special_;
+  std::string pending_;  // bytes of byte pieces that may still become a character
+  std::string text_;
+};
+
+}  // namespace erne::text

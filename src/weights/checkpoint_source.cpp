@@ -1,0 +1,196 @@
+#include "weights/checkpoint_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+namespace erne::weights {
+namespace {
+
+constexpr std::string_view kTorchPrefix = "model.";
+constexpr std::string_view kPaddlePrefix = "ernie.";
+
+Result<DType> dtype_of(const std::string& name, const CheckpointTensor& tensor) {
+  const std::string_view type = tensor.type->name;
+  if (type == "BF16" || type == "U16") return DType::kBf16;
+  if (type == "F32") return DType::kF32;
+  return invalid(
+      fmt::format("tensor {}: dtype: found {}, expected BF16, U16 (Paddle's bfloat16) or "
+                  "F32{}",
+                  quote_name(name), type,
+                  type == "F16" ? "; convert float16 checkpoints to bfloat16" : ""),
+      name);
+}
+
+// Elements of a mapped file: any alignment.
+template <class T>
+T load(const std::byte* at) {
+  T value;
+  std::memcpy(&value, at, sizeof(T));
+  return value;
+}
+
+void store(float* at, float value) {
+  *at = value;
+}
+void store(Bf16* at, float value) {
+  *at = to_bf16(value);
+}
+
+template <class From, class To>
+void copy_rows(const std::byte* from, To* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) store(to + i, to_float(load<From>(from + i * sizeof(From))));
+}
+
+// to[r][c] = from[c][r], in tiles that stay in the cache.
+template <class From, class To>
+void copy_transposed(const std::byte* from, To* to, int64_t rows, int64_t columns) {
+  constexpr int64_t kTile = 32;
+  for (int64_t r0 = 0; r0 < rows; r0 += kTile)
+    for (int64_t c0 = 0; c0 < columns; c0 += kTile)
+      for (int64_t r = r0; r < std::min(r0 + kTile, rows); ++r)
+        for (int64_t c = c0; c < std::min(c0 + kTile, columns); ++c)
+          store(to + r * columns + c, to_float(load<From>(from + (c * rows + r) * sizeof(From))));
+}
+
+template <class From, class To>
+void copy_matrix(const std::byte* from, To* to, int64_t rows, int64_t columns, bool transposed) {
+  if (transposed)
+    copy_transposed<From>(from, to, rows, columns);
+  else
+    copy_rows<From>(from, to, rows * columns);
+}
+
+int64_t columns_of(const Shape& shape) {
+  return shape.rank() == 1 ? 1 : shape[1];
+}
+
+}  // namespace
+
+CheckpointSource::CheckpointSource(Checkpoint checkpoint) : checkpoint_(std::move(checkpoint)) {
+  const auto& tensors = checkpoint_.tensors();
+  const auto first = tensors.lower_bound(kPaddlePrefix);
+  paddle_prefix_ = first != tensors.end() && first->first.starts_with(kPaddlePrefix);
+}
+
+std::string CheckpointSource::spelled(const std::string& name) const {
+  if (!paddle_prefix_ || !name.starts_with(kTorchPrefix)) return name;
+  return std::string(kPaddlePrefix) + name.substr(kTorchPrefix.size());
+}
+
+Result<CheckpointSource> CheckpointSource::make(Checkpoint checkpoint,
+                                                std::span<const TensorSpec> specs) {
+  CheckpointSource source(std::move(checkpoint));
+  Orientation seen{source.paddle_prefix_};
+  for (const TensorSpec& spec : specs) {
+    std::vector<Piece> pieces = TRY(source.find_pieces(spec));
+    for (const Piece& piece : pieces) {
+      TRY(dtype_of(piece.name, *piece.tensor));
+      TRY(source.check_shape(spec, piece, seen));
+    }
+    source.pieces_.emplace(spec.name, std::move(pieces));
+  }
+  for (const TensorSpec& spec : specs)
+    for (Piece& piece : source.pieces_.find(spec.name)->second) source.orient(spec, piece, seen);
+  return source;
+}
+
+Result<std::vector<CheckpointSource::Piece>> CheckpointSource::find_pieces(
+    const TensorSpec& spec) const {
+  const int64_t columns = columns_of(spec.shape);
+  const std::string fused = spelled(spec.fused_source);
+  if (const CheckpointTensor* tensor = checkpoint_.find(fused); tensor != nullptr)
+    return std::vector<Piece>{{fused, tensor, 0, spec.shape[0], columns}};
+
+  std::vector<Piece> pieces;
+  int64_t row = 0;
+  for (const TensorPart& part : spec.parts) {
+    const std::string name = spelled(part.source);
+    const CheckpointTensor* tensor = checkpoint_.find(name);
+    if (tensor == nullptr)
+      return invalid(fmt::format("tensor {}: found nowhere in {}{}", quote_name(name),
+                                 checkpoint_.folder().string(),
+                                 fused.empty() ? "" : fmt::format(", nor {}", quote_name(fused))),
+                     name);
+    pieces.push_back({name, tensor, row, part.rows, columns});
+    row += part.rows;
+  }
+  CHECK_EQ(row, spec.shape[0]);
+  return pieces;
+}
+
+Result<void> CheckpointSource::check_shape(const TensorSpec& spec, const Piece& piece,
+                                           Orientation& seen) const {
+  const Shape& found = piece.tensor->shape;
+  const bool may_turn = spec.kind == TensorKind::kLinear || spec.kind == TensorKind::kHead;
+  const Shape straight =
+      spec.shape.rank() == 1 ? Shape{piece.rows} : Shape{piece.rows, piece.columns};
+  const Shape turned{piece.columns, piece.rows};
+  const bool is_turned = may_turn && found == turned;
+  if (found != straight && !is_turned)
+    return invalid(fmt::format("tensor {} in {}: shape: found {}, expected {}{}",
+                               quote_name(piece.name), quote_name(piece.tensor->file), found.str(),
+                               straight.str(), may_turn ? " or its transpose" : ""),
+                   piece.name);
+
+  if (spec.kind != TensorKind::kLinear || straight == turned) return {};
+  if (seen.witness.empty()) {
+    seen = {is_turned, piece.name};
+  } else if (seen.transposed != is_turned) {
+    return invalid(
+        fmt::format("tensor {} in {}: shape: found {}, expected {}, since {} is stored {}",
+                    quote_name(piece.name), quote_name(piece.tensor->file), found.str(),
+                    (is_turned ? straight : turned).str(), quote_name(seen.witness),
+                    seen.transposed ? "[in, out]" : "[out, in]"),
+        piece.name);
+  }
+  return {};
+}
+
+void CheckpointSource::orient(const TensorSpec& spec, Piece& piece, const Orientation& seen) const {
+  if (spec.kind != TensorKind::kLinear && spec.kind != TensorKind::kHead) return;
+  const bool square = piece.rows == piece.columns;
+  piece.transposed = square ? seen.transposed : piece.tensor->shape[0] == piece.columns;
+}
+
+Result<DType> CheckpointSource::stored_dtype(const TensorSpec& spec) {
+  DType widest = DType::kBf16;
+  for (const Piece& piece : pieces_.find(spec.name)->second)
+    if (TRY(dtype_of(piece.name, *piece.tensor)) == DType::kF32) widest = DType::kF32;
+  return widest;
+}
+
+Result<void> CheckpointSource::read(const TensorSpec& spec, TensorView out) {
+  CHECK(out.shape == spec.shape);
+  for (const Piece& piece : pieces_.find(spec.name)->second) {
+    const bool from_bf16 = TRY(dtype_of(piece.name, *piece.tensor)) == DType::kBf16;
+    const auto copy_to = [&](auto* to) {
+      to += piece.first_row * piece.columns;
+      const std::byte* from = piece.tensor->data;
+      if (from_bf16)
+        copy_matrix<Bf16>(from, to, piece.rows, piece.columns, piece.transposed);
+      else
+        copy_matrix<float>(from, to, piece.rows, piece.columns, piece.transposed);
+    };
+    CHECK(out.dtype == DType::kBf16 || out.dtype == DType::kF32);
+    if (out.dtype == DType::kBf16)
+      copy_to(out.as<Bf16>());
+    else
+      copy_to(out.as<float>());
+  }
+  return {};
+}
+
+std::vector<std::string> CheckpointSource::unused() const {
+  std::set<std::string_view> used;
+  for (const auto& [name, pieces] : pieces_)
+    for (const Piece& piece : pieces) used.insert(piece.name);
+  std::vector<std::string> out;
+  for (const auto& [name, tensor] : checkpoint_.tensors())
+    if (!used.contains(name)) out.push_back(name);
+  return out;
+}
+
+}  // namespace erne::weights

@@ -1,0 +1,54 @@
+// Finds a model's tensors in a checkpoint, whichever way it lays them out:
+//   -PT      prefix `model.`, linears [out, in], q/k/v and gate/up apart or (early files) fused
+//   -Paddle  prefix `ernie.`, linears [in, out], qkv (Q, K, V) and gate/up (gate first) fused
+// Which way round linears lie is decided once per checkpoint, from those that are not square; where
+// all are, from the prefix. bfloat16 may be called BF16 or, as Paddle does, U16.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weights/checkpoint.h"
+#include "weights/weight_store.h"
+
+namespace erne::weights {
+
+class CheckpointSource final : public WeightSource {
+ public:
+  // Finds every spec and checks its type and shape, before any data is read. An error's param is
+  // the name of the tensor as the checkpoint spells it.
+  static Result<CheckpointSource> make(Checkpoint checkpoint, std::span<const TensorSpec> specs);
+
+  Result<DType> stored_dtype(const TensorSpec& spec) override;
+  Result<void> read(const TensorSpec& spec, TensorView out) override;
+
+  // Names that no spec asked for, in order.
+  std::vector<std::string> unused() const;
+
+ private:
+  struct Piece {  // rows of a spec that lie in one tensor
+    std::string name;
+    const CheckpointTensor* tensor = nullptr;
+    int64_t first_row = 0, rows = 0, columns = 0;
+    bool transposed = false;
+  };
+  struct Orientation {  // of the checkpoint's linears, once one that is not square was seen
+    bool transposed = false;
+    std::string witness = {};
+  };
+
+  explicit CheckpointSource(Checkpoint checkpoint);
+  std::string spelled(const std::string& name) const;
+  Result<std::vector<Piece>> find_pieces(const TensorSpec& spec) const;
+  Result<void> check_shape(const TensorSpec& spec, const Piece& piece, Orientation& seen) const;
+  void orient(const TensorSpec& spec, Piece& piece, const Orientation& seen) const;
+
+  Checkpoint checkpoint_;
+  bool paddle_prefix_ = false;
+  std::map<std::string, std::vector<Piece>, std::less<>> pieces_;  // by TensorSpec::name
+};
+
+}  // namespace erne::weights

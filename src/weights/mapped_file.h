@@ -1,0 +1,35 @@
+// A regular file's bytes, read-only, mapped.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <utility>
+
+#include "base/status.h"
+
+namespace erne::weights {
+
+class MappedFile {
+ public:
+  // Errors name the path. A pipe, a device or a folder is refused without being read.
+  static Result<MappedFile> open(const std::filesystem::path& path);
+
+  MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~MappedFile();
+
+  // Valid while this object (or the one it was moved to) lives. Reading is a fault (SIGBUS) if
+  // someone truncates the file meanwhile.
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}
+
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace erne::weights

@@ -1,0 +1,20 @@
+// Weights drawn from a seed: for tests and for measuring speed without a checkpoint. Each element
+// depends on the seed, its tensor's name and its index alone. Matrices are uniform with variance
+// 1 / columns, so that activations keep their size; vectors are 1. All are bfloat16 values.
+#pragma once
+
+#include "weights/weight_store.h"
+
+namespace erne::weights {
+
+class RandomSource final : public WeightSource {
+ public:
+  explicit RandomSource(uint64_t seed) : seed_(seed) {}
+  Result<DType> stored_dtype(const TensorSpec& spec) override;
+  Result<void> read(const TensorSpec& spec, TensorView out) override;
+
+ private:
+  uint64_t seed_;
+};
+
+}  // namespace erne::weights

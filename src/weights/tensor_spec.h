@@ -1,0 +1,35 @@
+// What one tensor of a model is, and where a checkpoint may keep it. A model's list of these
+// (model/tensor_specs.h) is THE list: the loader fills it, random weights are made from it, and
+// what it does not name is unused.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tensor/tensor_view.h"
+
+namespace erne::weights {
+
+enum class TensorKind {
+  kLinear,  // [out, in]; some checkpoints store all of these as [in, out]; packed by the back end
+  kHead,    // a linear that a checkpoint may store the other way round than the rest
+  kTable,   // [rows, columns] in every checkpoint; packed like a linear
+  kVector,  // [n]; kept in the activation type
+};
+
+// A run of output rows that some checkpoints store as a tensor of its own.
+struct TensorPart {
+  std::string
+      source;  // name in a -PT checkpoint; a -Paddle one says `ernie.` where this says `model.`
+  int64_t rows;
+};
+
+struct TensorSpec {
+  std::string name;  // ours, e.g. "layers.3.qkv"
+  TensorKind kind = TensorKind::kLinear;
+  Shape shape;
+  std::vector<TensorPart> parts;  // stacked along dimension 0; at least one
+  std::string fused_source = {};  // name of all parts in one tensor, the same order; empty: none
+};
+
+}  // namespace erne::weights

@@ -1,0 +1,177 @@
+#include "weights/weight_store.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "weights/random_source.h"
+
+namespace erne::weights {
+namespace {
+
+// A back end of memory alone: it packs by copying, or uses what it is given.
+class MemoryBackend final : public Backend {
+ public:
+  explicit MemoryBackend(bool copies) : copies_(copies) {}
+
+  const char* name() const override { return "memory"; }
+  DeviceBuffer allocate(size_t bytes, Space) override {
+    live_bytes_ += bytes;
+    peak_bytes = std::max(peak_bytes, live_bytes_);
+    return {std::calloc(1, bytes), bytes, [this, bytes](void* data) {
+              live_bytes_ -= bytes;
+              std::free(data);
+            }};
+  }
+  MemoryInfo memory() const override { return {}; }
+  Linear pack(const TensorView& weight, const WeightFormat& format,
+              DeviceBuffer& storage) override {
+    Linear linear{&format, weight.shape[0], weight.shape[1], weight};
+    if (!copies_) return linear;
+    storage = allocate(weight.bytes(), Space::kDevice);
+    std::memcpy(storage.data(), weight.data, weight.bytes());
+    linear.data.data = storage.data();
+    return linear;
+  }
+
+  size_t live_bytes() const { return live_bytes_; }
+  size_t peak_bytes = 0;
+
+ private:
+  void do_embed(const Linear&, std::span<const int32_t>, TensorView) override {}
+  void do_rms_norm(TensorView, TensorView, float, TensorView) override {}
+  void do_add_rms_norm(TensorView, TensorView, TensorView, float, TensorView) override {}
+  void do_linear(const Linear&, TensorView, TensorView) override {}
+  void do_rope(TensorView, std::span<const int32_t>, TensorView, int, int) override {}
+  void do_kv_write(const KvWriteArgs&) override {}
+  void do_attention(const AttentionArgs&) override {}
+  void do_silu_mul(TensorView, TensorView) override {}
+  void do_add(TensorView, TensorView) override {}
+  void do_gather(TensorView, std::span<const int32_t>, TensorView) override {}
+  void do_copy_blocks(std::span<const KvLayerView>,
+                      std::span<const std::pair<int32_t, int32_t>>) override {}
+
+  bool copies_;
+  size_t live_bytes_ = 0;
+};
+
+// Every element is 1 + 2^-10, which bfloat16 rounds to 1.
+class OddSource final : public WeightSource {
+ public:
+  explicit OddSource(DType stored) : stored_(stored) {}
+  Result<DType> stored_dtype(const TensorSpec&) override { return stored_; }
+  Result<void> read(const TensorSpec&, TensorView out) override {
+    for (int64_t i = 0; i < out.elements(); ++i)
+      if (out.dtype == DType::kF32)
+        out.as<float>()[i] = 1.0f + 1.0f / 1024;
+      else
+        out.as<Bf16>()[i] = to_bf16(1.0f);
+    return {};
+  }
+
+ private:
+  DType stored_;
+};
+
+class FailingSource final : public WeightSource {
+ public:
+  Result<DType> stored_dtype(const TensorSpec&) override { return DType::kBf16; }
+  Result<void> read(const TensorSpec& spec, TensorView) override {
+    if (spec.name == "norm") return invalid("unreadable", spec.name);
+    return {};
+  }
+};
+
+std::vector<TensorSpec> small_specs() {
+  return {{"small", TensorKind::kLinear, {8, 16}, {{"s", 8}}},
+          {"large", TensorKind::kTable, {64, 16}, {{"l", 64}}},
+          {"norm", TensorKind::kVector, {16}, {{"n", 16}}}};
+}
+
+TEST(WeightStore, holds_packed_weights_and_at_most_one_tensor_twice) {
+  const size_t small = 8 * 16 * 2, large = 64 * 16 * 2, norm = 16 * 2;
+  for (const bool copies : {true, false}) {
+    MemoryBackend backend(copies);
+    RandomSource source(7);
+    std::vector<size_t> progress;
+    const LoadOptions options{DType::kBf16, [&](size_t done, size_t total) {
+                                EXPECT_EQ(total, 3u);
+                                progress.push_back(done);
+                              }};
+    {
+      const auto store = load_weights(backend, source, small_specs(), options);
+      ASSERT_TRUE(store);
+      EXPECT_EQ(store->bytes(), small + large + norm);
+      EXPECT_EQ(backend.live_bytes(), small + large + norm);
+      EXPECT_EQ(backend.peak_bytes, copies ? small + 2 * large : small + large + norm);
+      EXPECT_EQ(progress, (std::vector<size_t>{1, 2, 3}));
+      EXPECT_EQ(store->linear("large").out, 64);
+      EXPECT_EQ(store->vector("norm").shape, Shape{16});
+    }
+    EXPECT_EQ(backend.live_bytes(), 0u);
+  }
+}
+
+TEST(WeightStore, matrices_stay_as_stored_unless_activations_are_narrower) {
+  const struct {
+    DType stored, activation, matrix;
+    float value;
+  } cases[] = {{DType::kF32, DType::kF32, DType::kF32, 1.0f + 1.0f / 1024},
+               {DType::kF32, DType::kBf16, DType::kBf16, 1.0f},
+               {DType::kBf16, DType::kF32, DType::kBf16, 1.0f},
+               {DType::kBf16, DType::kBf16, DType::kBf16, 1.0f}};
+  for (const auto& c : cases) {
+    MemoryBackend backend(true);
+    OddSource source(c.stored);
+    const auto store = load_weights(backend, source, small_specs(), {c.activation});
+    ASSERT_TRUE(store);
+    const Linear& linear = store->linear("small");
+    EXPECT_EQ(linear.data.dtype, c.matrix);
+    EXPECT_EQ(linear.format->stored, c.matrix);
+    EXPECT_EQ(
+        c.matrix == DType::kF32 ? linear.data.as<float>()[5] : to_float(linear.data.as<Bf16>()[5]),
+        c.value);
+    EXPECT_EQ(store->vector("norm").dtype, c.activation);
+  }
+}
+
+TEST(WeightStore, a_failure_frees_everything_and_names_the_tensor) {
+  MemoryBackend backend(true);
+  FailingSource source;
+  const auto store = load_weights(backend, source, small_specs(), {});
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.status().param, "norm");
+  EXPECT_EQ(backend.live_bytes(), 0u);
+}
+
+TEST(RandomSource, depends_on_seed_name_and_index_alone) {
+  const TensorSpec spec{"w", TensorKind::kLinear, {40, 100}, {{"w", 40}}};
+  const auto draw = [&](uint64_t seed, const std::string& name) {
+    TensorSpec named = spec;
+    named.name = name;
+    std::vector<float> out(4000);
+    RandomSource source(seed);
+    EXPECT_TRUE(source.read(named, {out.data(), DType::kF32, spec.shape}));
+    return out;
+  };
+  const std::vector<float> values = draw(1, "w");
+  EXPECT_EQ(values, draw(1, "w"));
+  EXPECT_NE(values, draw(2, "w"));
+  EXPECT_NE(values, draw(1, "v"));
+
+  std::vector<Bf16> narrow(4000);
+  RandomSource source(1);
+  ASSERT_TRUE(source.read(spec, {narrow.data(), DType::kBf16, spec.shape}));
+  double sum = 0, squares = 0;
+  for (int i = 0; i < 4000; ++i) {
+    EXPECT_EQ(values[i], to_float(narrow[i]));
+    sum += values[i];
+    squares += values[i] * values[i];
+  }
+  EXPECT_NEAR(sum / 4000, 0.0, 4 * 0.1 / std::sqrt(4000));  // within four standard errors
+  EXPECT_NEAR(squares / 4000, 0.01, 0.001);                 // variance 1 / 100
+}
+
+}  // namespace
+}  // namespace erne::weights

@@ -1,0 +1,77 @@
+// The JSON bodies of chats and completions: parsed, checked, and where they pass, rendered and
+// tokenised like a server does it. First byte: which endpoint, and whether there is a tokenizer.
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+
+#include "engine/engine_client.h"
+#include "server/prepare.h"
+
+namespace {
+
+using namespace erne;
+using namespace erne::server;
+
+struct NoEngine final : engine::EngineClient {
+  sched::RequestId next_id() override { return 1; }
+  Result<std::shared_ptr<engine::TokenStream>> submit(sched::Request,
+                                                      std::function<void()>) override {
+    return Status{Code::kOverloaded, "no engine", {}};
+  }
+  void cancel(sched::RequestId) override {}
+  engine::EngineStats stats() const override { return {}; }
+};
+
+const std::filesystem::path kGoldens =
+    std::filesystem::path(ERNE_SOURCE_DIR) / "tests/goldens/text";
+
+std::string file_text(const char* name) {
+  std::string text;
+  FILE* file = std::fopen((kGoldens / name).c_str(), "rb");
+  CHECK(file != nullptr);
+  for (int c; (c = std::fgetc(file)) != EOF;) text += static_cast<char>(c);
+  std::fclose(file);
+  return text;
+}
+
+struct Served {
+  NoEngine engine;
+  std::unique_ptr<text::Tokenizer> tokenizer = text::Tokenizer::load(kGoldens).value();
+  text::ChatPrompt chat =
+      text::ChatPrompt::create({file_text("text.jinja"), ""}, *tokenizer).value();
+  ServerContext with{options(), engine, tokenizer.get(), &chat};
+  ServerContext without{options(), engine, nullptr, nullptr};
+
+  static ServerOptions options() {
+    ServerOptions options;
+    options.vocab_size = 1004;
+    options.num_text_threads = 1;
+    return options;
+  }
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static Served served;
+  if (size == 0) return 0;
+  const Endpoint endpoint = data[0] & 1 ? Endpoint::kChat : Endpoint::kCompletions;
+  const ServerContext& context = data[0] & 2 ? served.without : served.with;
+  const std::string_view body(reinterpret_cast<const char*>(data + 1), size - 1);
+  const auto request =
+      parse_generation_request(endpoint, body, context.options.defaults, context.limits());
+  if (!request.ok()) {
+    CHECK(!request.status().message.empty());
+    CHECK_LT(request.status().message.size(), 1000u);
+    return 0;
+  }
+  const auto prepared = prepare(context, 1, *request);
+  if (!prepared.ok()) return 0;
+  for (const sched::Request& choice : prepared->choices) {
+    CHECK(!choice.prompt.empty());
+    CHECK_LE(choice.prompt.size() + choice.stop.max_new_tokens,
+             static_cast<size_t>(context.options.max_model_len));
+    for (const TokenId id : choice.prompt) CHECK(id >= 0 && id < context.options.vocab_size);
+  }
+  return 0;
+}

@@ -1,0 +1,195 @@
+// ERNIE-4.5 dense against HF transformers, through every checkpoint layout and every CPU instance.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "cpu/cpu_backend.h"
+#include "golden.h"
+#include "model/registry.h"
+#include "model/rotary.h"
+#include "model_run.h"
+#include "tracing_backend.h"
+
+namespace erne::tests {
+namespace {
+
+constexpr float kLogitTolerance = 2e-4f;  // of float32; logits have a standard deviation of about 6
+constexpr int kThreads = 1;
+
+struct Difference {
+  double max = 0, mean = 0;
+};
+
+Difference difference(std::span<const float> got, std::span<const float> want) {
+  EXPECT_EQ(got.size(), want.size());
+  Difference out;
+  for (size_t i = 0; i < std::min(got.size(), want.size()); ++i) {
+    const double error = std::abs(static_cast<double>(got[i]) - want[i]);
+    out.max = std::isnan(error) ? error : std::max(out.max, error);  // a NaN stays, and fails
+    if (std::isnan(out.max)) break;
+    out.mean += error / static_cast<double>(want.size());
+  }
+  return out;
+}
+
+int32_t argmax(std::span<const float> row) {
+  return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+}
+
+class DenseGolden : public testing::TestWithParam<cpu::CpuIsa> {
+ protected:
+  void SetUp() override {
+    if (!cpu::cpu_supports(GetParam()))
+      GTEST_SKIP() << "this machine has no " << cpu::cpu_isa_name(GetParam());
+    backend_ = cpu::make_cpu_backend(GetParam(), kThreads);
+  }
+  std::unique_ptr<model::Model> load(const GoldenCheckpoint& golden, const std::string& layout,
+                                     DType activation) {
+    auto model = model::load_model(*backend_, golden.folder / layout, {.activation = activation});
+    EXPECT_TRUE(model) << model.status().message;
+    return std::move(model).value();
+  }
+  // The reference instance is slow, and its bits are the fast one's (the parity suite): the long
+  // prompt goes through it once.
+  bool is_too_long(const GoldenPrompt& prompt) const {
+    return GetParam() == cpu::CpuIsa::kReference && prompt.input_ids.size() > 64;
+  }
+  void report(const GoldenCheckpoint& golden, const std::string& layout, const GoldenPrompt& prompt,
+              const char* dtype, const Difference& diff) {
+    std::printf("  %-13s %-6s %-10s %-6s %s: max |diff| %.2e, mean %.2e\n", backend_->name(),
+                golden.name.c_str(), layout.c_str(), prompt.name.c_str(), dtype, diff.max,
+                diff.mean);
+  }
+  // The part of a run's logits [T, V] that the golden keeps.
+  static std::span<const float> kept(std::span<const float> logits, const GoldenPrompt& prompt) {
+    return logits.last(prompt.logits.size());
+  }
+
+  std::unique_ptr<Backend> backend_;
+};
+
+TEST(RotaryGolden, frequencies_are_the_reference_ones_to_the_bit) {
+  EXPECT_EQ(model::rotary_frequencies(128, 500000.0),
+            read_floats(dense_goldens() / "rope.safetensors").at("inv_freq"));
+}
+
+TEST_P(DenseGolden, float32_logits_match_through_every_layout) {
+  for (const GoldenCheckpoint& golden : golden_checkpoints())
+    for (const std::string& layout : golden.layouts) {
+      const auto model = load(golden, layout, DType::kF32);
+      ModelRun run(*backend_, *model);
+      for (const GoldenPrompt& prompt : golden.prompts) {
+        if (layout != "pt" && is_too_long(prompt)) continue;
+        const auto logits = run.run_alone(prompt.input_ids, prompt.first_position);
+        const Difference diff = difference(kept(logits, prompt), prompt.logits);
+        report(golden, layout, prompt, "float32", diff);
+        EXPECT_LE(diff.max, kLogitTolerance) << golden.name << " " << layout << " " << prompt.name;
+      }
+    }
+}
+
+TEST_P(DenseGolden, float32_residual_stream_matches_layer_by_layer) {
+  for (const GoldenCheckpoint& golden : golden_checkpoints()) {
+    const auto model = load(golden, "pt", DType::kF32);
+    const auto prompt = std::find_if(golden.prompts.begin(), golden.prompts.end(),
+                                     [&](auto& p) { return p.name == golden.traced_prompt; });
+    ASSERT_NE(prompt, golden.prompts.end());
+    TracingBackend tracing(*backend_);
+    ModelRun(tracing, *model).run_alone(prompt->input_ids, prompt->first_position);
+
+    ASSERT_EQ(tracing.residuals.size(), static_cast<size_t>(model->config().num_layers) + 1);
+    for (size_t i = 0; i < tracing.residuals.size(); ++i) {
+      const Difference diff = difference(tracing.residuals[i], golden.hidden.at(std::to_string(i)));
+      EXPECT_LE(diff.max, kLogitTolerance) << golden.name << " after " << i << " layers";
+    }
+    EXPECT_LE(difference(tracing.last_norm, golden.hidden.at("final_norm")).max, kLogitTolerance);
+  }
+}
+
+TEST_P(DenseGolden, float32_greedy_continuations_are_equal) {
+  for (const GoldenCheckpoint& golden : golden_checkpoints()) {
+    const auto model = load(golden, "pt", DType::kF32);
+    const int64_t vocab = model->config().vocab_size;
+    ModelRun run(*backend_, *model);
+    for (const GoldenPrompt& prompt : golden.prompts) {
+      if (is_too_long(prompt)) continue;
+      std::vector<int32_t> feed = prompt.input_ids, generated;
+      const int sequence = run.add_sequence(prompt.first_position);
+      while (generated.size() < prompt.greedy.size()) {
+        const Feed row{sequence, feed};
+        const auto logits = run.step({&row, 1});
+        generated.push_back(argmax(std::span(logits).last(vocab)));
+        feed = {generated.back()};
+      }
+      EXPECT_EQ(generated, prompt.greedy) << golden.name << " " << prompt.name;
+    }
+  }
+}
+
+TEST_P(DenseGolden, chunks_and_company_do_not_change_a_bit) {
+  for (const DType dtype : {DType::kF32, DType::kBf16})
+    for (const GoldenCheckpoint& golden : golden_checkpoints()) {
+      const auto model = load(golden, "pt", dtype);
+      ModelRun run(*backend_, *model);
+      std::vector<float> whole;
+      std::vector<Feed> together;
+      for (const GoldenPrompt& prompt : golden.prompts) {
+        if (is_too_long(prompt)) continue;
+        const auto logits = run.run_alone(prompt.input_ids, prompt.first_position);
+        for (const int chunk : {1, 3})
+          EXPECT_EQ(run.run_alone(prompt.input_ids, prompt.first_position, chunk), logits)
+              << golden.name << " " << prompt.name << " in chunks of " << chunk;
+        whole.insert(whole.end(), logits.begin(), logits.end());
+        together.push_back({run.add_sequence(prompt.first_position), prompt.input_ids});
+      }
+      EXPECT_EQ(run.step(together), whole) << golden.name << ", all prompts in one step";
+    }
+}
+
+TEST_P(DenseGolden, bfloat16_logits_are_as_close_as_hf_bfloat16) {
+  for (const GoldenCheckpoint& golden : golden_checkpoints()) {
+    const auto model = load(golden, "pt", DType::kBf16);
+    ModelRun run(*backend_, *model);
+    for (const GoldenPrompt& prompt : golden.prompts) {
+      if (is_too_long(prompt)) continue;
+      const auto logits = run.run_alone(prompt.input_ids, prompt.first_position);
+      const Difference diff = difference(kept(logits, prompt), prompt.logits);
+      report(golden, "pt", prompt, "bfloat16", diff);
+      EXPECT_LE(diff.mean, prompt.hf_bf16_mean_diff) << golden.name << " " << prompt.name;
+      EXPECT_GE(diff.mean, prompt.hf_bf16_mean_diff / 10) << "this is not bfloat16";
+      EXPECT_LE(diff.max, 2 * prompt.hf_bf16_max_diff) << golden.name << " " << prompt.name;
+    }
+  }
+}
+
+// Fed HF's own continuation, so that one near-tie does not decide the rest.
+TEST_P(DenseGolden, bfloat16_greedy_tokens_are_equal_where_the_margin_is_clear) {
+  for (const GoldenCheckpoint& golden : golden_checkpoints()) {
+    const auto model = load(golden, "pt", DType::kBf16);
+    const int64_t vocab = model->config().vocab_size;
+    ModelRun run(*backend_, *model);
+    for (const GoldenPrompt& prompt : golden.prompts) {
+      if (is_too_long(prompt)) continue;
+      std::vector<int32_t> tokens = prompt.input_ids;
+      tokens.insert(tokens.end(), prompt.greedy.begin(), prompt.greedy.end() - 1);
+      const auto logits = run.run_alone(tokens, prompt.first_position);
+      for (size_t i = 0; i < prompt.greedy.size(); ++i) {
+        if (prompt.greedy_margin[i] <= prompt.hf_bf16_max_diff) continue;
+        const auto row = static_cast<int64_t>(prompt.input_ids.size() - 1 + i);
+        EXPECT_EQ(argmax(std::span(logits).subspan(row * vocab, vocab)), prompt.greedy[i])
+            << golden.name << " " << prompt.name << " step " << i;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu, DenseGolden,
+                         testing::Values(cpu::CpuIsa::kReference, cpu::CpuIsa::kAvx2),
+                         [](const auto& info) {
+                           return std::string(cpu::cpu_isa_name(info.param));
+                         });
+
+}  // namespace
+}  // namespace erne::tests

@@ -1,0 +1,95 @@
+// load_model as a whole: what a folder must hold, and what decides where it says nothing.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "base/json.h"
+#include "cpu/cpu_backend.h"
+#include "golden.h"
+#include "model/registry.h"
+#include "model_run.h"
+#include "weights/checkpoint_fixture.h"
+
+namespace erne::tests {
+namespace {
+
+using testing::HasSubstr;
+using weights::TempFolder;
+
+const std::vector<int32_t> kTokens = {1, 2, 3};
+
+Json config_of(const char* checkpoint) {
+  std::ostringstream text;
+  text << std::ifstream(dense_goldens() / checkpoint / "config.json").rdbuf();
+  return Json::parse(text.str()).value();
+}
+
+class LoadModel : public testing::Test {
+ protected:
+  Result<std::unique_ptr<model::Model>> load(std::optional<uint64_t> seed = {}) {
+    return model::load_model(*backend_, folder_.path(),
+                             {.activation = DType::kF32, .random_seed = seed});
+  }
+  std::vector<float> logits(const model::Model& model) {
+    return ModelRun(*backend_, model).run_alone(kTokens, 0);
+  }
+  void link_weights(const char* checkpoint) {
+    std::filesystem::create_symlink(dense_goldens() / checkpoint / "model.safetensors",
+                                    folder_.path() / "model.safetensors");
+  }
+
+  std::unique_ptr<Backend> backend_ = cpu::make_cpu_backend(cpu::CpuIsa::kReference, 1);
+  TempFolder folder_;
+};
+
+TEST_F(LoadModel, a_checkpoint_with_a_head_is_untied_unless_the_config_says_otherwise) {
+  link_weights("untied/pt");
+  Json config = config_of("untied/pt");
+  folder_.write("config.json", config.dump());
+  const auto stated = load().value();
+  std::erase_if(config.as_object(),
+                [](const auto& member) { return member.first == "tie_word_embeddings"; });
+  folder_.write("config.json", config.dump());
+  const auto unstated = load().value();
+  EXPECT_FALSE(unstated->config().tie_word_embeddings);
+  EXPECT_EQ(logits(*unstated), logits(*stated));
+
+  config.set("tie_word_embeddings", true);
+  folder_.write("config.json", config.dump());
+  EXPECT_NE(logits(*load().value()), logits(*stated));
+}
+
+TEST_F(LoadModel, random_weights_need_a_config_alone) {
+  folder_.write("config.json", config_of("tied/pt").dump());
+  EXPECT_EQ(load().status().code, Code::kNotFound);  // no weights
+  const auto first = load(7), again = load(7), other = load(8);
+  ASSERT_TRUE(first) << first.status().message;
+  const std::vector<float> drawn = logits(**first);
+  for (const float logit : drawn) ASSERT_TRUE(std::isfinite(logit));
+  EXPECT_EQ(logits(**again), drawn);
+  EXPECT_NE(logits(**other), drawn);
+}
+
+TEST_F(LoadModel, weights_of_another_shape_are_refused_by_name) {
+  link_weights("tied/pt");
+  Json config = config_of("tied/pt");
+  config.set("intermediate_size", 176);
+  folder_.write("config.json", config.dump());
+  const auto model = load();
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.status().param, "model.layers.0.mlp.gate_proj.weight");
+  EXPECT_THAT(model.status().message, HasSubstr("found [160, 96], expected [176, 96]"));
+}
+
+TEST_F(LoadModel, mixtures_of_experts_are_not_built_yet) {
+  folder_.write("config.json", R"({"architectures":["Ernie4_5_MoeForCausalLM"]})");
+  const auto model = load();
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.status().code, Code::kUnsupported);
+  EXPECT_THAT(model.status().message, HasSubstr("not built yet"));
+}
+
+}  // namespace
+}  // namespace erne::tests

@@ -1,0 +1,52 @@
+// The case tables: data only. Each case runs on every instance of instances.h, and with --perf it
+// is timed there. `timed_only` cases are as large as real models and too slow for a test in double.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor_view.h"
+
+namespace erne::parity {
+
+struct LinearCase {
+  int64_t rows, out, in;
+  DType weight, activation, output;
+  bool timed_only = false;
+};
+std::span<const LinearCase> linear_cases();
+
+// rms_norm, add_rms_norm, silu_mul, add, gather and embed need no more than a shape.
+struct RowsCase {
+  int64_t rows, width;
+  DType activation;
+  bool timed_only = false;
+};
+std::span<const RowsCase> rows_cases();
+
+struct RopeCase {
+  int heads, kv_heads, head_dim;
+  DType activation;
+  std::vector<int32_t> positions;
+};
+std::span<const RopeCase> rope_cases();
+
+struct SequenceRow {
+  int context, num_tokens;
+};
+struct AttentionCase {
+  int heads, kv_heads, head_dim, block_tokens;
+  DType kv, activation;
+  std::vector<SequenceRow> sequences;
+  bool timed_only = false;
+};
+std::span<const AttentionCase> attention_cases();
+
+std::string case_name(const LinearCase& c);
+std::string case_name(const RowsCase& c);
+std::string case_name(const RopeCase& c);
+std::string case_name(const AttentionCase& c);
+
+}  // namespace erne::parity

@@ -1,0 +1,46 @@
+#include "parity/cases.h"
+
+namespace erne::parity {
+namespace {
+
+constexpr DType kB = DType::kBf16, kF = DType::kF32;
+
+const AttentionCase kCases[] = {
+    // heads, kv_heads, head_dim, block_tokens, kv, activation, {context, tokens}...
+    {1, 1, 16, 16, kF, kF, {{0, 1}}},
+    {2, 1, 16, 16, kB, kF, {{0, 7}, {3, 1}}},
+    {16, 2, 128, 64, kB, kB, {{0, 5}, {63, 1}, {64, 1}, {17, 13}}},
+    {5, 1, 128, 64, kF, kF, {{255, 1}, {255, 3}, {0, 33}}},
+    {6, 6, 32, 16, kF, kF, {{100, 2}, {511, 1}, {512, 2}}},
+    {10, 2, 128, 64, kB, kB, {{700, 1}, {0, 1}, {250, 9}}},
+    {8, 1, 80, 32, kB, kF, {{1000, 4}}},
+    {64, 1, 64, 16, kF, kB, {{300, 2}}},
+    {3, 1, 272, 64, kB, kB, {{40, 3}}},
+    // ERNIE-4.5-0.3B: one sequence far and near, a batch, a chunk
+    {16, 2, 128, 64, kB, kB, {{511, 1}}, true},
+    {16, 2, 128, 64, kB, kB, {{4095, 1}}, true},
+    {16, 2, 128, 64, kB, kB, {{131071, 1}}, true},
+    {16, 2, 128, 64, kB, kB, {{511, 1}, {511, 1}, {511, 1}, {511, 1}, {511, 1}, {511, 1}}, true},
+    {16, 2, 128, 64, kB, kB, {{0, 512}}, true},
+    {16, 2, 128, 64, kB, kB, {{1536, 512}}, true},
+};
+
+}  // namespace
+
+std::span<const AttentionCase> attention_cases() {
+  return kCases;
+}
+
+std::string case_name(const AttentionCase& c) {
+  int tokens = 0, longest = 0;
+  for (const SequenceRow& row : c.sequences) {
+    tokens += row.num_tokens;
+    longest = std::max(longest, row.context + row.num_tokens);
+  }
+  return "tokens" + std::to_string(tokens) + "_of" + std::to_string(c.sequences.size()) +
+         "_longest" + std::to_string(longest) + "_heads" + std::to_string(c.heads) + "x" +
+         std::to_string(c.kv_heads) + "_dim" + std::to_string(c.head_dim) + "_block" +
+         std::to_string(c.block_tokens) + "_" + dtype_name(c.kv) + "_" + dtype_name(c.activation);
+}
+
+}  // namespace erne::parity

@@ -1,0 +1,47 @@
+// A tensor between sentinels, NaN until something is written: what an op leaves out or writes
+// beside its output shows.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "reference/reference_ops.h"
+#include "tensor/tensor_view.h"
+
+namespace erne::parity {
+
+class GuardedTensor {
+ public:
+  GuardedTensor(DType dtype, Shape shape);
+  GuardedTensor(GuardedTensor&&) = default;  // a copy's memory would be aligned differently
+
+  TensorView view() const { return {const_cast<std::byte*>(data()), dtype_, shape_}; }
+  double at(int64_t i) const;
+  void set(int64_t i, double value);  // rounded to the tensor's type
+  bool guards_intact() const;
+  std::span<const std::byte> bytes() const { return {data(), size_}; }
+  // As the reference wants it: rank 2, or rank 1 as one row.
+  reference::Matrix matrix() const;
+
+ private:
+  const std::byte* data() const;
+
+  DType dtype_;
+  Shape shape_;
+  size_t size_;
+  std::vector<std::byte> memory_;
+};
+
+// Values spread evenly around 0, of standard deviation `scale`: a function of (seed, index) alone,
+// rounded to the type.
+GuardedTensor random_tensor(DType dtype, Shape shape, uint64_t seed, double scale = 1);
+
+// Rounding to a type: |rounded - exact| <= unit_roundoff(type) * |exact|.
+double unit_roundoff(DType dtype);
+
+// Every element of `got` lies within `bound` of `expected`; prints the worst one of its excess.
+void expect_within(const GuardedTensor& got, const reference::Matrix& expected,
+                   const reference::Matrix& bound);
+
+}  // namespace erne::parity

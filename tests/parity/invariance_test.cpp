@@ -1,0 +1,222 @@
+// What must be equal bit for bit: the same row in other batches, chunks, blocks, threads and
+// instruction sets.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cfenv>
+#include <cstring>
+
+#include "parity/cases.h"
+#include "parity/guarded_tensor.h"
+#include "parity/instances.h"
+#include "parity/op_runs.h"
+
+namespace erne::parity {
+namespace {
+
+std::vector<std::byte> bytes_of(const GuardedTensor& tensor) {
+  return {tensor.bytes().begin(), tensor.bytes().end()};
+}
+
+// Instances that run here, with 1, 2 and 3 threads (plain loops are slow: with 2): all must agree.
+struct Variant {
+  std::string name;
+  std::unique_ptr<Backend> backend;
+};
+std::vector<Variant> variants() {
+  std::vector<Variant> all;
+  for (const Instance& instance : instances())
+    for (int threads : {1, 2, 3})
+      if (instance.available() && (threads == 2 || &instance != instances().data()))
+        all.push_back({std::string(instance.name) + " with " + std::to_string(threads) + " threads",
+                       instance.make(threads)});
+  return all;
+}
+
+// Runs `op` on every variant and compares its outputs with the first one's.
+template <class Op>
+void expect_same_bits(std::vector<Variant>& all, const Op& op) {
+  const std::vector<std::byte> first = op(*all[0].backend);
+  for (size_t i = 1; i < all.size(); ++i)
+    EXPECT_TRUE(op(*all[i].backend) == first) << all[i].name << " against " << all[0].name;
+}
+
+TEST(SameBits, LinearOnAllVariants) {
+  auto all = variants();
+  for (const LinearCase& c : linear_cases()) {
+    if (c.timed_only) continue;
+    SCOPED_TRACE(case_name(c));
+    expect_same_bits(all, [&](Backend& backend) {
+      LinearRun run(backend, c);
+      run.run(backend);
+      return bytes_of(run.y);
+    });
+  }
+}
+
+TEST(SameBits, LinearForAnyNumberOfRows) {
+  for (Variant& variant : variants()) {
+    const LinearCase whole{97, 83, 515, DType::kBf16, DType::kBf16, DType::kF32};
+    LinearRun run(*variant.backend, whole);
+    run.run(*variant.backend);
+    const size_t row_bytes = whole.out * sizeof(float);
+    for (int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 13, 16, 33, 96}) {
+      const GuardedTensor y(DType::kF32, {rows, whole.out});
+      // The last rows, so that none has the place it had.
+      TensorView x = run.x.view();
+      x.data = x.as<Bf16>() + (whole.rows - rows) * whole.in;
+      variant.backend->linear(run.packed, x.first(rows), y.view());
+      const auto* expected = run.y.bytes().data() + (whole.rows - rows) * row_bytes;
+      EXPECT_EQ(std::memcmp(y.bytes().data(), expected, rows * row_bytes), 0)
+          << variant.name << ", " << rows << " rows";
+    }
+  }
+}
+
+TEST(SameBits, RowOpsOnAllVariants) {
+  auto all = variants();
+  for (const RowsCase& c : rows_cases()) {
+    if (c.timed_only) continue;
+    SCOPED_TRACE(case_name(c));
+    expect_same_bits(all, [&](Backend& backend) {
+      const auto tensor = [&](uint64_t seed, int64_t width, double scale) {
+        return random_tensor(c.activation, {c.rows, width}, seed, scale);
+      };
+      const GuardedTensor x = tensor(1, c.width, 1), h = tensor(2, c.width, 1);
+      const GuardedTensor gate_up = tensor(3, 2 * c.width, 40);
+      const GuardedTensor weight = random_tensor(c.activation, {c.width}, 4);
+      const GuardedTensor y(c.activation, {c.rows, c.width});
+      backend.silu_mul(gate_up.view(), y.view());
+      backend.add(h.view(), y.view());
+      backend.add_rms_norm(x.view(), h.view(), weight.view(), 1e-6f, y.view());
+      std::vector<std::byte> out = bytes_of(y);
+      for (const GuardedTensor* t : {&x, &h})
+        out.insert(out.end(), t->bytes().begin(), t->bytes().end());
+      return out;
+    });
+  }
+}
+
+TEST(SameBits, RopeOnAllVariants) {
+  auto all = variants();
+  for (const RopeCase& c : rope_cases()) {
+    SCOPED_TRACE(case_name(c));
+    expect_same_bits(all, [&](Backend& backend) {
+      const int64_t width = (c.heads + 2 * c.kv_heads) * c.head_dim;
+      const GuardedTensor x = random_tensor(c.activation, {std::ssize(c.positions), width}, 1);
+      const GuardedTensor inv_freq = random_tensor(DType::kF32, {c.head_dim / 2}, 2, 0.5);
+      backend.rope(x.view(), c.positions, inv_freq.view(), c.heads, c.kv_heads);
+      return bytes_of(x);
+    });
+  }
+}
+
+TEST(SameBits, AttentionOnAllVariants) {
+  auto all = variants();
+  for (const AttentionCase& c : attention_cases()) {
+    if (c.timed_only) continue;
+    SCOPED_TRACE(case_name(c));
+    expect_same_bits(all, [&](Backend& backend) {
+      AttentionRun run(backend, c);
+      run.run(backend);
+      return bytes_of(run.out);
+    });
+  }
+}
+
+// A prompt in one piece, in chunks of any size, token by token, and among other sequences.
+TEST(SameBits, AttentionOfChunks) {
+  const AttentionCase c{.heads = 6,
+                        .kv_heads = 2,
+                        .head_dim = 32,
+                        .block_tokens = 16,
+                        .kv = DType::kBf16,
+                        .activation = DType::kF32,  // bfloat16 would hide last bits
+                        .sequences = {{0, 19}, {244, 34}, {505, 17}}};
+  for (Variant& variant : variants()) {
+    AttentionRun run(*variant.backend, c);
+    run.run(*variant.backend);
+    const size_t row_bytes = run.q_width * sizeof(float);
+    for (int s = 0; s < std::ssize(c.sequences); ++s)
+      for (int chunk : {1, 2, 7, 16, 33}) {
+        const int tokens = c.sequences[s].num_tokens;
+        for (int begin = 0; begin < tokens; begin += chunk) {
+          const int end = std::min(begin + chunk, tokens);
+          const GuardedTensor part = run.run_part(*variant.backend, s, begin, end);
+          const auto* whole =
+              run.out.bytes().data() + (run.rows[s].first_token + begin) * row_bytes;
+          EXPECT_EQ(std::memcmp(part.bytes().data(), whole, part.bytes().size()), 0)
+              << variant.name << ", sequence " << s << ", tokens " << begin << " to " << end;
+        }
+      }
+  }
+}
+
+TEST(SameBits, AttentionForAnyBlockSize) {
+  for (Variant& variant : variants()) {
+    std::vector<std::byte> first;
+    for (int block_tokens : {16, 32, 64, 128, 512}) {
+      const AttentionCase c{.heads = 4,
+                            .kv_heads = 1,
+                            .head_dim = 48,
+                            .block_tokens = block_tokens,
+                            .kv = DType::kF32,
+                            .activation = DType::kF32,
+                            .sequences = {{601, 3}, {30, 1}}};
+      AttentionRun run(*variant.backend, c);
+      run.run(*variant.backend);
+      if (first.empty()) first = bytes_of(run.out);
+      EXPECT_TRUE(bytes_of(run.out) == first) << variant.name << ", blocks of " << block_tokens;
+    }
+  }
+}
+
+// The mode of the calling thread must not reach the kernels.
+TEST(SameBits, WhateverTheCallersRoundingMode) {
+  const LinearCase c{3, 40, 300, DType::kF32, DType::kF32, DType::kF32};
+  for (Variant& variant : variants()) {
+    LinearRun run(*variant.backend, c);
+    run.run(*variant.backend);
+    const std::vector<std::byte> nearest = bytes_of(run.y);
+    std::fesetround(FE_UPWARD);
+    run.run(*variant.backend);
+    EXPECT_EQ(std::fegetround(), FE_UPWARD) << "the caller gets its own mode back";
+    std::fesetround(FE_TONEAREST);
+    EXPECT_TRUE(bytes_of(run.y) == nearest) << variant.name;
+  }
+}
+
+TEST(CopyBlocks, CopiesTheBlocksOfEveryLayerAndNothingElse) {
+  for (Variant& variant : variants()) {
+    constexpr int kLayers = 3, kBlocks = 5;
+    KvLayerView kv{.dtype = DType::kBf16,
+                   .num_blocks = kBlocks,
+                   .block_tokens = 16,
+                   .kv_heads = 2,
+                   .head_dim = 32};
+    const int64_t layer_bytes = kv_layer_block_bytes(kv);
+    kv.block_stride_bytes = kLayers * layer_bytes;
+    DeviceBuffer memory =
+        variant.backend->allocate(kBlocks * kv.block_stride_bytes, Space::kDevice);
+    auto* bytes = static_cast<std::byte*>(memory.data());
+    std::vector<KvLayerView> layers(kLayers, kv);
+    for (int b = 0; b < kBlocks; ++b)
+      for (int l = 0; l < kLayers; ++l) {
+        layers[l].data = bytes + l * layer_bytes;
+        std::memset(bytes + b * kv.block_stride_bytes + l * layer_bytes, 16 * b + l, layer_bytes);
+      }
+    const std::pair<int32_t, int32_t> copies[] = {{1, 3}, {3, 0}};
+    variant.backend->copy_blocks(layers, copies);
+    const int expected[kBlocks] = {1, 1, 2, 1, 4};
+    for (int b = 0; b < kBlocks; ++b)
+      for (int l = 0; l < kLayers; ++l) {
+        const auto* at = bytes + b * kv.block_stride_bytes + l * layer_bytes;
+        const auto value = static_cast<std::byte>(16 * expected[b] + l);
+        EXPECT_TRUE(std::all_of(at, at + layer_bytes, [&](std::byte v) { return v == value; }))
+            << variant.name << ", block " << b << ", layer " << l;
+      }
+  }
+}
+
+}  // namespace
+}  // namespace erne::parity

@@ -1,0 +1,87 @@
+#include "reference/reference_ops.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace erne::reference {
+
+Matrix gather(const Matrix& x, std::span<const int32_t> rows) {
+  Matrix y(std::ssize(rows), x.cols);
+  for (int64_t r = 0; r < y.rows; ++r)
+    for (int64_t c = 0; c < y.cols; ++c) y(r, c) = x(rows[r], c);
+  return y;
+}
+
+Matrix add(const Matrix& x, const Matrix& h) {
+  Matrix y(x.rows, x.cols);
+  for (size_t i = 0; i < y.values.size(); ++i) y.values[i] = x.values[i] + h.values[i];
+  return y;
+}
+
+Matrix rms_norm(const Matrix& x, std::span<const double> weight, double eps) {
+  Matrix y(x.rows, x.cols);
+  for (int64_t r = 0; r < x.rows; ++r) {
+    double squares = 0;
+    for (int64_t c = 0; c < x.cols; ++c) squares += x(r, c) * x(r, c);
+    const double scale = 1 / std::sqrt(squares / static_cast<double>(x.cols) + eps);
+    for (int64_t c = 0; c < x.cols; ++c) y(r, c) = x(r, c) * scale * weight[c];
+  }
+  return y;
+}
+
+Matrix linear(const Matrix& w, const Matrix& x) {
+  Matrix y(x.rows, w.rows);
+  for (int64_t r = 0; r < x.rows; ++r)
+    for (int64_t n = 0; n < w.rows; ++n) {
+      double sum = 0;
+      for (int64_t k = 0; k < w.cols; ++k) sum += w(n, k) * x(r, k);
+      y(r, n) = sum;
+    }
+  return y;
+}
+
+Matrix rope(const Matrix& x, std::span<const int32_t> positions, std::span<const float> inv_freq,
+            int num_heads) {
+  Matrix y = x;
+  const int64_t half = std::ssize(inv_freq);
+  for (int64_t t = 0; t < x.rows; ++t)
+    for (int64_t pair = 0; pair < num_heads * half; ++pair) {
+      const float angle = static_cast<float>(positions[t]) * inv_freq[pair % half];
+      const double cosine = std::cos(static_cast<double>(angle));
+      const double sine = std::sin(static_cast<double>(angle));
+      const double a = x(t, 2 * pair), b = x(t, 2 * pair + 1);
+      y(t, 2 * pair) = a * cosine - b * sine;
+      y(t, 2 * pair + 1) = b * cosine + a * sine;
+    }
+  return y;
+}
+
+Matrix silu_mul(const Matrix& gate_up) {
+  Matrix y(gate_up.rows, gate_up.cols / 2);
+  for (int64_t r = 0; r < y.rows; ++r)
+    for (int64_t i = 0; i < y.cols; ++i) {
+      const double gate = gate_up(r, i);
+      y(r, i) = gate / (1 + std::exp(-gate)) * gate_up(r, y.cols + i);
+    }
+  return y;
+}
+
+Matrix attention(const Matrix& q, const Matrix& k, const Matrix& v, int head_dim, double scale) {
+  Matrix out(q.rows, q.cols);
+  const int64_t heads = q.cols / head_dim, group = q.cols / k.cols;
+  for (int64_t t = 0; t < q.rows; ++t)
+    for (int64_t h = 0; h < heads; ++h) {
+      const int64_t keys = k.rows - q.rows + t + 1, kv = h / group * head_dim;
+      std::vector<double> p(keys);
+      for (int64_t j = 0; j < keys; ++j)
+        for (int d = 0; d < head_dim; ++d) p[j] += scale * q(t, h * head_dim + d) * k(j, kv + d);
+      const double max = *std::ranges::max_element(p);
+      double sum = 0;
+      for (double& value : p) sum += value = std::exp(value - max);
+      for (int d = 0; d < head_dim; ++d)
+        for (int64_t j = 0; j < keys; ++j) out(t, h * head_dim + d) += p[j] / sum * v(j, kv + d);
+    }
+  return out;
+}
+
+}  // namespace erne::reference
