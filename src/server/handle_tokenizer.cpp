@@ -112,6 +112,7 @@ Result<Json> tokenizer_info(const ServerContext& context) {
   for (const auto& [name, token] : context.tokenizer->named_tokens()) out.set(name, token);
   if (!context.options.chat_template.empty())
     out.set("chat_template", context.options.chat_template);
+  out.set("vocab_size", context.options.vocab_size);
   return out;
 }
 

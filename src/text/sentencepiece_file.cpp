@@ -17,6 +17,7 @@ constexpr int kMaxPieces = 1 << 20;
 constexpr size_t kMaxPieceBytes = 1024;
 constexpr size_t kMaxTableBytes = 4 << 20;  // the largest table SentencePiece ships is 0.25 MB
 constexpr uint64_t kBpe = 2;                // TrainerSpec.ModelType; unigram is 1, and the default
+constexpr uint64_t kControl = 3;            // SentencePiece.Type; normal is 1, and the default
 
 // One field of a protobuf message in wire format.
 struct Field {
@@ -101,6 +102,7 @@ Status wrong(const std::string& what) {
 Result<void> check_piece(std::string_view message, int index) {
   std::string_view piece;
   float score = 0;
+  uint64_t type = 1;
   MessageReader reader(message);
   while (const auto field = reader.next()) {
     if (field->number == 1) piece = field->bytes;
@@ -108,6 +110,7 @@ Result<void> check_piece(std::string_view message, int index) {
       const auto bits = static_cast<uint32_t>(field->number_value);
       std::memcpy(&score, &bits, sizeof(score));
     }
+    if (field->number == 3) type = field->number_value;
   }
   if (reader.failed()) return wrong(fmt::format("piece {} is cut off or damaged", index));
   if (piece.empty() || piece.size() > kMaxPieceBytes) {
@@ -117,6 +120,9 @@ Result<void> check_piece(std::string_view message, int index) {
   if (!is_valid_utf8(piece) || piece.find('\0') != piece.npos)
     return wrong(fmt::format("piece {} is not UTF-8 text", index));
   if (!std::isfinite(score)) return wrong(fmt::format("piece {} has no finite score", index));
+  // SentencePiece finds such a piece in plain text and then fails to encode that text.
+  if (type == kControl && utf8_step(piece).length == piece.size())
+    return wrong(fmt::format("piece {} is a control piece of a single character", index));
   return {};
 }
 
@@ -169,7 +175,8 @@ Result<void> check_charsmap(std::string_view map) {
   if (map.size() <= sizeof(array_bytes)) return damaged;
   std::memcpy(&array_bytes, map.data(), sizeof(array_bytes));
   map.remove_prefix(sizeof(array_bytes));
-  if (array_bytes >= map.size() || array_bytes % sizeof(uint32_t) != 0) return damaged;
+  if (array_bytes == 0 || array_bytes >= map.size() || array_bytes % sizeof(uint32_t) != 0)
+    return damaged;
   const std::string_view texts = map.substr(array_bytes);
   if (texts.back() != '\0') return damaged;
   if (!DoubleArray(map.substr(0, array_bytes)).is_sound(texts.size())) return damaged;

@@ -275,6 +275,19 @@ std::string bytes_field(int number, std::string_view bytes) {
   return out.append(bytes);
 }
 
+// SentencePiece itself takes such a model, and then fails on a text with that character.
+TEST(TokenizerFiles, RefusesAControlPieceThatTextCanSpell) {
+  const auto with_piece = [](const std::string& content) {
+    TokenizerFiles files = golden_files();
+    files.model += bytes_field(1, bytes_field(1, content) + std::string("\x18\x03"));
+    return Tokenizer::from_files(files);
+  };
+  EXPECT_TRUE(with_piece("<control>").ok());
+  const auto result = with_piece("\xE2\x98\x83");  // a snowman
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.status().message, HasSubstr("control piece of a single character"));
+}
+
 TEST(TokenizerFiles, RefusesTablesThatWouldBeReadBeyondTheirEnd) {
   const auto status_with = [](const std::string& charsmap) {
     TokenizerFiles files = golden_files();
@@ -296,8 +309,9 @@ TEST(TokenizerFiles, RefusesTablesThatWouldBeReadBeyondTheirEnd) {
   std::string cut = empty_array.substr(0, 900);
   std::string no_end = empty_array;
   no_end.back() = 'x';
+  const std::string no_array = {0, 0, 0, 0, 0};
   for (const std::string& map :
-       {far_root, far_value, short_block, cut, no_end, std::string("ab")}) {
+       {far_root, far_value, short_block, cut, no_end, no_array, std::string("ab")}) {
     const auto result = status_with(map);
     ASSERT_FALSE(result.ok());
     EXPECT_THAT(result.status().message, HasSubstr("normalisation table"));

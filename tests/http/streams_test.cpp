@@ -105,10 +105,7 @@ TEST(Streams, ChoicesInterleaveAndEachEndsOnce) {
   EXPECT_THAT(response->body, EndsWith("data: [DONE]\n\n"));
 }
 
-// Disabled because it is right and the server is not: about one run in four under sanitizers on a busy
-// machine never ends (a lost wake-up is suspected between writable() and on_writable()). Run it with
-// --gtest_also_run_disabled_tests; the issue stays open until it passes a hundred times.
-TEST(Streams, DISABLED_ASlowReaderIsHeldAtABoundAndLosesNothing) {
+TEST(Streams, ASlowReaderIsHeldAtABoundAndLosesNothing) {
   ServerOptions options = long_context();
   options.http.max_unsent_bytes = 16 << 10;
   options.http.write_timeout = seconds(60);
