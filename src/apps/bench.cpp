@@ -74,7 +74,7 @@ void add_serve_flags(CLI::App& app, bench::ServeBenchOptions& o) {
 }
 
 void add_ops_flags(CLI::App& app, bench::OpsBenchOptions& o, std::string& isa) {
-  app.add_option("--isa", isa, "auto, reference or avx2");
+  app.add_option("--isa", isa, "auto, reference, avx2 or avx512");
   app.add_option("--threads", o.threads, "of the back end; 0: as many as this process may use");
   app.add_option("--dtype", o.dtype, "of activations and KV: bfloat16 or float32");
   app.add_option("--ops", o.ops, "which, by name, with commas")->delimiter(',')->default_str("all");

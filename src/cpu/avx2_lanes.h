@@ -1,5 +1,6 @@
-// Sixteen float32 lanes in AVX2 registers: the virtual lanes of arithmetic.h. vector_kernels.h is
-// written in terms of F16 alone. Everything is internal to the kernel file that includes this.
+// Sixteen float32 lanes in AVX2 registers: the virtual lanes of arithmetic.h. panel_tile.h and
+// vector_kernels.h are written in terms of F16 alone. Everything is internal to the kernel file
+// that includes this.
 #pragma once
 
 #include <immintrin.h>
@@ -18,6 +19,9 @@ namespace {
 struct F16 {
   __m256 lo, hi;  // lanes 0..7, 8..15
 };
+
+// Sixteen registers: six sums of two, a row of weights, a broadcast.
+constexpr int64_t kTileRows = 6, kTileSums = 6;
 
 ERNE_LANES F16 broadcast(float v) {
   return {_mm256_set1_ps(v), _mm256_set1_ps(v)};
@@ -120,6 +124,28 @@ ERNE_LANES __m256i narrow(__m256 v) {
 ERNE_LANES void store(Bf16* p, F16 v) {
   const __m256i packed = _mm256_packus_epi32(narrow(v.lo), narrow(v.hi));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xD8));
+}
+
+// sum = fma(a, b, sum). Written as the instruction: from the intrinsic, g++ 12 chooses forms that
+// overwrite a factor instead, and then copies and spills the sums.
+ERNE_LANES void add_product(F16& sum, F16 a, F16 b) {
+  asm("vfmadd231ps %2, %1, %0" : "+x"(sum.lo) : "x"(a.lo), "x"(b.lo));
+  asm("vfmadd231ps %2, %1, %0" : "+x"(sum.hi) : "x"(a.hi), "x"(b.hi));
+}
+
+// One row of a pair of rows of a panel: words hold pairs of bfloat16 (panels.h).
+template <int odd>
+ERNE_LANES F16 load_row(const Bf16* pair) {
+  const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pair));
+  const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pair) + 1);
+  if constexpr (odd) {
+    const __m256i high = _mm256_set1_epi32(static_cast<int>(0xFFFF0000u));
+    return {_mm256_castsi256_ps(_mm256_and_si256(a, high)),
+            _mm256_castsi256_ps(_mm256_and_si256(b, high))};
+  } else {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)),
+            _mm256_castsi256_ps(_mm256_slli_epi32(b, 16))};
+  }
 }
 
 // As if stored as a T and loaded again.

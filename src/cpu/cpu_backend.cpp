@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "cpu/host_memory.h"
+#include "cpu/kernel_backend.h"
 #include "cpu/kernels.h"
 #include "cpu/kv_blocks.h"
 #include "cpu/paged_attention.h"
@@ -31,13 +33,13 @@ std::byte* row_of(const TensorView& view, int64_t row) {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(CpuIsa isa, int threads)
-      : isa_(isa),
-        kernels_(isa == CpuIsa::kAvx2 ? avx2_kernels() : reference_kernels()),
+  CpuBackend(std::string name, const Kernels& kernels, int threads)
+      : name_(std::move(name)),
+        kernels_(kernels),
         pool_(threads),
         worker_scratch_(pool_.threads()) {}
 
-  const char* name() const override { return isa_ == CpuIsa::kAvx2 ? "cpu-avx2" : "cpu-reference"; }
+  const char* name() const override { return name_.c_str(); }
   DeviceBuffer allocate(size_t bytes, Space) override { return allocate_host(bytes); }
   MemoryInfo memory() const override { return host_memory(); }
   Linear pack(const TensorView& weight, const WeightFormat& format,
@@ -99,7 +101,7 @@ class CpuBackend final : public Backend {
   };
   Rows as_float(const TensorView& x);
 
-  CpuIsa isa_;
+  const std::string name_;
   const Kernels& kernels_;
   ThreadPool pool_;
   RopeAngles angles_;
@@ -195,7 +197,12 @@ void CpuBackend::do_gather(TensorView x, std::span<const int32_t> rows, TensorVi
 
 std::unique_ptr<Backend> make_cpu_backend(CpuIsa isa, int threads) {
   CHECK(cpu_supports(isa));
-  return std::make_unique<CpuBackend>(isa, threads == 0 ? usable_cpus() : threads);
+  return make_cpu_backend(std::string("cpu-") + cpu_isa_name(isa), kernels_of(isa),
+                          threads == 0 ? usable_cpus() : threads);
+}
+
+std::unique_ptr<Backend> make_cpu_backend(std::string name, const Kernels& kernels, int threads) {
+  return std::make_unique<CpuBackend>(std::move(name), kernels, threads);
 }
 
 }  // namespace erne::cpu

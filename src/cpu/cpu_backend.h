@@ -1,6 +1,6 @@
-// cpu: the CPU back end. `reference` is plain loops that any x86-64 runs; `avx2` is the vectorised
-// path (AVX2 and FMA). Both give the same bits: the order of every sum is fixed first
-// (cpu/arithmetic.h) and the kernels follow it, so a row's result depends neither on the
+// cpu: the CPU back end. `reference` is plain loops that any x86-64 runs; `avx2` (with FMA) and
+// `avx512` (F, BW, DQ, VL) are vectorised. All give the same bits: the order of every sum is fixed
+// first (cpu/arithmetic.h) and the kernels follow it, so a row's result depends neither on the
 // instruction set nor on the other rows, the chunk or the number of threads.
 //
 // One thread at a time may use a back end; it owns a pool of worker threads for the inside of an op
@@ -16,15 +16,16 @@
 
 namespace erne::cpu {
 
-enum class CpuIsa { kReference, kAvx2 };
+enum class CpuIsa { kReference, kAvx2, kAvx512 };
+inline constexpr CpuIsa kCpuIsas[] = {CpuIsa::kReference, CpuIsa::kAvx2, CpuIsa::kAvx512};
 
-const char* cpu_isa_name(CpuIsa isa);  // "reference", "avx2"
+const char* cpu_isa_name(CpuIsa isa);  // as parse_cpu_isa() takes it
 bool cpu_supports(CpuIsa isa);
 // The CPUs this process may use: its affinity mask, and the CPU quota of its control group.
 int usable_cpus();
 
-// "auto" (the best this machine has), "reference" or "avx2". Refused: another name, or an
-// instruction set that this machine does not have.
+// "auto" (the best this machine has) or the name of a set: cpu_isa.cpp has the table. Refused:
+// another name, or an instruction set that this machine does not have.
 Result<CpuIsa> parse_cpu_isa(std::string_view name);
 
 // `threads` counts the calling thread; 0 means usable_cpus(). CHECKs that the machine supports

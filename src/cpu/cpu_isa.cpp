@@ -1,19 +1,64 @@
-// Which instruction sets this machine has, and their names.
+// Which instruction sets there are, and which of them this machine has.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <string>
+
+#include "base/check.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/host_memory.h"
+#include "cpu/kernel_backend.h"
+#include "cpu/kernels.h"
 
 namespace erne::cpu {
+namespace {
+
+struct IsaRow {
+  CpuIsa isa;
+  const char* name;
+  bool (*supported)();
+  const Kernels& (*kernels)();
+};
+
+// The best first. The compiler's checks cover CPUID and whether the system saves the registers.
+constexpr IsaRow kRows[] = {
+    {CpuIsa::kAvx512, "avx512",
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+     },
+     avx512_kernels},
+    {CpuIsa::kAvx2, "avx2",
+     [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, avx2_kernels},
+    {CpuIsa::kReference, "reference", [] { return true; }, reference_kernels},
+};
+static_assert(std::size(kRows) == std::size(kCpuIsas));
+
+const IsaRow& row_of(CpuIsa isa) {
+  const auto* row = std::ranges::find(kRows, isa, &IsaRow::isa);
+  CHECK(row != std::end(kRows));
+  return *row;
+}
+
+std::string allowed_names() {
+  std::string names = "auto";
+  for (const IsaRow& row : kRows) names += fmt::format(", {}", row.name);
+  return names;
+}
+
+}  // namespace
 
 const char* cpu_isa_name(CpuIsa isa) {
-  return isa == CpuIsa::kAvx2 ? "avx2" : "reference";
+  return row_of(isa).name;
 }
 
 bool cpu_supports(CpuIsa isa) {
-  // The compiler's check covers CPUID and whether the system saves the wide registers.
-  return isa == CpuIsa::kReference ||
-         (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
+  return row_of(isa).supported();
+}
+
+const Kernels& kernels_of(CpuIsa isa) {
+  return row_of(isa).kernels();
 }
 
 int usable_cpus() {
@@ -21,18 +66,16 @@ int usable_cpus() {
 }
 
 Result<CpuIsa> parse_cpu_isa(std::string_view name) {
-  if (name == "auto") return cpu_supports(CpuIsa::kAvx2) ? CpuIsa::kAvx2 : CpuIsa::kReference;
-  for (CpuIsa isa : {CpuIsa::kReference, CpuIsa::kAvx2}) {
-    if (name != cpu_isa_name(isa)) continue;
-    if (!cpu_supports(isa))
-      return unsupported(fmt::format("this machine has no {0} instructions; use \"auto\" or "
-                                     "\"reference\" instead of \"{0}\"",
-                                     name),
-                         "cpu-isa");
-    return isa;
+  for (const IsaRow& row : kRows) {
+    if (name == "auto" && row.supported()) return row.isa;
+    if (name != row.name) continue;
+    if (row.supported()) return row.isa;
+    return unsupported(
+        fmt::format("this machine has no {} instructions; \"auto\" takes the best it has", name),
+        "cpu-isa");
   }
   return invalid(
-      fmt::format("unknown instruction set \"{}\"; allowed are auto, reference, avx2", name),
+      fmt::format("unknown instruction set \"{}\"; allowed are {}", name, allowed_names()),
       "cpu-isa");
 }
 

@@ -93,7 +93,9 @@ constexpr int64_t attention_scratch(int64_t num_rows, int64_t head_dim) {
   return num_rows * (head_dim + 16 + 256);
 }
 
+// The table of a set may be used only where cpu_supports() it.
 const Kernels& reference_kernels();
-const Kernels& avx2_kernels();  // to be called only where cpu_supports(CpuIsa::kAvx2)
+const Kernels& avx2_kernels();
+const Kernels& avx512_kernels();
 
 }  // namespace erne::cpu

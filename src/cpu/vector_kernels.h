@@ -1,13 +1,13 @@
 // The kernels, written once for all vector instruction sets: in terms of F16, sixteen float32
-// lanes, and multiply(), products with panels. A kernel file defines both for its instruction set,
-// includes this and gives make_vector_kernels() out as its table. Everything is internal to that
-// file.
+// lanes. A kernel file includes the lanes of its instruction set, then this, and gives
+// make_vector_kernels() out as its table. Everything is internal to that file.
 #pragma once
 
 #include <cstdint>
 
 #include "cpu/arithmetic.h"
 #include "cpu/kernels.h"
+#include "cpu/panel_tile.h"
 #include "cpu/panels.h"
 
 namespace erne::cpu {
@@ -138,12 +138,12 @@ inline void widen(const Bf16* x, int64_t count, float* y) {
 
 // ---- linear ----
 
-// How many panels are read side by side. One row waits for memory most when it reads several
-// streams, three rows and more fill the registers with one panel; many rows are worth keeping a
-// group of k of several panels in the cache for.
+// How many panels are read side by side. Few rows wait for memory, and wait least for as many
+// streams as a tile takes; many rows are worth keeping a group of k of several panels in the cache
+// for.
 inline int64_t num_streams(int64_t num_rows) {
   constexpr int64_t kFewRows = 16;
-  return num_rows == 2 ? 2 : num_rows > 2 && num_rows <= kFewRows ? 1 : kLinearPanels;
+  return num_rows <= kFewRows ? panels_at_once(num_rows) : kLinearPanels;
 }
 
 // The task's panels are cut into as many runs as there are streams, and the i-th panels of all runs

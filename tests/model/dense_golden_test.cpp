@@ -185,11 +185,9 @@ TEST_P(DenseGolden, bfloat16_greedy_tokens_are_equal_where_the_margin_is_clear) 
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, DenseGolden,
-                         testing::Values(cpu::CpuIsa::kReference, cpu::CpuIsa::kAvx2),
-                         [](const auto& info) {
-                           return std::string(cpu::cpu_isa_name(info.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(Cpu, DenseGolden, testing::ValuesIn(cpu::kCpuIsas), [](const auto& info) {
+  return std::string(cpu::cpu_isa_name(info.param));
+});
 
 }  // namespace
 }  // namespace erne::tests

@@ -155,8 +155,11 @@ Setting random_setting(std::mt19937& random, DType dtype) {
   };
   Setting s;
   s.dtype = dtype;
-  s.isa = cpu::cpu_supports(cpu::CpuIsa::kAvx2) && random() % 16 != 0 ? cpu::CpuIsa::kAvx2
-                                                                      : cpu::CpuIsa::kReference;
+  const auto draw = random() % 16;
+  const cpu::CpuIsa isa = draw == 0       ? cpu::CpuIsa::kReference
+                          : draw % 2 == 0 ? cpu::CpuIsa::kAvx2
+                                          : cpu::CpuIsa::kAvx512;
+  s.isa = cpu::cpu_supports(isa) ? isa : cpu::parse_cpu_isa("auto").value();
   s.threads = pick({1, 1, 1, 2, 3});
   s.max_rows = pick({1, 2, 7, 16, 64});
   s.chunk_prompts = pick({0, 1, 1, 1});
