@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "apps/quantization.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cpu/cpu_backend.h"
@@ -47,15 +48,22 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   model::ModelOptions model_options;
   model_options.activation = options.dtype == "float32" ? DType::kF32 : DType::kBf16;
   model_options.progress = show_progress;
+  const WeightFormat* format = TRY(parse_quantization(options.quantization));
+  model_options.quantization = format;
+  if (options.quantized_activations == "int8") model_options.input = LinearInput::kInt8;
   if (options.load_choices == "dummy") model_options.random_seed = options.seed;
   loaded.model = TRY(model::load_model(*loaded.backend, options.model, model_options));
   const model::ErnieConfig& config = loaded.model->config();
+  const char* arithmetic = format == nullptr                           ? ""
+                           : model_options.input == LinearInput::kInt8 ? " as int8"
+                                                                       : ", weight-only";
   log_info(
-      "model: {} ({}), {} layers, hidden {}, {:.1f} MB of weights{} in {:.2f} s, {} activations",
+      "model: {} ({}), {} layers, hidden {}, {:.1f} MB of {}weights{} in {:.2f} s, {} "
+      "activations{}",
       options.model, config.architecture, config.num_layers, config.hidden_size,
-      loaded.model->weight_bytes() / 1e6,
+      loaded.model->weight_bytes() / 1e6, format ? std::string(format->name) + " " : "",
       model_options.random_seed ? " drawn at random" : " loaded", watch.seconds(),
-      dtype_name(model_options.activation));
+      dtype_name(model_options.activation), arithmetic);
   loaded.generation = TRY(model::read_generation_config(options.model, config));
   return {};
 }

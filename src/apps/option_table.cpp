@@ -19,6 +19,13 @@ const std::vector<Flag> kFlags = {
      "dummy: random weights of the configured shapes, for tests and benchmarks",
      one_of("default default_v1 dummy")},
     {"--dtype", "Model", &O::dtype, "type of activations and KV cache", one_of("bfloat16 float32")},
+    {"--quantization", "Model", &O::quantization,
+     "format that weights are quantised to while they are loaded: wint8 or wint4 (FastDeploy's, a "
+     "scale per output), wint4_g128 or wint4_g64 (a scale per 128 or 64 inputs, tables too)"},
+    {"--quantized-activations", "Model", &O::quantized_activations,
+     "what quantised weights are multiplied by: int8, a scale per row and 128 inputs, is fast; "
+     "none (weight-only, as FastDeploy) rounds nothing",
+     one_of("int8 none")},
     {"--skip-tokenizer-init", "Model", &O::skip_tokenizer_init,
      "serve token ids only; needs no tokenizer"},
     {"--seed", "Model", &O::seed, "where seeds come from for requests that name none",
@@ -75,8 +82,6 @@ const std::vector<Flag> kFlags = {
 
 constexpr const char* kOneRank = "several ranks are not built yet: use 1";
 constexpr const char* kNoSplit = "prefill/decode disaggregation is not built yet";
-constexpr const char* kNoQuant =
-    "quantised weights are not built yet: leave the flag out for bfloat16";
 constexpr const char* kNoSpeculation = "speculative decoding is not built yet";
 constexpr const char* kNoMedia = "images and video are not built yet";
 constexpr const char* kNoParser = "reasoning and tool parsers are not built yet";
@@ -92,7 +97,6 @@ constexpr ForeignFlag kNotBuilt[] = {
     {"--local-data-parallel-id", true, "0", kOneRank},
     {"--enable-expert-parallel", false, "", kOneRank},
     {"--ips", true, "", "several hosts are not built yet"},
-    {"--quantization", true, "None none bfloat16", kNoQuant},
     {"--speculative-config", true, "", kNoSpeculation},
     {"--splitwise-role", true, "mixed", kNoSplit},
     {"--innode-prefill-ports", true, "", kNoSplit},

@@ -15,6 +15,8 @@ struct ServeOptions {
   std::string chat_template;
   std::string load_choices = "default_v1";
   std::string dtype = "bfloat16";
+  std::string quantization = "none";
+  std::string quantized_activations = "int8";
   bool skip_tokenizer_init = false;
   int64_t seed = 0;
 

@@ -12,7 +12,7 @@ int64_t bytes_of(std::initializer_list<TensorView> views) {
 }
 
 int64_t weight_bytes(const Linear& w) {
-  return w.out * w.in * w.format->bits / 8;
+  return w.format->bytes(w.out, w.in);
 }
 
 void check_linear(const ShapeCheck& check, const Linear& w) {
@@ -62,7 +62,7 @@ void Backend::embed(const Linear& table, std::span<const int32_t> ids, TensorVie
   check.activation("x", x);
   check.length("ids", std::ssize(ids), &tokens);
   for (int32_t id : ids) check.index("ids", id, 0, table.out);
-  counters_.bytes += tokens.size * hidden.size * table.format->bits / 8 + bytes_of({x});
+  counters_.bytes += table.format->bytes(tokens.size, hidden.size) + bytes_of({x});
   if (tokens.size > 0) do_embed(table, ids, x);
 }
 

@@ -40,11 +40,18 @@ class DeviceBuffer {
   size_t bytes_ = 0;
 };
 
+// What a quantised matrix is multiplied by; of a plain one, activations are always as they are.
+enum class LinearInput {
+  kAsGiven,  // "weight-only": the product of the weights' values and the activations
+  kInt8,     // quantised on the way in, one scale per row and group of inputs
+};
+
 // y = W x. `data` says [out, in] and the stored type; the order of its bytes is the back end's own.
 struct Linear {
   const WeightFormat* format = nullptr;
   int64_t out = 0, in = 0;
   TensorView data;
+  LinearInput input = LinearInput::kAsGiven;
 };
 
 struct MemoryInfo {

@@ -9,6 +9,13 @@
 //                lanes along k of design/cpu-kernels.md: with lanes along n a row of weights needs
 //                no sum across a register and its bfloat16 pairs no shuffle, one packing serves one
 //                row and many, and groups bound the error as well: 256 + k / 256 steps.)
+//   codes        Linear with weights that are integers w_q times scales (tensor/formats/
+//                symmetric_int.h) and 8-bit activations. Those are quantised per row and group of
+//                k, as long as the weights' runs, kActivationGroup where a row is one run: a = the
+//                largest |x|, scale_x = a / 127, x_q = x * (127 / a) to nearest, ties to even, 0
+//                where a < kLeastScaled. A group's sum of x_q * w_q is an exact integer; groups
+//                ascending, y[n] = fma(sum, scale_x * scale_w, y[n]) from 0. With activations as
+//                given: as linear, the weights being w_q * scale_w.
 //   norms, sums  kLanes virtual lanes, lane = index mod 16, each a chain from 0; combine_lanes().
 //   attention    Keys ascend in segments of kSegment positions. In a segment: score = scale * chain
 //                over d of q[d] * k[d], where d is cut into groups as in linear; m = the largest
@@ -38,6 +45,7 @@ namespace erne::cpu {
 constexpr int kLanes = 16;
 constexpr int kGroup = 256;
 constexpr int kSegment = 256;
+constexpr float kLeastScaled = 1e-30f;  // below it 127 / a could overflow
 
 // exp by its series up to r^7 / 7! after x = n ln2 + r, |r| <= ln2 / 2: relative error below 2^-22.
 // Below kExpLow, where the result would come near to a denormal, it is 0; above kExpHigh it stays.

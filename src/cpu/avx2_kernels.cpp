@@ -1,5 +1,5 @@
 // Compiled with -mavx2 -mfma (src/CMakeLists.txt); reached only through its table.
-#include "cpu/avx2_lanes.h"
+#include "cpu/avx2_dots.h"
 #include "cpu/vector_kernels.h"
 
 namespace erne::cpu {

@@ -1,6 +1,6 @@
 // Compiled for AVX-512 (src/CMakeLists.txt); reached only through its table. tests/parity compiles
 // it once more, for AVX2 and with a table of another name, so that every machine proves it.
-#include "cpu/avx512_lanes.h"
+#include "cpu/avx512_dots.h"
 #include "cpu/vector_kernels.h"
 
 #ifndef ERNE_AVX512_TABLE

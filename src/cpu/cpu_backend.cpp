@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/code_weights.h"
 #include "cpu/host_memory.h"
 #include "cpu/kernel_backend.h"
 #include "cpu/kernels.h"
@@ -31,6 +32,12 @@ std::byte* row_of(const TensorView& view, int64_t row) {
   return view.as<std::byte>() + row * view.shape[1] * dtype_bytes(view.dtype);
 }
 
+// The rows from `row` on.
+QuantizedRows rows_from(const QuantizedRows& rows, int64_t num_groups, int64_t row) {
+  return {rows.data + row * rows.stride, rows.stride, rows.scales + row * num_groups,
+          rows.sums + row * num_groups};
+}
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(std::string name, const Kernels& kernels, int threads)
@@ -44,12 +51,14 @@ class CpuBackend final : public Backend {
   MemoryInfo memory() const override { return host_memory(); }
   Linear pack(const TensorView& weight, const WeightFormat& format,
               DeviceBuffer& storage) override {
-    return pack_panels(weight, format, storage, pool_);
+    return format.is_quantized() ? pack_codes(weight, format, storage, pool_)
+                                 : pack_panels(weight, format, storage, pool_);
   }
 
  private:
   void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) override {
-    read_rows(table, ids, x, pool_);
+    table.format->is_quantized() ? read_code_rows(table, ids, x, pool_)
+                                 : read_rows(table, ids, x, pool_);
   }
   void do_rms_norm(TensorView x, TensorView weight, float eps, TensorView y) override {
     norm(x, nullptr, weight, eps, y);
@@ -100,6 +109,15 @@ class CpuBackend final : public Backend {
     int64_t stride;
   };
   Rows as_float(const TensorView& x);
+  QuantizedRows as_int8(const TensorView& x, const CodePanels& w);
+
+  // body(first row, number of rows, first panel, end panel, worker): a product of num_rows rows and
+  // `panels` panels, shared out.
+  template <class Body>
+  void for_tiles(int64_t num_rows, int64_t panels, const Body& body);
+  void plain_linear(const Linear& w, const TensorView& x, const TensorView& y);
+  void code_linear(const Linear& w, const TensorView& x, const TensorView& y);
+  void decoded_linear(const Linear& w, const TensorView& x, const TensorView& y);
 
   const std::string name_;
   const Kernels& kernels_;
@@ -133,9 +151,26 @@ CpuBackend::Rows CpuBackend::as_float(const TensorView& x) {
   return {out, stride};
 }
 
-void CpuBackend::do_linear(const Linear& w, TensorView x, TensorView y) {
-  const Rows rows = as_float(x);
-  const int64_t num_rows = x.shape[0], panels = num_panels(w.out);
+// As 8-bit integers. The padding is there for the same reason.
+QuantizedRows CpuBackend::as_int8(const TensorView& x, const CodePanels& w) {
+  const int64_t rows = x.shape[0], groups = num_groups(w);
+  const int64_t stride = round_up(w.in, 64) + 64;
+  float* scales = scratch_.floats(rows * (2 * groups + stride / 4));
+  auto* sums = reinterpret_cast<int32_t*>(scales + rows * groups);
+  const QuantizedRows all{reinterpret_cast<int8_t*>(sums + rows * groups), stride, scales, sums};
+  for_rows(rows, w.in, [&](int64_t first, int64_t count) {
+    kernels_.quantize({.type = x.dtype,
+                       .x = row_of(x, first),
+                       .num_rows = count,
+                       .in = w.in,
+                       .group = w.group,
+                       .y = rows_from(all, groups, first)});
+  });
+  return all;
+}
+
+template <class Body>
+void CpuBackend::for_tiles(int64_t num_rows, int64_t panels, const Body& body) {
   const int64_t row_blocks = ceil_div(num_rows, kLinearRows);
   // With few rows a thread streams weights: longer runs of them, while there are enough to share
   // out.
@@ -145,20 +180,88 @@ void CpuBackend::do_linear(const Linear& w, TensorView x, TensorView y) {
                                            std::min<int64_t>(kLinearPanels, panels), longest);
   pool_.parallel_for(ceil_div(panels, step) * row_blocks, [&](int64_t task, int worker) {
     const int64_t row = task % row_blocks * kLinearRows, panel = task / row_blocks * step;
-    kernels_.linear({.weight = w.data.data,
-                     .weight_type = w.data.dtype,
-                     .in = w.in,
-                     .out = w.out,
-                     .first_panel = panel,
-                     .end_panel = std::min(panel + step, panels),
-                     .x = rows.data + row * rows.stride,
-                     .x_stride = rows.stride,
-                     .num_rows = std::min<int64_t>(kLinearRows, num_rows - row),
-                     .y = row_of(y, row),
-                     .y_type = y.dtype,
-                     .y_stride = w.out},
-                    worker_scratch_[worker].floats(kLinearScratch));
+    body(row, std::min<int64_t>(kLinearRows, num_rows - row), panel, std::min(panel + step, panels),
+         worker);
   });
+}
+
+void CpuBackend::do_linear(const Linear& w, TensorView x, TensorView y) {
+  if (!w.format->is_quantized())
+    plain_linear(w, x, y);
+  else if (w.input == LinearInput::kInt8)
+    code_linear(w, x, y);
+  else
+    decoded_linear(w, x, y);
+}
+
+void CpuBackend::plain_linear(const Linear& w, const TensorView& x, const TensorView& y) {
+  const Rows rows = as_float(x);
+  for_tiles(x.shape[0], num_panels(w.out),
+            [&](int64_t row, int64_t count, int64_t panel, int64_t end, int worker) {
+              kernels_.linear({.weight = w.data.data,
+                               .weight_type = w.data.dtype,
+                               .in = w.in,
+                               .out = w.out,
+                               .first_panel = panel,
+                               .end_panel = end,
+                               .x = rows.data + row * rows.stride,
+                               .x_stride = rows.stride,
+                               .num_rows = count,
+                               .y = row_of(y, row),
+                               .y_type = y.dtype,
+                               .y_stride = w.out},
+                              worker_scratch_[worker].floats(kLinearScratch));
+            });
+}
+
+void CpuBackend::code_linear(const Linear& w, const TensorView& x, const TensorView& y) {
+  const CodePanels panels = code_panels(w);
+  const QuantizedRows rows = as_int8(x, panels);
+  for_tiles(x.shape[0], num_panels(w.out),
+            [&](int64_t row, int64_t count, int64_t panel, int64_t end, int) {
+              kernels_.code_linear({.weight = panels,
+                                    .out = w.out,
+                                    .first_panel = panel,
+                                    .end_panel = end,
+                                    .x = rows_from(rows, num_groups(panels), row),
+                                    .num_rows = count,
+                                    .y = row_of(y, row),
+                                    .y_type = y.dtype,
+                                    .y_stride = w.out});
+            });
+}
+
+// Some panels at a time become float32 and are multiplied as if they had always been: the values,
+// and so the bits, of a plain matrix of decoded weights.
+void CpuBackend::decoded_linear(const Linear& w, const TensorView& x, const TensorView& y) {
+  const CodePanels panels = code_panels(w);
+  const Rows rows = as_float(x);
+  for_tiles(x.shape[0], num_panels(w.out),
+            [&](int64_t row, int64_t count, int64_t first, int64_t end, int worker) {
+              const int64_t stride = panel_stride(DType::kF32, w.in);
+              float* scratch =
+                  worker_scratch_[worker].floats(kLinearScratch + kLinearPanels * stride);
+              float* decoded = scratch + kLinearScratch;
+              for (int64_t panel = first; panel < end; panel += kLinearPanels) {
+                const int64_t at_once = std::min<int64_t>(kLinearPanels, end - panel);
+                for (int64_t p = 0; p < at_once; ++p)
+                  kernels_.decode_panel(panels, panel + p, decoded + p * stride);
+                const int64_t column = panel * kPanel;
+                kernels_.linear({.weight = decoded,
+                                 .weight_type = DType::kF32,
+                                 .in = w.in,
+                                 .out = w.out - column,
+                                 .first_panel = 0,
+                                 .end_panel = at_once,
+                                 .x = rows.data + row * rows.stride,
+                                 .x_stride = rows.stride,
+                                 .num_rows = count,
+                                 .y = row_of(y, row) + column * dtype_bytes(y.dtype),
+                                 .y_type = y.dtype,
+                                 .y_stride = w.out},
+                                scratch);
+              }
+            });
 }
 
 void CpuBackend::do_rope(TensorView qkv, std::span<const int32_t> positions, TensorView inv_freq,

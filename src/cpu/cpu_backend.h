@@ -1,7 +1,7 @@
 // cpu: the CPU back end. `reference` is plain loops that any x86-64 runs; `avx2` (with FMA) and
-// `avx512` (F, BW, DQ, VL) are vectorised. All give the same bits: the order of every sum is fixed
-// first (cpu/arithmetic.h) and the kernels follow it, so a row's result depends neither on the
-// instruction set nor on the other rows, the chunk or the number of threads.
+// `avx512` (F, BW, DQ, VL, VNNI) are vectorised. All give the same bits: the order of every sum is
+// fixed first (cpu/arithmetic.h) and the kernels follow it, so a row's result depends neither on
+// the instruction set nor on the other rows, the chunk or the number of threads.
 //
 // One thread at a time may use a back end; it owns a pool of worker threads for the inside of an op
 // and takes part in the work itself. Memory comes from DeviceBuffers, which must not outlive the

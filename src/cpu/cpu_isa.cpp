@@ -26,7 +26,8 @@ constexpr IsaRow kRows[] = {
     {CpuIsa::kAvx512, "avx512",
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+              __builtin_cpu_supports("avx512vnni");
      },
      avx512_kernels},
     {CpuIsa::kAvx2, "avx2",

@@ -2,13 +2,14 @@
 // on plain pointers. Ops are cut into parts in cpu_backend.cpp, once for all instruction sets.
 //
 // A kernel file is compiled for its instruction set and includes only this, arithmetic.h's
-// constants and panels.h; everything it defines is internal to it except its table (tests/parity
-// checks that).
+// constants, panels.h and code_panels.h; everything it defines is internal to it except its table
+// (tests/parity checks that).
 #pragma once
 
 #include <cstdint>
 
 #include "backend/kv_view.h"
+#include "cpu/code_panels.h"
 #include "tensor/tensor_view.h"
 
 namespace erne::cpu {
@@ -29,6 +30,32 @@ struct LinearTask {
 constexpr int kLinearRows = 96;   // divides by 2, 3, 4, 6: no ragged tile between blocks of rows
 constexpr int kLinearPanels = 4;  // panels that a kernel works on at a time
 constexpr int64_t kLinearScratch = kLinearRows * kLinearPanels * 16;  // floats
+
+// Rows of activations as 8-bit integers, a scale for each group of each row.
+struct QuantizedRows {
+  int8_t* data;    // [rows, stride], zeros from `in` to the next multiple of kCodeStep
+  int64_t stride;  // bytes
+  float* scales;   // [rows, num_groups]
+  int32_t* sums;   // [rows, num_groups] of the integers
+};
+struct QuantizeTask {
+  DType type;
+  const void* x;  // [num_rows, in]
+  int64_t num_rows, in, group;
+  QuantizedRows y;
+};
+
+// y = x W^T with W's codes, for some rows and for the columns of some panels.
+struct CodeLinearTask {
+  CodePanels weight;
+  int64_t out;
+  int64_t first_panel, end_panel;
+  QuantizedRows x;   // the first of these rows
+  int64_t num_rows;  // at most kLinearRows
+  void* y;           // the first of these rows, column 0
+  DType y_type;
+  int64_t y_stride;
+};
 
 // y = round(round(x * rsqrt(mean(x^2) + eps)) * weight); with h, x += h first.
 struct NormTask {
@@ -70,6 +97,10 @@ struct AttentionSums {
 struct Kernels {
   // scratch: kLinearScratch floats.
   void (*linear)(const LinearTask& task, float* scratch);
+  void (*quantize)(const QuantizeTask& task);
+  void (*code_linear)(const CodeLinearTask& task);
+  // The weights of a panel as a panel of float32, [in][16].
+  void (*decode_panel)(const CodePanels& weight, int64_t panel, float* out);
   void (*norm)(const NormTask& task);
   // y[r] = silu(gate_up[r, :width]) * gate_up[r, width:].
   void (*silu_mul)(DType type, const void* gate_up, void* y, int64_t num_rows, int64_t width);

@@ -7,6 +7,7 @@
 #include "cpu/arithmetic.h"
 #include "cpu/kernels.h"
 #include "cpu/panels.h"
+#include "cpu/reference_code_linear.h"
 
 namespace erne::cpu {
 namespace {
@@ -242,6 +243,9 @@ void attention_finish(const AttentionSums& sums, const AttentionTask& task) {
 const Kernels& reference_kernels() {
   static constexpr Kernels kKernels = {
       .linear = linear,
+      .quantize = reference_quantize,
+      .code_linear = reference_code_linear,
+      .decode_panel = reference_decode_panel,
       .norm = norm,
       .silu_mul = silu_mul,
       .add = add,

@@ -6,32 +6,14 @@
 #include <cstdint>
 
 #include "cpu/arithmetic.h"
+#include "cpu/code_linear.h"
 #include "cpu/kernels.h"
+#include "cpu/lane_parts.h"
 #include "cpu/panel_tile.h"
 #include "cpu/panels.h"
 
 namespace erne::cpu {
 namespace {
-
-inline int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-
-// The first `count` lanes, at most 16; the others are 0 and not stored.
-template <class T>
-ERNE_LANES F16 load_part(const T* p, int64_t count) {
-  if (count >= kLanes) return load(p);
-  T lanes[kLanes] = {};
-  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
-  return load(lanes);
-}
-template <class T>
-ERNE_LANES void store_part(T* p, F16 v, int64_t count) {
-  if (count >= kLanes) return store(p, v);
-  T lanes[kLanes];
-  store(lanes, v);
-  for (int64_t i = 0; i < count; ++i) p[i] = lanes[i];
-}
 
 // exp_f32() of arithmetic.h, step by step.
 ERNE_LANES F16 exp(F16 x) {
@@ -322,6 +304,9 @@ inline void attention_finish(const AttentionSums& sums, const AttentionTask& tas
 constexpr Kernels make_vector_kernels() {
   return {
       .linear = linear,
+      .quantize = quantize,
+      .code_linear = code_linear,
+      .decode_panel = decode_panel,
       .norm = norm,
       .silu_mul = silu_mul,
       .add = add,

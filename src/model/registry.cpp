@@ -82,7 +82,8 @@ Result<std::unique_ptr<Model>> load_model(Backend& backend, const std::filesyste
   CHECK(options.activation == DType::kBf16 || options.activation == DType::kF32);
   ErnieConfig config = TRY(read_ernie_config(folder));
   const Architecture* architecture = TRY(find_architecture(config.architecture));
-  const weights::LoadOptions load{options.activation, options.progress};
+  const weights::LoadOptions load{options.activation, options.progress, options.quantization,
+                                  options.input};
   weights::WeightStore store;
   if (options.random_seed) {
     weights::RandomSource source(*options.random_seed);

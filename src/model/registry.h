@@ -34,6 +34,8 @@ struct ModelOptions {
   // Set: weights are drawn from this seed and the folder needs only its config.json ("dummy" load).
   std::optional<uint64_t> random_seed = {};
   std::function<void(size_t done, size_t total)> progress = {};  // in tensors
+  const WeightFormat* quantization = nullptr;  // quantised on the way in; nullptr: as stored
+  LinearInput input = LinearInput::kAsGiven;   // that quantised matrices are multiplied by
 };
 
 // Reads config.json and the weights of <folder>. The backend must outlive the model.

@@ -15,11 +15,18 @@ DType matrix_dtype(DType stored, DType activation) {
   return activation == DType::kBf16 ? DType::kBf16 : stored;
 }
 
+// The format a matrix is packed in, read as `dtype`.
+const WeightFormat& matrix_format(TensorKind kind, DType dtype, const LoadOptions& options) {
+  const WeightFormat* wanted = options.quantization;
+  const bool covers = wanted != nullptr && (kind == TensorKind::kLinear || wanted->covers_tables);
+  return covers ? *wanted : plain_format(dtype);
+}
+
 Result<void> load_tensor(Backend& backend, WeightSource& source, const TensorSpec& spec,
-                         DType activation, WeightStore& store) {
+                         const LoadOptions& options, WeightStore& store) {
   const bool is_vector = spec.kind == TensorKind::kVector;
-  const DType dtype =
-      is_vector ? activation : matrix_dtype(TRY(source.stored_dtype(spec)), activation);
+  const DType dtype = is_vector ? options.activation
+                                : matrix_dtype(TRY(source.stored_dtype(spec)), options.activation);
   TensorView view{nullptr, dtype, spec.shape};
   DeviceBuffer loaded =
       backend.allocate(view.bytes(), is_vector ? Space::kDevice : Space::kPinnedHost);
@@ -30,7 +37,8 @@ Result<void> load_tensor(Backend& backend, WeightSource& source, const TensorSpe
     return {};
   }
   DeviceBuffer packed;
-  Linear linear = backend.pack(view, plain_format(dtype), packed);
+  Linear linear = backend.pack(view, matrix_format(spec.kind, dtype, options), packed);
+  linear.input = options.input;
   // A back end whose kernels want the plain order may compute with the copy it was given.
   const bool keeps_loaded = lies_in(loaded, linear.data.data);
   store.add_linear(spec.name, linear, std::move(keeps_loaded ? loaded : packed));
@@ -77,7 +85,7 @@ Result<WeightStore> load_weights(Backend& backend, WeightSource& source,
   WeightStore store;
   size_t done = 0;
   for (const TensorSpec& spec : specs) {
-    TRY(load_tensor(backend, source, spec, options.activation, store));
+    TRY(load_tensor(backend, source, spec, options, store));
     if (options.progress) options.progress(++done, specs.size());
   }
   return store;

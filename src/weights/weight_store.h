@@ -51,6 +51,9 @@ struct LoadOptions {
   DType activation = DType::kBf16;
   std::function<void(size_t done, size_t total)> progress =
       {};  // after each tensor, counted in tensors
+  // A quantised format: what it covers is quantised while it is loaded. Else nullptr.
+  const WeightFormat* quantization = nullptr;
+  LinearInput input = LinearInput::kAsGiven;  // that quantised matrices are multiplied by
 };
 
 // Memory of ours at any time: what is packed so far, plus one tensor as read. The 0.3B model, whose

@@ -7,13 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "tensor/tensor_view.h"
+#include "backend/backend.h"
 
 namespace erne::parity {
 
 struct LinearCase {
   int64_t rows, out, in;
-  DType weight, activation, output;
+  const char* format;  // of tensor/weight_format.h
+  DType activation, output;
+  LinearInput input = LinearInput::kAsGiven;
   bool timed_only = false;
 };
 std::span<const LinearCase> linear_cases();

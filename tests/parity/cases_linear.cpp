@@ -4,38 +4,90 @@ namespace erne::parity {
 namespace {
 
 constexpr DType kB = DType::kBf16, kF = DType::kF32;
+constexpr const char *kBf16 = "bfloat16", *kF32 = "float32", *kInt8 = "wint8", *kInt4 = "wint4",
+                     *kG128 = "wint4_g128", *kG64 = "wint4_g64";
+constexpr LinearInput kGiven = LinearInput::kAsGiven, kQuant = LinearInput::kInt8;
 
 constexpr LinearCase kCases[] = {
     // rows, out, in, weight, activation, output
-    {1, 1, 1, kB, kB, kB},
-    {1, 16, 16, kF, kF, kF},
-    {2, 17, 3, kB, kF, kF},
-    {3, 64, 255, kB, kB, kF},
-    {4, 65, 256, kF, kF, kF},
-    {5, 31, 257, kB, kB, kB},
-    {6, 127, 512, kB, kF, kF},
-    {7, 131, 513, kF, kB, kB},
-    {16, 96, 1024, kB, kB, kB},
-    {33, 80, 97, kB, kB, kF},
-    {97, 33, 130, kF, kF, kF},
-    {193, 48, 64, kB, kB, kB},
-    {1, 336, 1024, kB, kB, kB},
-    {1, 80, 3072, kB, kB, kB},
+    {1, 1, 1, kBf16, kB, kB},
+    {1, 16, 16, kF32, kF, kF},
+    {2, 17, 3, kBf16, kF, kF},
+    {3, 64, 255, kBf16, kB, kF},
+    {4, 65, 256, kF32, kF, kF},
+    {5, 31, 257, kBf16, kB, kB},
+    {6, 127, 512, kBf16, kF, kF},
+    {7, 131, 513, kF32, kB, kB},
+    {16, 96, 1024, kBf16, kB, kB},
+    {33, 80, 97, kBf16, kB, kF},
+    {97, 33, 130, kF32, kF, kF},
+    {193, 48, 64, kBf16, kB, kB},
+    {1, 336, 1024, kBf16, kB, kB},
+    {1, 80, 3072, kBf16, kB, kB},
+    // codes, as they are
+    {1, 1, 1, kInt8, kB, kB},
+    {3, 33, 129, kInt8, kF, kF},
+    {2, 17, 7, kInt4, kB, kF},
+    {5, 65, 257, kInt4, kB, kB},
+    {7, 80, 300, kG128, kB, kF},
+    {97, 70, 130, kG64, kF, kF},
+    // codes times 8-bit activations: every height of a tile, several panels, ragged groups
+    {1, 1, 1, kInt8, kF, kF, kQuant},
+    {1, 1, 1, kG64, kB, kB, kQuant},
+    {1, 336, 1024, kInt8, kB, kB, kQuant},
+    {1, 1040, 1024, kInt4, kB, kB, kQuant},
+    {1, 400, 3072, kG128, kB, kF, kQuant},
+    {2, 130, 129, kInt8, kF, kF, kQuant},
+    {2, 131, 127, kInt4, kF, kF, kQuant},
+    {3, 97, 65, kG64, kF, kF, kQuant},
+    {3, 96, 640, kInt8, kB, kB, kQuant},
+    {4, 65, 256, kG128, kF, kF, kQuant},
+    {5, 31, 130, kInt8, kB, kF, kQuant},
+    {5, 31, 257, kInt4, kB, kB, kQuant},
+    {6, 48, 512, kG64, kB, kF, kQuant},
+    {7, 131, 513, kG128, kB, kB, kQuant},
+    {8, 40, 1024, kInt8, kF, kF, kQuant},
+    {9, 64, 30, kInt4, kF, kF, kQuant},
+    {13, 33, 384, kInt8, kF, kF, kQuant},
+    {16, 96, 1024, kG128, kB, kB, kQuant},
+    {33, 80, 97, kG64, kB, kF, kQuant},
+    {97, 33, 136, kInt8, kF, kF, kQuant},
+    {193, 48, 264, kG128, kF, kF, kQuant},
     // ERNIE-4.5-0.3B: qkv, o, gate and up, down, head; one row, few, a chunk
-    {1, 2560, 1024, kB, kB, kB, true},
-    {1, 1024, 2048, kB, kB, kB, true},
-    {1, 6144, 1024, kB, kB, kB, true},
-    {1, 1024, 3072, kB, kB, kB, true},
-    {1, 103424, 1024, kB, kB, kF, true},
-    {2, 103424, 1024, kB, kB, kF, true},
-    {4, 103424, 1024, kB, kB, kF, true},
-    {8, 103424, 1024, kB, kB, kF, true},
-    {32, 6144, 1024, kB, kB, kB, true},
-    {512, 2560, 1024, kB, kB, kB, true},
-    {512, 1024, 2048, kB, kB, kB, true},
-    {512, 6144, 1024, kB, kB, kB, true},
-    {512, 1024, 3072, kB, kB, kB, true},
-    {512, 6144, 1024, kF, kF, kF, true},
+    {1, 2560, 1024, kBf16, kB, kB, kGiven, true},
+    {1, 1024, 2048, kBf16, kB, kB, kGiven, true},
+    {1, 6144, 1024, kBf16, kB, kB, kGiven, true},
+    {1, 1024, 3072, kBf16, kB, kB, kGiven, true},
+    {1, 103424, 1024, kBf16, kB, kF, kGiven, true},
+    {2, 103424, 1024, kBf16, kB, kF, kGiven, true},
+    {4, 103424, 1024, kBf16, kB, kF, kGiven, true},
+    {8, 103424, 1024, kBf16, kB, kF, kGiven, true},
+    {32, 6144, 1024, kBf16, kB, kB, kGiven, true},
+    {512, 2560, 1024, kBf16, kB, kB, kGiven, true},
+    {512, 1024, 2048, kBf16, kB, kB, kGiven, true},
+    {512, 6144, 1024, kBf16, kB, kB, kGiven, true},
+    {512, 1024, 3072, kBf16, kB, kB, kGiven, true},
+    {512, 6144, 1024, kF32, kF, kF, kGiven, true},
+    {1, 6144, 1024, kInt8, kB, kB, kQuant, true},
+    {1, 1024, 3072, kInt8, kB, kB, kQuant, true},
+    {16, 6144, 1024, kInt8, kB, kB, kQuant, true},
+    {512, 6144, 1024, kInt8, kB, kB, kQuant, true},
+    {512, 1024, 3072, kInt8, kB, kB, kQuant, true},
+    {1, 2560, 1024, kG128, kB, kB, kQuant, true},
+    {1, 1024, 2048, kG128, kB, kB, kQuant, true},
+    {1, 6144, 1024, kG128, kB, kB, kQuant, true},
+    {1, 1024, 3072, kG128, kB, kB, kQuant, true},
+    {1, 103424, 1024, kG128, kB, kF, kQuant, true},
+    {4, 6144, 1024, kG128, kB, kB, kQuant, true},
+    {16, 6144, 1024, kG128, kB, kB, kQuant, true},
+    {32, 6144, 1024, kG128, kB, kB, kQuant, true},
+    {32, 103424, 1024, kG128, kB, kF, kQuant, true},
+    {512, 2560, 1024, kG128, kB, kB, kQuant, true},
+    {512, 1024, 2048, kG128, kB, kB, kQuant, true},
+    {512, 6144, 1024, kG128, kB, kB, kQuant, true},
+    {512, 1024, 3072, kG128, kB, kB, kQuant, true},
+    {1, 6144, 1024, kG128, kB, kB, kGiven, true},
+    {512, 6144, 1024, kG128, kB, kB, kGiven, true},
 };
 
 }  // namespace
@@ -46,8 +98,8 @@ std::span<const LinearCase> linear_cases() {
 
 std::string case_name(const LinearCase& c) {
   return "rows" + std::to_string(c.rows) + "_out" + std::to_string(c.out) + "_in" +
-         std::to_string(c.in) + "_" + dtype_name(c.weight) + "_" + dtype_name(c.activation) + "_" +
-         dtype_name(c.output);
+         std::to_string(c.in) + "_" + c.format + "_" + dtype_name(c.activation) +
+         (c.input == kQuant ? "_as_int8_" : "_") + dtype_name(c.output);
 }
 
 }  // namespace erne::parity

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cfenv>
+#include <cmath>
 #include <cstring>
 
 #include "parity/cases.h"
@@ -55,22 +56,82 @@ TEST(SameBits, LinearOnAllVariants) {
 }
 
 TEST(SameBits, LinearForAnyNumberOfRows) {
-  for (Variant& variant : variants()) {
-    const LinearCase whole{97, 83, 515, DType::kBf16, DType::kBf16, DType::kF32};
-    LinearRun run(*variant.backend, whole);
-    run.run(*variant.backend);
-    const size_t row_bytes = whole.out * sizeof(float);
-    for (int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 13, 16, 33, 96}) {
-      const GuardedTensor y(DType::kF32, {rows, whole.out});
-      // The last rows, so that none has the place it had.
-      TensorView x = run.x.view();
-      x.data = x.as<Bf16>() + (whole.rows - rows) * whole.in;
-      variant.backend->linear(run.packed, x.first(rows), y.view());
-      const auto* expected = run.y.bytes().data() + (whole.rows - rows) * row_bytes;
-      EXPECT_EQ(std::memcmp(y.bytes().data(), expected, rows * row_bytes), 0)
-          << variant.name << ", " << rows << " rows";
+  const LinearCase cases[] = {
+      {97, 83, 515, "bfloat16", DType::kBf16, DType::kF32},
+      {97, 83, 515, "wint8", DType::kBf16, DType::kF32, LinearInput::kInt8},
+      {97, 147, 515, "wint4_g64", DType::kBf16, DType::kF32, LinearInput::kInt8},
+      {97, 83, 130, "wint4", DType::kBf16, DType::kF32, LinearInput::kAsGiven},
+  };
+  for (Variant& variant : variants())
+    for (const LinearCase& whole : cases) {
+      LinearRun run(*variant.backend, whole);
+      run.run(*variant.backend);
+      const size_t row_bytes = whole.out * sizeof(float);
+      for (int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 13, 16, 33, 96}) {
+        const GuardedTensor y(DType::kF32, {rows, whole.out});
+        // The last rows, so that none has the place it had.
+        TensorView x = run.x.view();
+        x.data = x.as<Bf16>() + (whole.rows - rows) * whole.in;
+        variant.backend->linear(run.packed, x.first(rows), y.view());
+        const auto* expected = run.y.bytes().data() + (whole.rows - rows) * row_bytes;
+        EXPECT_EQ(std::memcmp(y.bytes().data(), expected, rows * row_bytes), 0)
+            << variant.name << ", " << case_name(whole) << ", " << rows << " rows";
+      }
     }
-  }
+}
+
+// Sums of codes at their largest: all weights at one end, all activations at one end.
+TEST(SameBits, CodesAtTheirLimits) {
+  auto all = variants();
+  for (const char* format : {"wint8", "wint4", "wint4_g128"})
+    for (double weight : {-1.0, 1.0})
+      for (double activation : {-1.0, 1.0}) {
+        SCOPED_TRACE(format);
+        const LinearCase c{7, 35, 520, format, DType::kF32, DType::kF32, LinearInput::kInt8};
+        expect_same_bits(all, [&](Backend& backend) {
+          LinearRun run(backend, c);
+          for (int64_t i = 0; i < c.out * c.in; ++i) run.w.set(i, weight);
+          for (int64_t i = 0; i < c.rows * c.in; ++i) run.x.set(i, activation);
+          DeviceBuffer storage;
+          run.packed.data = backend.pack(run.w.view(), *run.packed.format, storage).data;
+          run.run(backend);
+          for (int64_t i = 0; i < c.rows * c.out; ++i)
+            EXPECT_NEAR(run.y.at(i), weight * activation * c.in, 0.01 * c.in);
+          return bytes_of(run.y);
+        });
+      }
+}
+
+// The same values, and so the same bits, as a plain matrix of the decoded weights.
+TEST(SameBits, CodesAsGivenAndDecodedWeights) {
+  for (Variant& variant : variants())
+    for (const char* format : {"wint8", "wint4", "wint4_g64"}) {
+      const LinearCase c{9, 70, 300, format, DType::kF32, DType::kF32};
+      LinearRun run(*variant.backend, c);
+      run.run(*variant.backend);
+      const reference::Matrix weights = run.weights();
+      GuardedTensor decoded(DType::kF32, {c.out, c.in});
+      for (int64_t i = 0; i < c.out * c.in; ++i) decoded.set(i, weights.values[i]);
+      DeviceBuffer storage;
+      const Linear plain =
+          variant.backend->pack(decoded.view(), plain_format(DType::kF32), storage);
+      const GuardedTensor y(DType::kF32, {c.rows, c.out});
+      variant.backend->linear(plain, run.x.view(), y.view());
+      EXPECT_TRUE(bytes_of(y) == bytes_of(run.y)) << variant.name << ", " << format;
+    }
+}
+
+// Damaged numbers must not turn into sound ones on the way through integers.
+TEST(QuantizedLinear, NaNAndInfinityStayVisible) {
+  for (Variant& variant : variants())
+    for (double damage : {std::nan(""), HUGE_VAL}) {
+      const LinearCase c{2, 20, 200, "wint8", DType::kF32, DType::kF32, LinearInput::kInt8};
+      LinearRun run(*variant.backend, c);
+      run.x.set(5, damage);
+      run.run(*variant.backend);
+      EXPECT_TRUE(std::isnan(run.y.at(0))) << variant.name;
+      EXPECT_TRUE(std::isfinite(run.y.at(c.out))) << variant.name << ": the other row";
+    }
 }
 
 TEST(SameBits, RowOpsOnAllVariants) {
@@ -173,17 +234,21 @@ TEST(SameBits, AttentionForAnyBlockSize) {
 
 // The mode of the calling thread must not reach the kernels.
 TEST(SameBits, WhateverTheCallersRoundingMode) {
-  const LinearCase c{3, 40, 300, DType::kF32, DType::kF32, DType::kF32};
-  for (Variant& variant : variants()) {
-    LinearRun run(*variant.backend, c);
-    run.run(*variant.backend);
-    const std::vector<std::byte> nearest = bytes_of(run.y);
-    std::fesetround(FE_UPWARD);
-    run.run(*variant.backend);
-    EXPECT_EQ(std::fegetround(), FE_UPWARD) << "the caller gets its own mode back";
-    std::fesetround(FE_TONEAREST);
-    EXPECT_TRUE(bytes_of(run.y) == nearest) << variant.name;
-  }
+  const LinearCase cases[] = {
+      {3, 40, 300, "float32", DType::kF32, DType::kF32},
+      {3, 40, 300, "wint8", DType::kF32, DType::kF32, LinearInput::kInt8},
+  };
+  for (Variant& variant : variants())
+    for (const LinearCase& c : cases) {
+      LinearRun run(*variant.backend, c);
+      run.run(*variant.backend);
+      const std::vector<std::byte> nearest = bytes_of(run.y);
+      std::fesetround(FE_UPWARD);
+      run.run(*variant.backend);
+      EXPECT_EQ(std::fegetround(), FE_UPWARD) << "the caller gets its own mode back";
+      std::fesetround(FE_TONEAREST);
+      EXPECT_TRUE(bytes_of(run.y) == nearest) << variant.name << ", " << case_name(c);
+    }
 }
 
 TEST(CopyBlocks, CopiesTheBlocksOfEveryLayerAndNothingElse) {

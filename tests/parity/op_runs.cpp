@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "tensor/formats/symmetric_int.h"
+
 namespace erne::parity {
 namespace {
 
@@ -24,13 +26,44 @@ void copy_rows(const GuardedTensor& from, int64_t first, int64_t count, const Gu
               from.view().as<std::byte>() + first * row_bytes, count * row_bytes);
 }
 
+const WeightFormat& format_of(const LinearCase& c) {
+  const WeightFormat* format = find_weight_format(c.format);
+  CHECK(format != nullptr);
+  return *format;
+}
+
 }  // namespace
 
 LinearRun::LinearRun(Backend& backend, const LinearCase& c)
     : x(random_tensor(c.activation, {c.rows, c.in}, 1)),
-      w(random_tensor(c.weight, {c.out, c.in}, 2, 1 / std::sqrt(static_cast<double>(c.in)))),
+      w(random_tensor(format_of(c).is_quantized() ? DType::kF32 : format_of(c).stored,
+                      {c.out, c.in}, 2, 1 / std::sqrt(static_cast<double>(c.in)))),
       y(c.output, {c.rows, c.out}),
-      packed(backend.pack(w.view(), plain_format(c.weight), storage)) {}
+      packed(backend.pack(w.view(), format_of(c), storage)) {
+  packed.input = c.input;
+}
+
+reference::Matrix LinearRun::weights() const {
+  const WeightFormat& format = *packed.format;
+  reference::Matrix decoded = w.matrix();
+  if (!format.is_quantized()) return decoded;
+  const auto* row = w.view().as<const float>();
+  std::vector<uint8_t> codes(packed.in);
+  for (int64_t n = 0; n < packed.out; ++n, row += packed.in)
+    for (int64_t k = 0; k < packed.in; k += format.run_length(packed.in)) {
+      const int64_t count = std::min(format.run_length(packed.in), packed.in - k);
+      const std::span run(row + k, static_cast<size_t>(count));
+      const Bf16 scale = symmetric_int::encode(run, format, codes.data());
+      for (int64_t i = 0; i < count; ++i)
+        decoded(n, k + i) = symmetric_int::decode(codes[i], format, scale);
+    }
+  return decoded;
+}
+
+reference::Matrix LinearRun::inputs() const {
+  if (packed.input == LinearInput::kAsGiven) return x.matrix();
+  return reference::as_int8(x.matrix(), packed.format->group > 0 ? packed.format->group : 128);
+}
 
 AttentionRun::AttentionRun(Backend& backend, const AttentionCase& c)
     : c(c),

@@ -13,6 +13,10 @@ namespace erne::parity {
 struct LinearRun {
   LinearRun(Backend& backend, const LinearCase& c);
   void run(Backend& backend) { backend.linear(packed, x.view(), y.view()); }
+  // What is multiplied, exactly: the decoded weights [out, in], and the activations [rows, in] as
+  // the case's arithmetic rounds them.
+  reference::Matrix weights() const;
+  reference::Matrix inputs() const;
 
   GuardedTensor x;  // [rows, in]
   GuardedTensor w;  // [out, in]

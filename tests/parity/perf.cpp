@@ -50,11 +50,13 @@ class Report {
     if (!wanted("linear", case_name(c))) return;
     LinearRun run(*backend_, c);
     // A model's weights do not stay in a cache: pass over enough copies of this one.
-    const size_t enough = c.timed_only ? bench::uncached_bytes() / run.w.bytes().size() : 0;
+    const size_t enough = c.timed_only ? bench::uncached_bytes() / run.storage.bytes() : 0;
     std::vector<DeviceBuffer> copies(1 + enough);
     std::vector<Linear> packed;
-    for (DeviceBuffer& storage : copies)
-      packed.push_back(backend_->pack(run.w.view(), plain_format(c.weight), storage));
+    for (DeviceBuffer& storage : copies) {
+      packed.push_back(run.packed);
+      packed.back().data = backend_->pack(run.w.view(), *run.packed.format, storage).data;
+    }
     size_t next = 0;
     report("linear", case_name(c),
            [&] { backend_->linear(packed[next++ % packed.size()], run.x.view(), run.y.view()); });

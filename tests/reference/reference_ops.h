@@ -23,6 +23,9 @@ Matrix gather(const Matrix& x, std::span<const int32_t> rows);  // also embed
 Matrix add(const Matrix& x, const Matrix& h);
 Matrix rms_norm(const Matrix& x, std::span<const double> weight, double eps);
 Matrix linear(const Matrix& w, const Matrix& x);  // x W^T
+// x as integers times a scale, one for each `group` neighbours of a row: a = the largest |x|, q =
+// x * (127 / a) to nearest even, both of them float32 products, scale = a / 127 as float32.
+Matrix as_int8(const Matrix& x, int64_t group);
 // The first num_heads heads of each row, pairs (2i, 2i + 1). The angle is a float32 product, as the
 // models were trained with it; its cosine and sine are exact.
 Matrix rope(const Matrix& x, std::span<const int32_t> positions, std::span<const float> inv_freq,

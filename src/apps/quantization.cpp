@@ -1,0 +1,38 @@
+#include "apps/quantization.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+namespace erne::apps {
+namespace {
+
+constexpr std::string_view kPlain[] = {"none", "None", "bfloat16"};
+constexpr std::string_view kNotBuilt[] = {"wint2",          "w4a8",     "w4a8c8",
+                                          "w4afp8",         "wfp8afp8", "tensor_wise_fp8",
+                                          "block_wise_fp8", "kvcache",  "mix_quant"};
+
+std::string allowed_names() {
+  std::string names = "none";
+  for (const WeightFormat& format : weight_formats())
+    if (format.is_quantized()) names += fmt::format(", {}", format.name);
+  return names;
+}
+
+}  // namespace
+
+Result<const WeightFormat*> parse_quantization(std::string_view name) {
+  if (std::ranges::find(kPlain, name) != std::end(kPlain)) return nullptr;
+  const WeightFormat* format = find_weight_format(name);
+  if (format != nullptr && format->is_quantized()) return format;
+  // FastDeploy also takes a JSON object with a type for each part of a model.
+  if (std::ranges::find(kNotBuilt, name) != std::end(kNotBuilt) || name.starts_with('{'))
+    return unsupported(
+        fmt::format("--quantization {} is not built yet; built are {}", name, allowed_names()),
+        "--quantization");
+  return invalid(fmt::format("--quantization is \"{}\"; allowed are {}", name, allowed_names()),
+                 "--quantization");
+}
+
+}  // namespace erne::apps

@@ -1,0 +1,15 @@
+// What --quantization and --quantized-activations mean.
+#pragma once
+
+#include <string_view>
+
+#include "base/status.h"
+#include "tensor/weight_format.h"
+
+namespace erne::apps {
+
+// The format that weights are quantised to, nullptr where they stay as stored. Another name is
+// refused with those allowed; one of FastDeploy's that is not built, with a sentence saying so.
+Result<const WeightFormat*> parse_quantization(std::string_view name);
+
+}  // namespace erne::apps

@@ -1,0 +1,38 @@
+#include "apps/quantization.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "apps/options.h"
+
+namespace erne::apps {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Quantization, EveryFormatIsTakenByItsNameAndListedInTheHelp) {
+  for (const WeightFormat& format : weight_formats()) {
+    if (!format.is_quantized()) continue;
+    EXPECT_EQ(parse_quantization(format.name).value(), &format);
+    EXPECT_THAT(options_help(), HasSubstr(format.name));
+  }
+}
+
+TEST(Quantization, NoneLeavesWeightsAsTheyAre) {
+  for (const char* name : {"none", "None", "bfloat16"})
+    EXPECT_EQ(parse_quantization(name).value(), nullptr);
+}
+
+TEST(Quantization, RefusesWithAReason) {
+  const auto not_built = parse_quantization("wint2");
+  ASSERT_FALSE(not_built.ok());
+  EXPECT_EQ(not_built.status().code, Code::kUnsupported);
+  EXPECT_THAT(not_built.status().message, HasSubstr("not built yet; built are none, wint8"));
+  const auto unknown = parse_quantization("float32");
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.status().code, Code::kInvalid);
+  EXPECT_THAT(unknown.status().message, HasSubstr("\"float32\"; allowed are none, wint8"));
+}
+
+}  // namespace
+}  // namespace erne::apps

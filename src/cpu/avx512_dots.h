@@ -1,0 +1,101 @@
+// Sums of products of codes and 8-bit activations in one 512-bit register (VNNI), and what else
+// code_linear.h needs of sixteen int32 lanes; in AVX2 instructions where the file is not compiled
+// for VNNI, as avx512_lanes.h. Everything is internal to the kernel file that includes this.
+#pragma once
+
+#include "cpu/avx512_lanes.h"
+
+namespace erne::cpu {
+namespace {
+
+typedef uint8_t Codes __attribute__((vector_size(64)));
+typedef int8_t Bytes16 __attribute__((vector_size(16)));
+
+ERNE_LANES I16 broadcast_int(int32_t v) {
+  return I16{v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v};
+}
+ERNE_LANES int32_t sum_of(I16 v) {
+  int32_t sum = 0;
+  for (int i = 0; i < 16; ++i) sum += v[i];
+  return sum;
+}
+ERNE_LANES F16 converted(I16 v) {
+  return __builtin_convertvector(v, F16);
+}
+ERNE_LANES I16 bits_of_floats(F16 v) {
+  return bits_of<I16>(v);
+}
+ERNE_LANES F16 absolute(F16 v) {
+  return bits_of<F16>(bits_of<U16>(v) & 0x7FFFFFFFu);
+}
+// The low byte of each lane.
+ERNE_LANES void store_bytes(int8_t* p, I16 v) {
+  const Bytes16 bytes = __builtin_convertvector(v, Bytes16);
+  __builtin_memcpy(p, &bytes, sizeof(bytes));
+}
+
+// Codes of four inputs k of 16 outputs; an output's four bytes are neighbours.
+ERNE_LANES Codes load_codes(const uint8_t* p) {
+  Codes codes;
+  __builtin_memcpy(&codes, p, sizeof(codes));
+  return codes;
+}
+ERNE_LANES Codes low_halves(Codes c) {
+  return bits_of<Codes>(bits_of<U16>(c) & 0x0F0F0F0Fu);
+}
+ERNE_LANES Codes high_halves(Codes c) {
+  return bits_of<Codes>((bits_of<U16>(c) >> 4) & 0x0F0F0F0Fu);
+}
+// Lanes of the codes of k + i, i < 4, as integers.
+ERNE_LANES I16 codes_of(Codes c, int i) {
+  return bits_of<I16>((bits_of<U16>(c) >> (8 * i)) & 255u);
+}
+
+// sum += the four products of each lane's bytes, codes unsigned and x signed.
+ERNE_LANES void add_products(I16& sum, Codes codes, int32_t x) {
+#ifdef __AVX512VNNI__
+  sum = bits_of<I16>(
+      _mm512_dpbusd_epi32(bits_of<__m512i>(sum), bits_of<__m512i>(codes), _mm512_set1_epi32(x)));
+#else
+  __m256i sums[2], w[2];
+  __builtin_memcpy(sums, &sum, sizeof(sum));
+  __builtin_memcpy(w, &codes, sizeof(codes));
+  const __m256i four = _mm256_set1_epi32(x), low = _mm256_set1_epi16(255);
+  const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(four, 8), 8);
+  const __m256i odd = _mm256_srai_epi16(four, 8);
+  for (int i = 0; i < 2; ++i) {
+    const __m256i from_even = _mm256_madd_epi16(_mm256_and_si256(w[i], low), even);
+    const __m256i from_odd = _mm256_madd_epi16(_mm256_srli_epi16(w[i], 8), odd);
+    sums[i] = _mm256_add_epi32(sums[i], _mm256_add_epi32(from_even, from_odd));
+  }
+  __builtin_memcpy(&sum, sums, sizeof(sum));
+#endif
+}
+
+// Running sums of code * activation over k, moved to `total` by drain().
+template <int bits>
+struct Dots {
+  I16 sum = broadcast_int(0);
+
+  ERNE_LANES void add(Codes w, const int8_t* x) {
+    int32_t four;
+    __builtin_memcpy(&four, x, sizeof(four));
+    add_products(sum, w, four);
+  }
+  ERNE_LANES void drain(I16& total) {
+    total = total + sum;
+    sum = broadcast_int(0);
+  }
+};
+
+// Steps of kCodeStep inputs between drains, the tile's sums, and what a sum of codes is too large
+// by, per unit of activation.
+constexpr int kDotSteps = 1 << 20;
+template <int bits>
+constexpr int kDotTile = 24;
+constexpr int kDotRows = 12;
+template <int bits>
+constexpr int kDotOffset = 1 << (bits - 1);
+
+}  // namespace
+}  // namespace erne::cpu

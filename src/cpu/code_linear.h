@@ -1,0 +1,238 @@
+// Linear layers with quantised weights, written once for all vector instruction sets: in terms of
+// F16, I16, Codes and Dots. Included by a kernel file after the lanes and dots of its set.
+// Everything is internal to that file.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/arithmetic.h"
+#include "cpu/code_panels.h"
+#include "cpu/kernels.h"
+#include "cpu/lane_parts.h"
+#include "cpu/panel_tile.h"
+
+namespace erne::cpu {
+namespace {
+
+// ---- activations to 8 bits ----
+
+template <class T>
+void quantize_group(const T* x, int64_t count, int8_t* q, float* scale, int32_t* sum) {
+  F16 most = broadcast(0), poison = broadcast(0);  // poison: 0, or NaN where an x is not finite
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const F16 v = load_part(x + i, count - i);
+    most = max_of(most, absolute(v));
+    poison = fma(v, broadcast(0), poison);
+  }
+  const float a = largest(most);
+  *scale = a / 127 + combine(poison);
+  const F16 inverse = broadcast(a < kLeastScaled ? 0.0f : 127 / a);
+  const F16 magic = broadcast(kRoundToInt);
+  I16 total = broadcast_int(0);
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const F16 scaled = load_part(x + i, count - i) * inverse;
+    const I16 v = bits_of_floats(scaled + magic) - bits_of_floats(magic);
+    total = total + v;
+    if (count - i >= kLanes) {
+      store_bytes(q + i, v);
+    } else {
+      int8_t last[kLanes];
+      store_bytes(last, v);
+      for (int64_t j = i; j < count; ++j) q[j] = last[j - i];
+    }
+  }
+  *sum = sum_of(total);
+}
+
+template <class T>
+void quantize_typed(const QuantizeTask& task) {
+  const int64_t groups = (task.in + task.group - 1) / task.group;
+  for (int64_t row = 0; row < task.num_rows; ++row) {
+    const T* x = static_cast<const T*>(task.x) + row * task.in;
+    int8_t* q = task.y.data + row * task.y.stride;
+    for (int64_t g = 0; g < groups; ++g)
+      quantize_group(x + g * task.group, smaller(task.group, task.in - g * task.group),
+                     q + g * task.group, &task.y.scales[row * groups + g],
+                     &task.y.sums[row * groups + g]);
+    for (int64_t k = task.in; k < round_up(task.in, kCodeStep); ++k) q[k] = 0;
+  }
+}
+
+inline void quantize(const QuantizeTask& task) {
+  task.type == DType::kBf16 ? quantize_typed<Bf16>(task) : quantize_typed<float>(task);
+}
+
+// ---- products ----
+
+// Sums of R rows and one panel, then of P such panels. Nested members and not arrays, as in
+// panel_tile.h.
+template <int bits, int R>
+struct DotRows {
+  Dots<bits> dots;
+  DotRows<bits, R - 1> rest;
+
+  ERNE_LANES void add(Codes w, const int8_t* x, int64_t stride) {
+    dots.add(w, x);
+    rest.add(w, x + stride, stride);
+  }
+  ERNE_LANES void drain(I16* totals) {
+    dots.drain(*totals);
+    rest.drain(totals + 1);
+  }
+};
+template <int bits>
+struct DotRows<bits, 0> {
+  void add(Codes, const int8_t*, int64_t) {}
+  void drain(I16*) {}
+};
+
+template <int bits, int R, int P>
+struct DotPanels {
+  DotRows<bits, R> first;
+  DotPanels<bits, R, P - 1> rest;
+
+  // kCodeStep inputs.
+  ERNE_LANES void step(const uint8_t* w, int64_t panel_stride, const int8_t* x, int64_t stride) {
+    __builtin_prefetch(w + kPrefetchBytes);
+    const Codes codes = load_codes(w);
+    if constexpr (bits == 4) {
+      first.add(low_halves(codes), x, stride);
+      first.add(high_halves(codes), x + 4, stride);
+    } else {
+      __builtin_prefetch(w + kPrefetchBytes + 64);
+      first.add(codes, x, stride);
+      first.add(load_codes(w + 64), x + 4, stride);
+    }
+    rest.step(w + panel_stride, panel_stride, x, stride);
+  }
+  ERNE_LANES void drain(I16* totals) {
+    first.drain(totals);
+    rest.drain(totals + R);
+  }
+};
+template <int bits, int R>
+struct DotPanels<bits, R, 0> {
+  void step(const uint8_t*, int64_t, const int8_t*, int64_t) {}
+  void drain(I16*) {}
+};
+
+// y of R rows and P panels, `apart` panels from one to the next: a group of k after the other, so
+// that rows and panels are read from their beginning to their end.
+template <int bits, class Y, int R, int P>
+void code_tile(const CodeLinearTask& task, int64_t row, int64_t panel, int64_t apart) {
+  const CodePanels& w = task.weight;
+  const int64_t groups = num_groups(w), stride = apart * panel_stride(w);
+  const int8_t* x = task.x.data + row * task.x.stride;
+  const uint8_t* codes = panel_codes(w, panel, 0);
+  F16 sums[R * P];
+  for (F16& sum : sums) sum = broadcast(0);
+  for (int64_t g = 0; g < groups; ++g) {
+    I16 totals[R * P];
+    for (I16& total : totals) total = broadcast_int(0);
+    DotPanels<bits, R, P> dots;
+    const int64_t inputs = smaller(w.group, w.in - g * w.group);
+    for (int64_t steps = (inputs + kCodeStep - 1) / kCodeStep; steps > 0; steps -= kDotSteps) {
+      for (int64_t i = smaller(steps, kDotSteps); i > 0; --i) {
+        dots.step(codes, stride, x, task.x.stride);
+        codes += step_bytes(bits);
+        x += kCodeStep;
+      }
+      dots.drain(totals);
+    }
+    for (int p = 0; p < P; ++p) {
+      const F16 scale = load(panel_scales(w, panel + p * apart, w.run == w.group ? g : 0));
+      for (int r = 0; r < R; ++r) {
+        const int64_t at = (row + r) * groups + g;
+        const I16 sum = totals[p * R + r] - broadcast_int(kDotOffset<bits> * task.x.sums[at]);
+        F16& y = sums[p * R + r];
+        y = fma(converted(sum), broadcast(task.x.scales[at]) * scale, y);
+      }
+    }
+  }
+  for (int p = 0; p < P; ++p) {
+    const int64_t first = (panel + p * apart) * kPanel;
+    for (int r = 0; r < R; ++r)
+      store_part(static_cast<Y*>(task.y) + (row + r) * task.y_stride + first, sums[p * R + r],
+                 task.out - first);
+  }
+}
+
+template <int bits, class Y, int P, int R>
+void code_tile_of(int64_t rows, const CodeLinearTask& task, int64_t row, int64_t panel,
+                  int64_t apart) {
+  if (rows == R) return code_tile<bits, Y, R, P>(task, row, panel, apart);
+  if constexpr (R > 1) code_tile_of<bits, Y, P, R - 1>(rows, task, row, panel, apart);
+}
+
+// All rows of P panels, in tiles of nearly equal height.
+template <int bits, class Y, int P>
+void tall_code_tile(const CodeLinearTask& task, int64_t panel, int64_t apart) {
+  constexpr int64_t kMost = kDotTile<bits> / P < 1 ? 1 : kDotTile<bits> / P;
+  constexpr int64_t kRows = kMost < kDotRows ? kMost : kDotRows;
+  int64_t row = 0;
+  for (int64_t tiles_left = (task.num_rows + kRows - 1) / kRows; tiles_left > 0; --tiles_left) {
+    const int64_t rows = (task.num_rows - row + tiles_left - 1) / tiles_left;
+    code_tile_of<bits, Y, P, kRows>(rows, task, row, panel, apart);
+    row += rows;
+  }
+}
+
+// Few rows leave registers free for more panels, whose weights are then read side by side: the
+// task's panels are cut into as many runs, and the i-th panels of all runs are read together, so
+// that each stream goes on through memory from panel to panel.
+template <int bits>
+int64_t num_code_streams(int64_t num_rows) {
+  return 4 * num_rows <= kDotTile<bits> ? 4 : 2 * num_rows <= kDotTile<bits> ? 2 : 1;
+}
+
+template <int bits, class Y>
+void code_linear_typed(const CodeLinearTask& task) {
+  const int64_t count = task.end_panel - task.first_panel;
+  const int64_t streams = num_code_streams<bits>(task.num_rows);
+  const int64_t run = (count + streams - 1) / streams;
+  for (int64_t panel = task.first_panel; panel < task.first_panel + run; ++panel) {
+    const int64_t together = (task.end_panel - panel + run - 1) / run;  // a last run may be shorter
+    if (together == 4) {
+      tall_code_tile<bits, Y, 4>(task, panel, run);
+    } else if (together == 1) {
+      tall_code_tile<bits, Y, 1>(task, panel, run);
+    } else {
+      tall_code_tile<bits, Y, 2>(task, panel, run);
+      if (together == 3) tall_code_tile<bits, Y, 1>(task, panel + 2 * run, run);
+    }
+  }
+}
+
+inline void code_linear(const CodeLinearTask& task) {
+  const bool four_bits = task.weight.bits == 4;
+  if (task.y_type == DType::kBf16)
+    four_bits ? code_linear_typed<4, Bf16>(task) : code_linear_typed<8, Bf16>(task);
+  else
+    four_bits ? code_linear_typed<4, float>(task) : code_linear_typed<8, float>(task);
+}
+
+// ---- weights to float32 ----
+
+template <int bits>
+void decode_panel_of(const CodePanels& w, int64_t panel, float* out) {
+  const F16 middle = broadcast(1 << (bits - 1));
+  for (int64_t k = 0; k < w.in; k += kCodeStep) {
+    const F16 scale = load(panel_scales(w, panel, k / w.run));
+    const uint8_t* bytes = panel_codes(w, panel, k);
+    const Codes codes = load_codes(bytes);
+    const Codes parts[] = {
+        bits == 4 ? low_halves(codes) : codes,
+        bits == 4 ? high_halves(codes) : load_codes(bytes + step_bytes(bits) / 2)};
+    for (int64_t i = 0; i < smaller(kCodeStep, w.in - k); ++i)
+      store(out + (k + i) * kPanel,
+            (converted(codes_of(parts[i / 4], static_cast<int>(i % 4))) - middle) * scale);
+  }
+}
+
+inline void decode_panel(const CodePanels& weight, int64_t panel, float* out) {
+  weight.bits == 4 ? decode_panel_of<4>(weight, panel, out)
+                   : decode_panel_of<8>(weight, panel, out);
+}
+
+}  // namespace
+}  // namespace erne::cpu

@@ -1,0 +1,23 @@
+// Quantised weights in the order of code_panels.h: encoded once when a model is loaded, read row by
+// row for embeddings.
+#pragma once
+
+#include <span>
+
+#include "backend/backend.h"
+#include "cpu/code_panels.h"
+#include "cpu/thread_pool.h"
+
+namespace erne::cpu {
+
+CodePanels code_panels(const Linear& w);
+
+// [out, in] row-major, bfloat16 or float32, into panels in new memory.
+Linear pack_codes(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage,
+                  ThreadPool& pool);
+
+// x[t] = row ids[t] of the table, in x's type.
+void read_code_rows(const Linear& table, std::span<const int32_t> ids, const TensorView& x,
+                    ThreadPool& pool);
+
+}  // namespace erne::cpu

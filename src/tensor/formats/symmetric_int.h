@@ -1,0 +1,54 @@
+// wint8, wint4, wint4_g128, wint4_g64: signed integers around zero with one scale for a run of a
+// row's weights.
+//
+//   FastDeploy's (wint8, wint4; reference/ernie-models.md, 8.1 and 8.2), a run is a whole row:
+//     scale = bfloat16(a / L), a the largest |w|, L = 127 (8 bits) or 7 (4 bits)
+//     q     = w * (L / a), rounded to nearest, halves away from zero; in [-L, L]
+//   ours (wint4_g128, wint4_g64): the weight m that is largest in size becomes -8, so that all 16
+//   integers are used and the steps are finer:
+//     scale = bfloat16(m / -8), q = w * (-8 / m), rounded likewise, at most 7
+//   both: all 0 where the run is;  w' = q * scale, exact in float32
+//
+// A weight is stored as its code q + offset, which is never negative: 8 bits 1..255, 4 bits 0..15.
+// How codes and scales lie in memory is the back end's own (CPU: cpu/code_panels.h).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+
+#include "tensor/weight_format.h"
+
+namespace erne::symmetric_int {
+
+constexpr int offset(int bits) {
+  return 1 << (bits - 1);
+}
+
+// Encodes one run; returns its scale. codes: as many as weights. Weights that are not finite give
+// a scale that is not, so that the damage stays visible.
+inline Bf16 encode(std::span<const float> weights, const WeightFormat& format, uint8_t* codes) {
+  float most = 0, poison = 0;  // poison: 0, or NaN
+  for (const float w : weights) {
+    most = std::fabs(w) > std::fabs(most) ? w : most;
+    poison += w * 0;
+  }
+  const int middle = offset(format.bits);
+  const auto limit = static_cast<float>(format.full_range ? -middle : middle - 1);
+  const float largest = format.full_range ? most : std::fabs(most);
+  const float inverse = largest != 0 && poison == 0 ? limit / largest : 0.0f;
+  const bool usable = std::isfinite(inverse);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const float q = usable ? weights[i] * inverse : 0.0f;
+    codes[i] = static_cast<uint8_t>(
+        std::min(static_cast<int>(q + (q < 0 ? -0.5f : 0.5f)), middle - 1) + middle);
+  }
+  return to_bf16(largest / limit + poison);
+}
+
+inline float decode(uint8_t code, const WeightFormat& format, Bf16 scale) {
+  return static_cast<float>(code - offset(format.bits)) * to_float(scale);
+}
+
+}  // namespace erne::symmetric_int
