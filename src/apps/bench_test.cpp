@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <vector>
+
+#include "cpu/cpu_backend.h"
+#include "model/registry.h"
 
 namespace erne::apps {
 namespace {
@@ -69,6 +73,29 @@ TEST(BenchCommand, RefusesWithAReason) {
   EXPECT_THAT(run({"ops", "--rows", "1,0"}).error, HasSubstr("--rows: 0"));
   EXPECT_THAT(run({"ops", "--dtype", "float16"}).error, HasSubstr("float16"));
   EXPECT_EQ(run({"ops", "--dtype", "float16"}).status, 2);
+}
+
+TEST(BenchCommand, MakesACheckpointThatIsReadBackAndOverwritesNothing) {
+  namespace fs = std::filesystem;
+  const fs::path output = fs::path(testing::TempDir()) / "erne-made-checkpoint";
+  fs::remove_all(output);
+  const std::vector<std::string> command = {"make-checkpoint", "--model",
+                                            ERNE_SOURCE_DIR "/models/erne-tiny", "--output",
+                                            output.string()};
+  const Ended first = run(command);
+  EXPECT_EQ(first.status, 0) << first.error;
+  EXPECT_THAT(first.out, HasSubstr("random weights"));
+  EXPECT_EQ(fs::file_size(output / "config.json"),
+            fs::file_size(ERNE_SOURCE_DIR "/models/erne-tiny/config.json"));
+  const auto backend = cpu::make_cpu_backend(cpu::CpuIsa::kReference, 1);
+  EXPECT_TRUE(model::load_model(*backend, output, {}).ok());
+  for (const char* left : {"config.json", "model.safetensors"}) {
+    const Ended again = run(command);
+    EXPECT_EQ(again.status, 2);
+    EXPECT_THAT(again.error, HasSubstr(left));
+    fs::remove(output / left);
+  }
+  fs::remove_all(output);
 }
 
 }  // namespace
