@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/make_checkpoint.h"
+#include "apps/model_benches.h"
 #include "base/clock.h"
 #include "bench/ops_bench.h"
 #include "bench/serve_bench.h"
@@ -141,6 +142,8 @@ int run_bench(std::span<const std::string> arguments) {
       "ops", "Measure this machine's limits and each operation of ERNIE-4.5 0.3B on the CPU.");
   add_ops_flags(ops, ops_options, isa);
 
+  const ModelBenches model_benches(app, serve_options.command);
+
   MakeCheckpointOptions make_options;
   CLI::App& make = *app.add_subcommand(
       "make-checkpoint", "Write a checkpoint of a model's shapes with random weights.");
@@ -152,6 +155,10 @@ int run_bench(std::span<const std::string> arguments) {
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (model_benches.parsed()) {
+    const auto measured = model_benches.run();
+    return measured.ok() ? 0 : refuse(measured.status());
   }
   if (make.parsed()) return run_make_checkpoint(make_options);
   return serve.parsed() ? run_serve_bench(serve_options) : run_ops_bench(ops_options, isa);
