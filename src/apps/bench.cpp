@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "apps/make_checkpoint.h"
+#include "apps/model_benches.h"
 #include "base/clock.h"
 #include "bench/ops_bench.h"
 #include "bench/serve_bench.h"
@@ -82,6 +84,20 @@ void add_ops_flags(CLI::App& app, bench::OpsBenchOptions& o, std::string& isa) {
   app.add_option("--json", o.json, "write the result as JSON");
 }
 
+void add_make_checkpoint_flags(CLI::App& app, MakeCheckpointOptions& o) {
+  app.add_option("--model", o.model, "folder whose config.json gives the shapes")->required();
+  app.add_option("--output", o.output, "folder to make, with config.json and model.safetensors")
+      ->required();
+  app.add_option("--seed", o.seed, "of the weights: the same seed, the same file");
+}
+
+int run_make_checkpoint(const MakeCheckpointOptions& options) {
+  const auto made = make_checkpoint(options);
+  if (!made.ok()) return refuse(made.status());
+  fmt::print("{}", *made);
+  return 0;
+}
+
 int run_serve_bench(const bench::ServeBenchOptions& options) {
   const auto result = bench::run_serve_bench(options, SteadyClock());
   if (!result.ok()) return refuse(result.status());
@@ -126,6 +142,13 @@ int run_bench(std::span<const std::string> arguments) {
       "ops", "Measure this machine's limits and each operation of ERNIE-4.5 0.3B on the CPU.");
   add_ops_flags(ops, ops_options, isa);
 
+  const ModelBenches model_benches(app, serve_options.command);
+
+  MakeCheckpointOptions make_options;
+  CLI::App& make = *app.add_subcommand(
+      "make-checkpoint", "Write a checkpoint of a model's shapes with random weights.");
+  add_make_checkpoint_flags(make, make_options);
+
   std::vector<std::string> reversed;  // as CLI11 wants it
   for (size_t i = arguments.size(); i-- > 0;) reversed.push_back(with_dashes(arguments[i]));
   try {
@@ -133,6 +156,11 @@ int run_bench(std::span<const std::string> arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (model_benches.parsed()) {
+    const auto measured = model_benches.run();
+    return measured.ok() ? 0 : refuse(measured.status());
+  }
+  if (make.parsed()) return run_make_checkpoint(make_options);
   return serve.parsed() ? run_serve_bench(serve_options) : run_ops_bench(ops_options, isa);
 }
 

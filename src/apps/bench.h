@@ -1,4 +1,5 @@
-// `erne bench`: measures a running server (`serve`) or this machine's kernels (`ops`).
+// `erne bench`: measures a running server (`serve`), a model in this process (`decode`, `prefill`,
+// `batched`) or this machine's kernels (`ops`); `make-checkpoint` makes a model to measure.
 #pragma once
 
 #include <span>

@@ -3,7 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <vector>
+
+#include "base/json.h"
+#include "cpu/cpu_backend.h"
+#include "model/registry.h"
 
 namespace erne::apps {
 namespace {
@@ -69,6 +75,70 @@ TEST(BenchCommand, RefusesWithAReason) {
   EXPECT_THAT(run({"ops", "--rows", "1,0"}).error, HasSubstr("--rows: 0"));
   EXPECT_THAT(run({"ops", "--dtype", "float16"}).error, HasSubstr("float16"));
   EXPECT_EQ(run({"ops", "--dtype", "float16"}).status, 2);
+}
+
+TEST(BenchCommand, MeasuresAModelAsItIsServed) {
+  namespace fs = std::filesystem;
+  const fs::path json_file = fs::path(testing::TempDir()) / "erne-bench-model.json";
+  const Ended ended =
+      run({"batched", "--sequences", "1,12", "--prompt-len", "20", "--tokens", "3", "--repetitions",
+           "2", "--skip-limits", "--json", json_file.string(), "--model",
+           ERNE_SOURCE_DIR "/models/erne-tiny", "--threads", "1", "--dtype=float32"});
+  ASSERT_EQ(ended.status, 0) << ended.error;
+  EXPECT_THAT(ended.out, HasSubstr("batched-12x20+3"));
+  std::ifstream file(json_file);
+  const auto json = Json::parse(std::string(std::istreambuf_iterator<char>(file), {}));
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ(json->find("threads")->as_int(), 1);
+  const Json::Array& cases = json->find("cases")->as_array();
+  ASSERT_EQ(cases.size(), 4u);  // two phases each
+  const Json& decode = cases[3];
+  EXPECT_EQ(decode.find("case")->as_string(), "batched-12x20+3");
+  EXPECT_EQ(decode.find("phase")->as_string(), "decode");
+  EXPECT_EQ(decode.find("steps")->as_int(), 3);
+  EXPECT_EQ(decode.find("tokens")->as_int(), 36);
+  EXPECT_EQ(decode.find("samples")->as_array().size(), 2u);
+  EXPECT_GT(decode.find("bytes")->as_int(), 0);
+  EXPECT_EQ(decode.find("percent_of_limit"), nullptr);
+  fs::remove(json_file);
+}
+
+TEST(BenchCommand, RefusesACaseOrAFlagByName) {
+  const std::string model = ERNE_SOURCE_DIR "/models/erne-tiny";
+  EXPECT_THAT(run({"decode", "--contexts", "-1", "--model", model}).error, HasSubstr("--contexts"));
+  EXPECT_THAT(run({"prefill", "--prompts", "0", "--model", model}).error, HasSubstr("--prompts"));
+  EXPECT_THAT(run({"batched", "--sequences", "x", "--model", model}).error,
+              HasSubstr("--sequences"));
+  EXPECT_THAT(run({"decode", "--repetitions", "0"}).error, HasSubstr("--repetitions"));
+  EXPECT_THAT(run({"decode", "--model", model, "--threads", "many"}).error, HasSubstr("--threads"));
+  EXPECT_THAT(run({"decode", "--model", model, "--nonsense", "1"}).error, HasSubstr("--nonsense"));
+  EXPECT_THAT(run({"decode"}).error, HasSubstr("--model is missing"));
+  EXPECT_THAT(run({"decode", "--model", model, "--contexts", "999999"}).error,
+              HasSubstr("max_position_embeddings"));
+  EXPECT_THAT(run({"decode", "--help"}).out, HasSubstr("--max-num-batched-tokens"));
+}
+
+TEST(BenchCommand, MakesACheckpointThatIsReadBackAndOverwritesNothing) {
+  namespace fs = std::filesystem;
+  const fs::path output = fs::path(testing::TempDir()) / "erne-made-checkpoint";
+  fs::remove_all(output);
+  const std::vector<std::string> command = {"make-checkpoint", "--model",
+                                            ERNE_SOURCE_DIR "/models/erne-tiny", "--output",
+                                            output.string()};
+  const Ended first = run(command);
+  EXPECT_EQ(first.status, 0) << first.error;
+  EXPECT_THAT(first.out, HasSubstr("random weights"));
+  EXPECT_EQ(fs::file_size(output / "config.json"),
+            fs::file_size(ERNE_SOURCE_DIR "/models/erne-tiny/config.json"));
+  const auto backend = cpu::make_cpu_backend(cpu::CpuIsa::kReference, 1);
+  EXPECT_TRUE(model::load_model(*backend, output, {}).ok());
+  for (const char* left : {"config.json", "model.safetensors"}) {
+    const Ended again = run(command);
+    EXPECT_EQ(again.status, 2);
+    EXPECT_THAT(again.error, HasSubstr(left));
+    fs::remove(output / left);
+  }
+  fs::remove_all(output);
 }
 
 }  // namespace

@@ -40,9 +40,9 @@ size_t resident_bytes() {
 
 Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   const cpu::CpuIsa isa = TRY(cpu::parse_cpu_isa(options.cpu_isa));
-  const int threads = options.threads > 0 ? static_cast<int>(options.threads) : cpu::usable_cpus();
-  loaded.backend = cpu::make_cpu_backend(isa, threads);
-  log_info("device: CPU, {} kernels, {} threads", cpu::cpu_isa_name(isa), threads);
+  loaded.threads = options.threads > 0 ? static_cast<int>(options.threads) : cpu::usable_cpus();
+  loaded.backend = cpu::make_cpu_backend(isa, loaded.threads);
+  log_info("device: CPU, {} kernels, {} threads", cpu::cpu_isa_name(isa), loaded.threads);
 
   const Stopwatch watch;
   model::ModelOptions model_options;

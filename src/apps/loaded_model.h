@@ -18,6 +18,7 @@
 namespace erne::apps {
 
 struct LoadedModel {
+  int threads = 0;  // of the back end
   std::unique_ptr<Backend> backend;
   std::unique_ptr<model::Model> model;
   model::GenerationConfig generation;

@@ -21,7 +21,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"serve", erne::apps::run_serve, "serve a model over the OpenAI API"},
     {"chat", erne::apps::run_chat, "talk to a model in the terminal"},
-    {"bench", erne::apps::run_bench, "measure a running server, or this machine's kernels"},
+    {"bench", erne::apps::run_bench, "measure a server, a model or this machine's kernels"},
 };
 
 int usage(int status) {

@@ -1,11 +1,13 @@
 #include "bench/limits.h"
 
+#include <fmt/format.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <atomic>
 #include <barrier>
 #include <functional>
+#include <set>
 #include <thread>
 
 #include "base/check.h"
@@ -19,14 +21,35 @@ namespace {
 
 // Windows of about a millisecond and many of them: on a busy machine, some find every CPU free.
 constexpr int kWindows = 200;
-constexpr size_t kWindowBytes = 32 << 20;  // of all threads together
-constexpr int64_t kFmaRoundsPerWindow = 400'000;
+constexpr size_t kWindowBytes = 32 << 20;      // of all threads together
 constexpr size_t kCachedShareBytes = 2 << 20;  // of one thread; up to here prefetch only costs
 constexpr size_t kReadUnitBytes = 1024;        // what the kernels read in whole
 
 bool has_avx2_and_fma() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
+
+struct PeakRow {
+  Arithmetic arithmetic;
+  const char* instructions;
+  bool (*supported)();
+  double (*run)(int64_t rounds);
+  int64_t multiply_adds;      // of a round
+  int64_t rounds_per_window;  // about a millisecond's
+};
+
+constexpr PeakRow kPeaks[] = {
+    {Arithmetic::kFloat32, "AVX2 fma", has_avx2_and_fma, fma_avx2, 8 * kChains, 400'000},
+    {Arithmetic::kFloat32, "AVX-512 fma", [] { return __builtin_cpu_supports("avx512f") != 0; },
+     fma_avx512, 16 * kChains, 400'000},
+    {Arithmetic::kInt8, "AVX2 maddubs, madd, add", has_avx2_and_fma, int8_avx2, 32 * kChains,
+     250'000},
+    {Arithmetic::kInt8, "AVX-512 VNNI dpbusd",
+     [] { return __builtin_cpu_supports("avx512vnni") != 0; }, int8_avx512_vnni, 64 * kChains,
+     400'000},
+    {Arithmetic::kInt4, "AVX2 8 x (maddubs, add), madd, add", has_avx2_and_fma, int4_avx2,
+     32 * kInt4Products* kInt4Chains, 80'000},
+};
 
 // Pins the calling thread to the nth of the CPUs this process may use; threads beyond them share.
 void pin_to_nth_cpu(int n) {
@@ -111,15 +134,31 @@ ReadBandwidth measure_read_bandwidth(size_t working_set_bytes, int threads) {
   return {threads, num_pieces * piece_bytes * count, summary.max, summary.p50};
 }
 
-std::optional<FmaPeak> measure_fma_peak(int threads) {
-  if (!has_avx2_and_fma()) return std::nullopt;
-  std::atomic<float> sink = 0;
-  const auto seconds =
-      timed_windows(threads, [](int) {}, [&](int, int) { sink = fma_avx2(kFmaRoundsPerWindow); });
-  const double gflop =
-      1e-9 * 2 * 8 * kFmaChains * static_cast<double>(kFmaRoundsPerWindow) * threads;
-  const Summary summary = summarize(rates(gflop, seconds));
-  return FmaPeak{threads, summary.max, summary.p50};
+const char* arithmetic_name(Arithmetic arithmetic) {
+  switch (arithmetic) {
+    case Arithmetic::kFloat32:
+      return "float32";
+    case Arithmetic::kInt8:
+      return "int8";
+    case Arithmetic::kInt4:
+      return "int4 x int8";
+  }
+  check_failed(__FILE__, __LINE__, "an arithmetic", std::to_string(static_cast<int>(arithmetic)));
+}
+
+std::vector<ComputePeak> measure_compute_peaks(int threads) {
+  std::vector<ComputePeak> peaks;
+  for (const PeakRow& row : kPeaks) {
+    if (!row.supported()) continue;
+    std::atomic<double> sink = 0;
+    const auto seconds = timed_windows(
+        threads, [](int) {}, [&](int, int) { sink = row.run(row.rounds_per_window); });
+    const double gop =
+        2e-9 * static_cast<double>(row.multiply_adds * row.rounds_per_window) * threads;
+    const Summary summary = summarize(rates(gop, seconds));
+    peaks.push_back({row.arithmetic, row.instructions, threads, summary.max, summary.p50});
+  }
+  return peaks;
 }
 
 double MachineLimits::bandwidth_at(size_t bytes, int threads) const {
@@ -135,11 +174,14 @@ double MachineLimits::memory_bandwidth(int threads) const {
   return bandwidth_at(static_cast<size_t>(-1), threads);
 }
 
-double MachineLimits::fma_peak(int threads) const {
-  for (const FmaPeak& row : fma) {
-    if (row.threads == threads) return row.gflop_per_s;
+double MachineLimits::compute_peak(Arithmetic arithmetic, int threads) const {
+  double best = 0;
+  for (const ComputePeak& row : compute) {
+    const bool can = row.arithmetic == arithmetic ||
+                     (arithmetic == Arithmetic::kInt4 && row.arithmetic == Arithmetic::kInt8);
+    if (can && row.threads == threads) best = std::max(best, row.gop_per_s);
   }
-  return 0;
+  return best;
 }
 
 size_t uncached_bytes() {
@@ -148,34 +190,53 @@ size_t uncached_bytes() {
   return std::min({wanted, size_t{2} << 30, machine.memory_bytes / 8});
 }
 
-MachineLimits measure_limits(int threads) {
+MachineLimits measure_limits(int threads, size_t working_set_bytes) {
   MachineLimits limits;
-  for (const int t : {1, threads}) {
-    if (!limits.bandwidth.empty() && limits.bandwidth.back().threads == t) continue;
+  for (const int t : std::set{1, threads}) {
     const auto count = static_cast<size_t>(t);
-    for (const size_t bytes : {(size_t{24} << 10) * count, (size_t{512} << 10) * count,
-                               size_t{8} << 20, uncached_bytes()}) {
+    std::set<size_t> working_sets = {(size_t{24} << 10) * count, (size_t{512} << 10) * count,
+                                     size_t{8} << 20, uncached_bytes()};
+    if (working_set_bytes > 0) working_sets.insert(std::min(working_set_bytes, uncached_bytes()));
+    for (const size_t bytes : working_sets)
       limits.bandwidth.push_back(measure_read_bandwidth(bytes, t));
-    }
-    if (const auto peak = measure_fma_peak(t)) limits.fma.push_back(*peak);
+    for (const ComputePeak& peak : measure_compute_peaks(t)) limits.compute.push_back(peak);
   }
   return limits;
 }
 
+std::string to_text(const MachineLimits& limits) {
+  std::string text = "read bandwidth, GB/s:\n";
+  for (const ReadBandwidth& row : limits.bandwidth) {
+    text += fmt::format("  {} threads, {:10.1f} KB: {:7.1f} (median {:.1f})\n", row.threads,
+                        static_cast<double>(row.working_set_bytes) / 1024, row.gb_per_s,
+                        row.median_gb_per_s);
+  }
+  text += limits.compute.empty() ? "multiply-adds: not measured, no AVX2 and FMA\n"
+                                 : "multiply-adds, Gop/s:\n";
+  for (const ComputePeak& row : limits.compute) {
+    text += fmt::format("  {} threads, {:11} ({}): {:.1f} (median {:.1f})\n", row.threads,
+                        arithmetic_name(row.arithmetic), row.instructions, row.gop_per_s,
+                        row.median_gop_per_s);
+  }
+  return text;
+}
+
 Json to_json(const MachineLimits& limits) {
-  Json::Array bandwidth, fma;
+  Json::Array bandwidth, compute;
   for (const ReadBandwidth& row : limits.bandwidth) {
     bandwidth.push_back(Json::Object{{"threads", row.threads},
                                      {"working_set_bytes", uint64_t{row.working_set_bytes}},
                                      {"gb_per_s", row.gb_per_s},
                                      {"median_gb_per_s", row.median_gb_per_s}});
   }
-  for (const FmaPeak& row : limits.fma) {
-    fma.push_back(Json::Object{{"threads", row.threads},
-                               {"gflop_per_s", row.gflop_per_s},
-                               {"median_gflop_per_s", row.median_gflop_per_s}});
+  for (const ComputePeak& row : limits.compute) {
+    compute.push_back(Json::Object{{"threads", row.threads},
+                                   {"arithmetic", arithmetic_name(row.arithmetic)},
+                                   {"instructions", row.instructions},
+                                   {"gop_per_s", row.gop_per_s},
+                                   {"median_gop_per_s", row.median_gop_per_s}});
   }
-  return Json::Object{{"read_bandwidth", std::move(bandwidth)}, {"fp32_fma_avx2", std::move(fma)}};
+  return Json::Object{{"read_bandwidth", std::move(bandwidth)}, {"compute", std::move(compute)}};
 }
 
 }  // namespace erne::bench

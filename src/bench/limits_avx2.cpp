@@ -49,19 +49,62 @@ uint64_t read_cached_avx2(const void* data, size_t bytes) {
   return lanes[0] ^ lanes[1] ^ lanes[2] ^ lanes[3];
 }
 
-float fma_avx2(int64_t rounds) {
-  __m256 factor = _mm256_set1_ps(1e-9f), chains[kFmaChains] = {};
+double fma_avx2(int64_t rounds) {
+  __m256 factor = _mm256_set1_ps(1e-9f), chains[kChains] = {};
   asm volatile("" : "+x"(factor));  // a value the compiler does not know
   for (int64_t i = 0; i < rounds; ++i) {
 #pragma GCC unroll 16
-    for (int c = 0; c < kFmaChains; ++c) {
+    for (int c = 0; c < kChains; ++c) {
       chains[c] = _mm256_fmadd_ps(factor, factor, chains[c]);
       asm volatile("" : "+x"(chains[c]));  // each step happens, in a register
     }
   }
 #pragma GCC unroll 16
-  for (int c = 1; c < kFmaChains; ++c) chains[0] = _mm256_add_ps(chains[0], chains[c]);
+  for (int c = 1; c < kChains; ++c) chains[0] = _mm256_add_ps(chains[0], chains[c]);
   return _mm256_cvtss_f32(chains[0]);
+}
+
+double int8_avx2(int64_t rounds) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i factor = _mm256_set1_epi8(1), chains[kChains] = {};
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kChains; ++c) {
+      asm volatile("" : "+x"(factor));  // unknown each time, so that each product is computed
+      const __m256i pairs = _mm256_maddubs_epi16(factor, factor);
+      chains[c] = _mm256_add_epi32(chains[c], _mm256_madd_epi16(pairs, ones));
+      asm volatile("" : "+x"(chains[c]));
+    }
+  }
+#pragma GCC unroll 16
+  for (int c = 1; c < kChains; ++c) chains[0] = _mm256_add_epi32(chains[0], chains[c]);
+  return _mm256_cvtsi256_si32(chains[0]);
+}
+
+double int4_avx2(int64_t rounds) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i factor = _mm256_set1_epi8(1), chains[kInt4Chains] = {};
+  for (int64_t i = 0; i < rounds; ++i) {
+    __m256i narrow[kInt4Chains] = {};
+#pragma GCC unroll 8
+    for (int p = 0; p < kInt4Products; ++p) {
+#pragma GCC unroll 8
+      for (int c = 0; c < kInt4Chains; ++c) {
+        asm volatile("" : "+x"(factor));
+        const __m256i pairs = _mm256_maddubs_epi16(factor, factor);
+        narrow[c] = p == 0 ? pairs : _mm256_add_epi16(narrow[c], pairs);
+        asm volatile("" : "+x"(narrow[c]));
+      }
+    }
+#pragma GCC unroll 8
+    for (int c = 0; c < kInt4Chains; ++c) {
+      chains[c] = _mm256_add_epi32(chains[c], _mm256_madd_epi16(narrow[c], ones));
+      asm volatile("" : "+x"(chains[c]));
+    }
+  }
+#pragma GCC unroll 8
+  for (int c = 1; c < kInt4Chains; ++c) chains[0] = _mm256_add_epi32(chains[0], chains[c]);
+  return _mm256_cvtsi256_si32(chains[0]);
 }
 
 }  // namespace erne::bench

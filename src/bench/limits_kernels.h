@@ -13,8 +13,15 @@ uint64_t read_portable(const void* data, size_t bytes);
 uint64_t read_avx2(const void* data, size_t bytes);
 uint64_t read_cached_avx2(const void* data, size_t bytes);
 
-// Does that many rounds of kFmaChains multiply-adds of 8 floats; returns their sum.
-inline constexpr int kFmaChains = 10;
-float fma_avx2(int64_t rounds);
+// Each does `rounds` rounds of multiply-adds on independent chains in registers and returns the sum
+// of the chains' first lanes, which grows by the same amount each round (limits.cpp has the table).
+inline constexpr int kChains = 10;       // of all but int4_avx2
+inline constexpr int kInt4Chains = 6;    // each has a 16-bit and a 32-bit sum
+inline constexpr int kInt4Products = 8;  // summed in 16 bits before they are widened
+double fma_avx2(int64_t rounds);
+double int8_avx2(int64_t rounds);
+double int4_avx2(int64_t rounds);
+double fma_avx512(int64_t rounds);
+double int8_avx512_vnni(int64_t rounds);
 
 }  // namespace erne::bench

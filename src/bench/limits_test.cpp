@@ -29,25 +29,42 @@ TEST(ReadKernels, DependOnEveryByte) {
   }
 }
 
-TEST(FmaKernel, DoesEveryStep) {
-  if (!has_avx2()) GTEST_SKIP() << "no AVX2 and FMA here";
-  // 2^k rounds of adding 1e-18 to ten chains that start at 0.
-  EXPECT_NEAR(fma_avx2(1 << 10), 1024 * kFmaChains * 1e-18, 1e-18);
+// A peak means something only if every step was done.
+TEST(ComputeKernels, DoEveryStep) {
+  constexpr int64_t kRounds = 1 << 10;
+  if (has_avx2()) {
+    EXPECT_NEAR(fma_avx2(kRounds), kRounds * kChains * 1e-18, 1e-18);
+    EXPECT_EQ(int8_avx2(kRounds), kRounds * kChains * 4);
+    EXPECT_EQ(int4_avx2(kRounds), kRounds * kInt4Chains * kInt4Products * 4);
+  }
+  if (__builtin_cpu_supports("avx512f")) {
+    EXPECT_NEAR(fma_avx512(kRounds), kRounds * kChains * 1e-18, 1e-18);
+  }
+  if (__builtin_cpu_supports("avx512vnni")) {
+    EXPECT_EQ(int8_avx512_vnni(kRounds), kRounds * kChains * 4);
+  }
 }
 
 TEST(MachineLimits, ChooseTheRowThatKeepsAFloorAFloor) {
   MachineLimits limits;
   limits.bandwidth = {
       {1, 1000, 50, 55}, {2, 1000, 100, 110}, {2, 8000, 60, 66}, {2, 99000, 30, 33}};
-  limits.fma = {{2, 150, 160}};
+  limits.compute = {{Arithmetic::kFloat32, "", 2, 150, 140},
+                    {Arithmetic::kInt8, "", 2, 300, 290},
+                    {Arithmetic::kInt4, "", 2, 450, 440},
+                    {Arithmetic::kInt8, "", 3, 1800, 1700},
+                    {Arithmetic::kInt4, "", 3, 700, 650}};
   EXPECT_EQ(limits.bandwidth_at(10, 2), 100);  // smaller than all: the fastest known
   EXPECT_EQ(limits.bandwidth_at(7999, 2), 100);
   EXPECT_EQ(limits.bandwidth_at(8000, 2), 60);
   EXPECT_EQ(limits.memory_bandwidth(2), 30);
   EXPECT_EQ(limits.memory_bandwidth(1), 50);
   EXPECT_EQ(limits.memory_bandwidth(7), 0);
-  EXPECT_EQ(limits.fma_peak(2), 150);
-  EXPECT_EQ(limits.fma_peak(1), 0);
+  EXPECT_EQ(limits.compute_peak(Arithmetic::kFloat32, 2), 150);
+  EXPECT_EQ(limits.compute_peak(Arithmetic::kFloat32, 1), 0);
+  EXPECT_EQ(limits.compute_peak(Arithmetic::kInt8, 2), 300);
+  EXPECT_EQ(limits.compute_peak(Arithmetic::kInt4, 2), 450);
+  EXPECT_EQ(limits.compute_peak(Arithmetic::kInt4, 3), 1800);  // widened to 8 bits
 }
 
 TEST(UncachedBytes, FitTheMachine) {

@@ -24,22 +24,6 @@ double gflop_per_s(const OpTiming& timing) {
   return static_cast<double>(timing.flops) / timing.us * 1e-3;
 }
 
-std::string limits_text(const MachineLimits& limits) {
-  std::string text = "read bandwidth, GB/s:\n";
-  for (const ReadBandwidth& row : limits.bandwidth) {
-    text += fmt::format("  {} threads, {:10.1f} KB: {:7.1f} (median {:.1f})\n", row.threads,
-                        static_cast<double>(row.working_set_bytes) / 1024, row.gb_per_s,
-                        row.median_gb_per_s);
-  }
-  text += limits.fma.empty() ? "float32 multiply-adds: not measured, no AVX2 and FMA\n"
-                             : "float32 multiply-adds (AVX2), GFLOP/s:\n";
-  for (const FmaPeak& row : limits.fma) {
-    text += fmt::format("  {} threads: {:.1f} (median {:.1f})\n", row.threads, row.gflop_per_s,
-                        row.median_gflop_per_s);
-  }
-  return text;
-}
-
 std::string heading() {
   return fmt::format("{:18}{:>6}{:>12}{:>12}{:>9}{:>10}{:>9}{:>12}{:>9}{:>16}\n", "op", "rows",
                      "us", "best us", "GB/s", "GFLOP/s", "bound", "floor us", "% limit",
@@ -104,7 +88,7 @@ void set_floor(OpTiming& timing, const MachineLimits& limits, int threads) {
   const std::pair<double, const char*> bounds[] = {
       {us(timing.cold_bytes, limits.memory_bandwidth(threads)), "memory"},
       {us(warm_bytes, warm_bandwidth), "cache"},
-      {us(timing.flops, limits.fma_peak(threads)), "compute"}};
+      {us(timing.flops, limits.compute_peak(Arithmetic::kFloat32, threads)), "compute"}};
   std::tie(timing.floor_us, timing.bound) =
       *std::ranges::max_element(bounds, {}, [](const auto& bound) { return bound.first; });
 }
@@ -152,7 +136,7 @@ Result<Json> run_ops_bench(Backend& backend, const OpsBenchOptions& options, con
   print(fmt::format("{} ({}), load {:.1f} before; back end {}, {} threads, {}\n", machine.cpu,
                     machine_slug(machine), load, backend.name(), options.threads, options.dtype));
   const MachineLimits limits = measure_limits(options.threads);
-  print(limits_text(limits));
+  print(to_text(limits));
   print(heading());
 
   const CaseOptions case_options{

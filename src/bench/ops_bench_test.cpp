@@ -144,7 +144,7 @@ TEST(TimeOp, StopsSoonAtASlowOp) {
 TEST(SetFloor, TakesTheTightestBound) {
   MachineLimits limits;
   limits.bandwidth = {{2, 1000, 100, 100}, {2, 1'000'000, 10, 10}};
-  limits.fma = {{2, 50, 50}};
+  limits.compute = {{Arithmetic::kFloat32, "", 2, 50, 50}};
   OpTiming timing;
   timing.us = 1000;
   timing.bytes = timing.cold_bytes = 1'000'000;

@@ -1,7 +1,8 @@
 // bench: measuring what was built. `erne bench serve` loads a server with streams and times their
-// tokens; `erne bench ops` times a back end's operations. Both measure the machine's own limits
-// first and print measured / floor. Called by apps/ from one thread; the load generator and the op
-// benchmark run on that thread, the measurement of limits starts and joins threads of its own.
+// tokens; `decode`, `prefill` and `batched` step an engine by hand; `ops` times a back end's
+// operations. All measure the machine's own limits first and print measured / floor. Called by
+// apps/ from one thread, on which everything runs but the measurement of limits: that starts and
+// joins threads of its own.
 //
 // This file: the figures a sample of measurements is reduced to.
 #pragma once

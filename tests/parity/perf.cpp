@@ -94,7 +94,8 @@ class Report {
     const double seconds = time_calls(call);
     const double gb = static_cast<double>(work.bytes) / seconds / 1e9;
     const double gflop = static_cast<double>(work.flops) / seconds / 1e9;
-    const double bandwidth = limits_.memory_bandwidth(threads_), peak = limits_.fma_peak(threads_);
+    const double bandwidth = limits_.memory_bandwidth(threads_),
+                 peak = limits_.compute_peak(bench::Arithmetic::kFloat32, threads_);
     std::printf("%-13s %-13s %-76s %10.1f us %7.1f GB/s %4.0f %% %7.1f GFLOP/s %4.0f %%\n",
                 instance_.name, op, name.c_str(), seconds * 1e6, gb, 100 * gb / bandwidth, gflop,
                 peak > 0 ? 100 * gflop / peak : 0);
@@ -114,9 +115,10 @@ void print_perf(const PerfOptions& options) {
   const int threads = options.threads > 0 ? options.threads : cpu::usable_cpus();
   bench::MachineLimits limits;
   limits.bandwidth.push_back(bench::measure_read_bandwidth(bench::uncached_bytes(), threads));
-  if (const auto peak = bench::measure_fma_peak(threads)) limits.fma.push_back(*peak);
+  limits.compute = bench::measure_compute_peaks(threads);
   std::printf("%d threads; memory %.1f GB/s, float32 fma %.1f GFLOP/s; percentages are of these\n",
-              threads, limits.memory_bandwidth(threads), limits.fma_peak(threads));
+              threads, limits.memory_bandwidth(threads),
+              limits.compute_peak(bench::Arithmetic::kFloat32, threads));
   for (const Instance& instance : instances()) {
     if (!instance.available()) {
       std::printf("%s: not on this machine\n", instance.name);

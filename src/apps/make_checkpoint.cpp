@@ -1,0 +1,52 @@
+#include "apps/make_checkpoint.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "model/registry.h"
+#include "weights/checkpoint_writer.h"
+#include "weights/random_source.h"
+
+namespace erne::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+// One line that is rewritten; a log gets the outcome only.
+void show_progress(size_t done, size_t total) {
+  if (!isatty(STDERR_FILENO)) return;
+  fmt::print(stderr, "\rwriting weights: {}/{} tensors{}", done, total, done == total ? "\n" : "");
+}
+
+Status cannot_write(const fs::path& file, const std::error_code& error) {
+  return invalid(
+      fmt::format("cannot write {}: {}; choose another --output", file.string(), error.message()),
+      "output");
+}
+
+}  // namespace
+
+Result<std::string> make_checkpoint(const MakeCheckpointOptions& options) {
+  const fs::path from = options.model, to = options.output;
+  const model::ErnieConfig config = TRY(model::read_ernie_config(from));
+  const auto* architecture = TRY(model::find_architecture(config.architecture));
+  std::error_code error;
+  fs::create_directories(to, error);
+  if (!error && fs::exists(to / "config.json", error))
+    error = std::make_error_code(std::errc::file_exists);
+  if (error) return cannot_write(to / "config.json", error);
+
+  const fs::path file = to / "model.safetensors";
+  weights::RandomSource source(options.seed);
+  const auto specs = architecture->tensor_specs(config);
+  TRY(weights::write_checkpoint(source, specs, file, show_progress));
+  // Last, so that only a whole checkpoint looks like one.
+  if (!fs::copy_file(from / "config.json", to / "config.json", error))
+    return cannot_write(to / "config.json", error);
+  return fmt::format("wrote {}: {:.2f} GB of random weights\n", file.string(),
+                     static_cast<double>(fs::file_size(file, error)) / 1e9);
+}
+
+}  // namespace erne::apps
