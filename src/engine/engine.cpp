@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -34,7 +35,7 @@ void Engine::run() {
 
 bool Engine::step() {
   deliver(inbox_.take());
-  const sched::BatchPlan& plan = scheduler_.plan(++step_);
+  const sched::BatchPlan& plan = scheduler_.plan(++step_, std::numeric_limits<int>::max());
   inbox_.set_waiting(scheduler_.stats().waiting);
   sched::StepResult result = run(plan);
   const bool failed = result.failure.has_value();
