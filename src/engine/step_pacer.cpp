@@ -1,6 +1,7 @@
 #include "engine/step_pacer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -28,7 +29,7 @@ int StepPacer::chunk(double idle_us) const {
 }
 
 void StepPacer::observe(const StepTime& step) {
-  if (step.decode_tokens == 0) return;
+  if (slowdown_ == kNoPacing || step.decode_tokens == 0) return;
   RecentMedian& idle = idle_us(step.decode_tokens);
   if (step.prompt_tokens > 0 && chunk_ > 0) {
     if (!idle.empty()) observe_mixed(step, idle.value());
@@ -42,12 +43,22 @@ void StepPacer::observe(const StepTime& step) {
 
 void StepPacer::observe_mixed(const StepTime& step, double idle_us) {
   ++mixed_steps_;
+  if (step.us < idle_us) {  // the machine has become faster: what is known misleads
+    mixed_steps_ = kStepsBetweenLooks;
+    return;
+  }
+  const double target_us = slowdown_ * idle_us;
   // Far fewer than allowed, a prompt's last tokens, say little about a full chunk, unless they
   // took too long already.
   const bool full = 2 * step.prompt_tokens >= chunk_;
-  if (!full && step.us <= slowdown_ * idle_us) return;
-  cost_us_.add(std::max(step.us - idle_us, 0.0) / step.prompt_tokens);
-  if (full) reach_ = 2 * step.prompt_tokens;
+  if (!full && step.us <= target_us) return;
+  cost_us_.add((step.us - idle_us) / step.prompt_tokens);
+  if (!full) return;
+  const double growth = step.us > 0
+                            ? std::clamp(target_us / static_cast<double>(step.us), 1.0, slowdown_)
+                            : slowdown_;
+  const double reach = std::ceil(step.prompt_tokens * growth);
+  reach_ = static_cast<int>(std::min<double>(reach, max_tokens_));
 }
 
 RecentMedian& StepPacer::idle_us(int decode_tokens) {

@@ -5,11 +5,11 @@
 //   time of a step = idle(decode tokens) + prompt tokens * cost
 //
 // idle: from steps without prompts, per number of decode tokens. Where prompts never end, one step
-// in 32 carries next to none, to see it again.
-// cost: from the other steps. It is the slope from idle to where the last steps were, so it is right
-// there even where time is not linear (a few tokens more are free while memory is what a step waits
-// for); a budget therefore grows to at most twice what a step has carried, and cannot overshoot by
-// more.
+// in 32 carries next to none, to see it again; and so does one after a step that was faster.
+// cost: from the other steps. It is the slope from idle to where the last steps were, so it is
+// right there even where time is not linear (a few tokens more are free while memory is what a step
+// waits for). What has not been tried may cost more: a budget grows from step to step only as far
+// as would meet the target if all of a step's time were its prompts'.
 #pragma once
 
 #include <cstdint>
