@@ -124,12 +124,15 @@ Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
            capacity.num_blocks, options.block_size,
            capacity.num_blocks * capacity.block_bytes / 1e6, free_bytes / 1e6,
            exec::ModelExecutor::workspace_bytes(model, executor) / 1e6);
+  const std::string chunked_prefill =
+      capacity.limits.chunk_prompts
+          ? fmt::format("slows decoding down to {:g} times at most", options.max_decode_slowdown)
+          : "off";
   log_info(
       "limits: {} tokens per request, {} sequences and {} tokens per step; prefix caching {}, "
       "chunked prefill {}; resident memory {:.1f} MB",
       capacity.limits.max_model_len, capacity.limits.max_rows, capacity.limits.max_tokens,
-      capacity.limits.share_prefixes ? "on" : "off", capacity.limits.chunk_prompts ? "on" : "off",
-      resident_bytes() / 1e6);
+      capacity.limits.share_prefixes ? "on" : "off", chunked_prefill, resident_bytes() / 1e6);
   return {};
 }
 

@@ -7,6 +7,8 @@ namespace {
 
 using O = ServeOptions;
 
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
+
 const std::vector<Flag> kFlags = {
     {"--model", "Model", &O::model,
      "folder of the checkpoint (config.json, safetensors, tokenizer)"},
@@ -59,6 +61,11 @@ const std::vector<Flag> kFlags = {
      "tokens computed in one step; 0: 512, or more where --max-num-seqs or unchunked prompts need "
      "it",
      from_to(0, 1 << 20)},
+    {"--max-decode-slowdown", "Capacity", &O::max_decode_slowdown,
+     "how many times longer a step may take where prompts are computed beside sequences that "
+     "decode: it takes as many prompt tokens as measured times allow (inf: as many as "
+     "--max-num-batched-tokens; needs chunked prefill)",
+     from_to(1, kInfinite)},
     {"--block-size", "Capacity", &O::block_size, "tokens per KV block", from_to(1, 4096)},
     {"--num-gpu-blocks-override", "Capacity", &O::num_gpu_blocks_override,
      "number of KV blocks; 0: chosen from free memory", from_to(0, 1 << 30)},

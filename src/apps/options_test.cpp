@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <limits>
 #include <map>
 
 #include "apps/option_table.h"
@@ -29,12 +30,14 @@ Result<ParsedOptions> parse(const Arguments& arguments) {
 
 TEST(Options, BothSpellingsAndBothForms) {
   const auto parsed = parse({"--model", "m", "--max_model_len=512", "--max-num-seqs", "3",
-                             "--no-enable-prefix-caching", "--api-key", "a", "--api-key", "b"});
+                             "--no-enable-prefix-caching", "--api-key", "a", "--api-key", "b",
+                             "--max-decode-slowdown", "inf"});
   ASSERT_TRUE(parsed.ok()) << parsed.status().message;
   EXPECT_EQ(parsed->options.model, "m");
   EXPECT_EQ(parsed->options.max_model_len, 512);
   EXPECT_EQ(parsed->options.max_num_seqs, 3);
   EXPECT_FALSE(parsed->options.enable_prefix_caching);
+  EXPECT_EQ(parsed->options.max_decode_slowdown, std::numeric_limits<double>::infinity());
   EXPECT_EQ(parsed->options.api_keys, (Arguments{"a", "b"}));
 }
 
@@ -65,6 +68,7 @@ TEST(Options, ErrorsNameTheFlagAndWhatIsAllowed) {
       {{"--no-such-flag", "1"}, "--no-such-flag"},
       {{"--port"}, "--port"},
       {{"--gpu-memory-utilization", "nan"}, "from 0.01 to 1"},
+      {{"--max-decode-slowdown", "0.5"}, "from 1 to inf"},
       {{"--config", "/nowhere.yaml"}, "/nowhere.yaml"},
   };
   for (const auto& [arguments, expected] : cases) {

@@ -124,7 +124,8 @@ int serve_until_told(const Signals& signals, const ServeOptions& options, server
 Result<int> serve(const ServeOptions& options, const Signals& signals) {
   const LoadedModel loaded = TRY(load_model(options));
   const SteadyClock clock;
-  engine::Engine engine(*loaded.executor, loaded.capacity.limits, clock);
+  engine::Engine engine(*loaded.executor, loaded.capacity.limits, clock,
+                        options.max_decode_slowdown);
   std::thread engine_thread([&] {
     engine.run();
     Signals::wake();  // it ends by itself only where it failed

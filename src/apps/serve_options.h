@@ -38,6 +38,7 @@ struct ServeOptions {
   int64_t num_gpu_blocks_override = 0;  // 0: chosen
   double gpu_memory_utilization = 0.9;
   double kv_cache_ratio = 0.75;
+  double max_decode_slowdown = 2.5;  // inf: none
   bool enable_prefix_caching = true;
   bool enable_chunked_prefill = true;
 

@@ -6,15 +6,29 @@
 #include "base/log.h"
 
 namespace erne::engine {
+namespace {
 
-Engine::Engine(sched::Executor& executor, const sched::Limits& limits, const Clock& clock)
+StepTime step_time(const sched::BatchPlan& plan, int64_t us) {
+  StepTime step{.us = us};
+  for (const sched::PlanRow& row : plan.rows) {
+    (row.sequence->decodes() ? step.decode_tokens : step.prompt_tokens) += row.count;
+  }
+  return step;
+}
+
+}  // namespace
+
+Engine::Engine(sched::Executor& executor, const sched::Limits& limits, const Clock& clock,
+               double decode_slowdown)
     : executor_(executor),
       clock_(clock),
       cache_(executor.kv_geometry()),
       scheduler_(limits, cache_),
+      pacer_(limits.chunk_prompts ? decode_slowdown : kNoPacing, limits.max_tokens),
       inbox_(limits.max_waiting),
       client_(limits, cache_.geometry(), clock, inbox_, board_),
-      max_running_(limits.max_rows) {
+      max_running_(limits.max_rows),
+      token_budget_(limits.max_tokens) {
   store_stats();
 }
 
@@ -34,7 +48,8 @@ void Engine::run() {
 
 bool Engine::step() {
   deliver(inbox_.take());
-  const sched::BatchPlan& plan = scheduler_.plan(++step_);
+  token_budget_ = pacer_.budget(scheduler_.decode_tokens());
+  const sched::BatchPlan& plan = scheduler_.plan(++step_, token_budget_);
   inbox_.set_waiting(scheduler_.stats().waiting);
   sched::StepResult result = run(plan);
   const bool failed = result.failure.has_value();
@@ -46,9 +61,11 @@ bool Engine::step() {
 
 sched::StepResult Engine::run(const sched::BatchPlan& plan) {
   if (plan.rows.empty()) return {.step = plan.step};
-  note_first_scheduled(plan);
+  const int64_t start_us = clock_.now_us();
+  note_first_scheduled(plan, start_us);
   ++num_computed_steps_;
   sched::StepResult result = executor_.run(plan);
+  pacer_.observe(step_time(plan, clock_.now_us() - start_us));
   if (result.failure) {
     log_error("the executor failed and the engine ends: {}", result.failure->message);
     failure_ = result.failure;
@@ -77,11 +94,10 @@ void Engine::accept(Submission submission) {
   publish({&refused, 1});
 }
 
-void Engine::note_first_scheduled(const sched::BatchPlan& plan) {
-  const int64_t now = clock_.now_us();
+void Engine::note_first_scheduled(const sched::BatchPlan& plan, int64_t now_us) {
   for (const sched::PlanRow& row : plan.rows) {
     Recipient& recipient = recipients_.at(row.request);
-    if (recipient.first_scheduled_us == 0) recipient.first_scheduled_us = now;
+    if (recipient.first_scheduled_us == 0) recipient.first_scheduled_us = now_us;
   }
 }
 
@@ -107,6 +123,7 @@ void Engine::store_stats() {
       .free_blocks = cache_.free_blocks(),
       .cached_blocks = cache_.reclaimable_blocks(),
       .steps = num_computed_steps_,
+      .token_budget = token_budget_,
       .prompt_tokens = scheduler.prompt_tokens,
       .generated_tokens = scheduler.generated_tokens,
       .cached_prompt_tokens = scheduler.cached_prompt_tokens,

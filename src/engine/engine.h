@@ -15,6 +15,7 @@
 #include "engine/engine_client.h"
 #include "engine/inbox.h"
 #include "engine/local_engine_client.h"
+#include "engine/step_pacer.h"
 #include "kv/kv_cache.h"
 #include "sched/executor.h"
 #include "sched/scheduler.h"
@@ -24,8 +25,10 @@ namespace erne::engine {
 class Engine {
  public:
   // CHECKs sched::check_limits() with the executor's geometry. Executor and clock outlive the
-  // engine.
-  Engine(sched::Executor& executor, const sched::Limits& limits, const Clock& clock);
+  // engine. decode_slowdown: what prompts may make of decoding sequences' steps (StepPacer); at
+  // least 1. Without limits.chunk_prompts there is nothing to pace.
+  Engine(sched::Executor& executor, const sched::Limits& limits, const Clock& clock,
+         double decode_slowdown = kNoPacing);
   ~Engine();  // cancels what is left; run() must have returned
 
   // Steps until stopped, drained or failed, then returns; waits without spinning where there is
@@ -48,7 +51,7 @@ class Engine {
   void deliver(Messages messages);
   void accept(Submission submission);
   sched::StepResult run(const sched::BatchPlan& plan);
-  void note_first_scheduled(const sched::BatchPlan& plan);
+  void note_first_scheduled(const sched::BatchPlan& plan, int64_t now_us);
   void publish(std::span<sched::TokenEvent> events);
   void store_stats();
 
@@ -56,6 +59,7 @@ class Engine {
   const Clock& clock_;
   kv::KvCache cache_;
   sched::Scheduler scheduler_;
+  StepPacer pacer_;
   Inbox inbox_;
   StatsBoard board_;
   LocalEngineClient client_;
@@ -63,6 +67,7 @@ class Engine {
       recipients_;  // of the requests that have not ended
   const int max_running_;
   sched::Step step_ = 0;
+  int token_budget_;  // of the last step
   int64_t num_computed_steps_ = 0;
   Service service_ = Service::kOpen;
   std::optional<Status> failure_;

@@ -50,6 +50,7 @@ struct EngineStats {
   int free_blocks = 0;    // holding nothing
   int cached_blocks = 0;  // holding a shared prefix nobody uses now: reclaimable
   int64_t steps = 0;
+  int token_budget = 0;       // most tokens the last step might compute
   int64_t prompt_tokens = 0;  // admitted so far
   int64_t generated_tokens = 0;
   int64_t cached_prompt_tokens = 0;  // of the admitted ones, those served from the prefix cache

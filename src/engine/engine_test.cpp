@@ -19,14 +19,17 @@ class CountingClock final : public Clock {
   mutable std::atomic<int64_t> readings = 0;
 };
 
-// Answers 7 to everything. `before` sees every plan first and may make the step fail.
+// Answers 7 to everything. `before` comes before every step and may make it fail.
 class SevenExecutor final : public sched::Executor {
  public:
+  explicit SevenExecutor(const CountingClock& clock) : clock(clock) {}
   kv::KvGeometry kv_geometry() const override {
     return {.device_blocks = 16, .host_blocks = 0, .block_tokens = 4};
   }
   sched::StepResult run(const sched::BatchPlan& plan) override {
     if (before) before();
+    step_sizes.push_back(static_cast<int>(plan.tokens.size()));
+    clock.readings += us_per_token * step_sizes.back();
     if (broken) return {.step = plan.step, .failure = Status{Code::kInternal, "no device"}};
     sched::StepResult result{.step = plan.step};
     for (const sched::PlanRow& row : plan.rows) {
@@ -37,6 +40,9 @@ class SevenExecutor final : public sched::Executor {
   }
   std::function<void()> before;
   bool broken = false;
+  const CountingClock& clock;
+  int64_t us_per_token = 0;
+  std::vector<int> step_sizes;  // in tokens
 };
 
 class EngineTest : public testing::Test {
@@ -83,7 +89,7 @@ class EngineTest : public testing::Test {
   }
 
   CountingClock clock_;
-  SevenExecutor executor_;
+  SevenExecutor executor_{clock_};
   sched::Limits limits_;
   std::optional<Engine> engine_;
 };
@@ -226,6 +232,28 @@ TEST_F(EngineTest, ReportsWhatItDoes) {
   EXPECT_EQ(stats.free_blocks + stats.cached_blocks, 16);
   EXPECT_GT(stats.cached_blocks, 0);
   EXPECT_FALSE(stats.failed);
+}
+
+TEST_F(EngineTest, PromptsDoNotHoldUpWhatDecodes) {
+  executor_.us_per_token = 1000;
+  const auto sizes_beside_a_decoder = [this](double decode_slowdown) {
+    engine_.emplace(executor_, limits_, clock_, decode_slowdown);
+    const auto decoder = submit(20);
+    for (int i = 0; i < 4; ++i) engine_->step();
+    sched::Request long_prompt = request(1);
+    long_prompt.prompt.assign(30, 1);
+    const auto prompt = client().submit(long_prompt, nullptr).value();
+    executor_.step_sizes.clear();
+    for (int i = 0; i < 4; ++i) engine_->step();
+    return executor_.step_sizes;
+  };
+  // Three prompt tokens more than the decoder's one are four times its time.
+  EXPECT_EQ(sizes_beside_a_decoder(4.5), (std::vector<int>{1 + 8, 1 + 3, 1 + 3, 1 + 3}));
+  EXPECT_EQ(client().stats().token_budget, 4);
+  EXPECT_EQ(sizes_beside_a_decoder(kNoPacing), (std::vector<int>{1 + 30, 1, 1, 1}));
+  EXPECT_EQ(client().stats().token_budget, limits_.max_tokens);
+  limits_.chunk_prompts = false;
+  EXPECT_EQ(sizes_beside_a_decoder(4.5), (std::vector<int>{1 + 30, 1, 1, 1}));
 }
 
 TEST_F(EngineTest, WaitsForWorkWithoutSpinning) {

@@ -49,7 +49,7 @@ void Scheduler::cancel(RequestId id) {
   }
 }
 
-const BatchPlan& Scheduler::plan(Step step) {
+const BatchPlan& Scheduler::plan(Step step, int token_budget) {
   CHECK(!in_flight_);
   CHECK_GT(step, plan_.step);
   in_flight_ = true;
@@ -61,7 +61,7 @@ const BatchPlan& Scheduler::plan(Step step) {
   planned_.clear();
 
   const bool short_of_blocks = secure_blocks();
-  const int spare = share_out();
+  const int spare = share_out(spare_tokens(token_budget));
   if (!short_of_blocks) admit(spare);
   for (Sequence* sequence : running_) write_row(*sequence);
   if (!plan_.rows.empty()) cache_.take_copies(plan_.copies);
@@ -97,9 +97,24 @@ void Scheduler::preempt_least_important() {
   ++stats_.preemptions;
 }
 
-int Scheduler::share_out() {
-  int spare = limits_.max_tokens - static_cast<int>(running_.size());
-  CHECK_GE(spare, 0);
+int Scheduler::decode_tokens() const {
+  int tokens = 0;
+  for (const Sequence* sequence : running_) {
+    if (sequence->decodes()) tokens += sequence->work();
+  }
+  return tokens;
+}
+
+// Of the step, once every running sequence has its one token.
+int Scheduler::spare_tokens(int token_budget) const {
+  const int owned = static_cast<int>(running_.size());
+  CHECK_LE(owned, limits_.max_tokens);
+  if (!limits_.chunk_prompts) return limits_.max_tokens - owned;
+  const int least = std::max(owned, 1);  // where nothing runs, something may begin
+  return std::clamp(token_budget, least, limits_.max_tokens) - owned;
+}
+
+int Scheduler::share_out(int spare) {
   const auto take = [&spare](Sequence& sequence) {
     const int extra = std::min(sequence.work() - 1, spare);
     spare -= extra;

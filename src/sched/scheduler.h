@@ -5,9 +5,8 @@
 //   the
 //      least important running one is preempted: it gives back its blocks and waits again. What it
 //      published stays cached, so coming back is a prefix hit and needs no state of its own.
-//   2. every running sequence owns one token of the budget, so none ever stands still. What is
-//   spare
-//      goes to drafts first, then to prompts, most important first.
+//   2. every running sequence owns one token of the step's budget, so none ever stands still. What
+//      is spare goes to drafts first, then to prompts, most important first.
 //   3. waiting sequences are admitted in order while rows, spare tokens and blocks last. None
 //   overtakes,
 //      so none starves but by a stream of more important ones.
@@ -55,7 +54,14 @@ class Scheduler {
   // Every plan is committed before the next one, an empty plan with an empty result: a commit is
   // also where the ends of cancelled requests come out. Steps ascend. The plan is valid until its
   // commit.
-  const BatchPlan& plan(Step step);
+  // `token_budget`: most tokens to compute in this step. Any value will do: every running sequence
+  // keeps its one token, limits.max_tokens is never exceeded, and without limits.chunk_prompts
+  // nothing is cut. It is an input, not a choice of the scheduler's, so that a plan follows from
+  // messages and budgets whatever the clock said.
+  const BatchPlan& plan(Step step, int token_budget);
+  // What the next step decodes: a token of each running sequence that has no prompt left to
+  // compute, and its drafts. The rest of a step's tokens are prompts'.
+  int decode_tokens() const;
   // The events are the caller's to move from, and valid until the next commit. A failure ends every
   // request with kError.
   std::span<TokenEvent> commit(StepResult result);
@@ -71,7 +77,8 @@ class Scheduler {
 
   bool secure_blocks();  // pass 1; true: somebody was preempted
   void preempt_least_important();
-  int share_out();  // pass 2; returns the spare tokens left
+  int spare_tokens(int token_budget) const;
+  int share_out(int spare);  // pass 2; returns what is left
   void admit(int spare);
   bool try_admit(Sequence& sequence, int spare);
   void write_row(Sequence& sequence);

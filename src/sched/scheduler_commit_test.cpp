@@ -253,7 +253,7 @@ TEST_F(SchedulerTest, RefusesWhatOnlyABugDoes) {
   EXPECT_DEATH((void)scheduler_->add(request(1, {1}, 5)).ok(), "is_new");
   EXPECT_DEATH(scheduler_->commit({.step = 0}), "in_flight");
   plan();
-  EXPECT_DEATH(scheduler_->plan(9), "in_flight");
+  EXPECT_DEATH(scheduler_->plan(9, 1), "in_flight");
   EXPECT_DEATH(scheduler_->commit({.step = 0}), "step");
   EXPECT_DEATH(commit({}), "rows");
   EXPECT_DEATH(commit({{.accepted = {}}}), "num_accepted");
@@ -261,7 +261,7 @@ TEST_F(SchedulerTest, RefusesWhatOnlyABugDoes) {
   EXPECT_DEATH(commit({{.accepted = {1}, .logprobs = {{}}}}), "logprobs");
   EXPECT_DEATH(commit({{.accepted = {1}, .prompt_logprobs = {{}}}}), "logprobs");
   commit({{.accepted = {4}, .drafts = {5, 6}}});
-  EXPECT_DEATH(scheduler_->plan(step_), "step");
+  EXPECT_DEATH(scheduler_->plan(step_, 1), "step");
   plan();
   EXPECT_DEATH(commit({{.accepted = {5, 7, 8}}}), "drafts");  // 7 was not the draft
   Limits none;

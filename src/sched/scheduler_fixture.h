@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -45,7 +46,7 @@ class SchedulerTest : public testing::Test {
   void add(Request request) { ASSERT_TRUE(scheduler_->add(std::move(request)).ok()); }
 
   const BatchPlan& plan() {
-    plan_ = &scheduler_->plan(++step_);
+    plan_ = &scheduler_->plan(++step_, token_budget_);
     scheduler_->check_invariants();
     return *plan_;
   }
@@ -93,6 +94,7 @@ class SchedulerTest : public testing::Test {
   std::optional<Scheduler> scheduler_;
   const BatchPlan* plan_ = nullptr;
   Step step_ = 0;
+  int token_budget_ = std::numeric_limits<int>::max();  // of the next plans
 };
 
 }  // namespace erne::sched

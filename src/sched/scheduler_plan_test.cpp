@@ -63,6 +63,52 @@ TEST_F(SchedulerTest, EveryRunningSequenceAdvancesInEveryStep) {
   EXPECT_EQ(plan_text(), "1:5+1* 2:5+4");
 }
 
+TEST_F(SchedulerTest, AStepsBudgetCutsPromptsOnly) {
+  make({.max_rows = 4, .max_tokens = 8}, 100);
+  add(request(1, count_from(10, 3), 9));
+  add(request(2, count_from(20, 20), 9));
+  step();
+  EXPECT_EQ(scheduler_->decode_tokens(), 1);  // 2 has a prompt left
+  token_budget_ = 3;
+  EXPECT_EQ(plan_text(), "1:3+1* 2:5+2");
+  commit();
+  token_budget_ = 2;
+  add(request(3, {60}, 9));
+  EXPECT_EQ(plan_text(), "1:4+1* 2:7+1");  // nothing is spare for a newcomer
+  commit();
+  token_budget_ = 100;  // the limits hold
+  EXPECT_EQ(plan_text(), "1:5+1* 2:8+7");
+}
+
+TEST_F(SchedulerTest, EveryRunningSequenceAdvancesWhateverTheBudget) {
+  make({.max_rows = 3, .max_tokens = 8}, 100);
+  for (const int budget : {0, -1, std::numeric_limits<int>::min()}) {
+    token_budget_ = budget;
+    const RequestId id = step_ + 1;
+    add(request(id, count_from(10, 2), 1));
+    EXPECT_EQ(plan_text(), std::to_string(id) + ":0+1");  // something begins
+    commit();
+    EXPECT_EQ(plan_text(), std::to_string(id) + ":1+1*");
+    commit();
+    EXPECT_TRUE(scheduler_->idle());
+  }
+}
+
+TEST_F(SchedulerTest, ABudgetLeavesDraftsBeforePrompts) {
+  make({.max_rows = 3, .max_tokens = 20, .max_drafts = 3}, 100);
+  add(request(1, {1}, 9));
+  add(request(2, count_from(20, 30), 9));
+  plan();
+  commit({{.accepted = {4}, .drafts = {5, 6, 7}}, {}});
+  EXPECT_EQ(scheduler_->decode_tokens(), 4);
+  token_budget_ = 6;
+  EXPECT_EQ(plan_text(), "1:1+4* 2:19+2");
+  EXPECT_EQ(plan_->rows[0].drafts, 3);
+  commit({{.accepted = {5, 8}, .drafts = {9}}, {}});
+  token_budget_ = 2;
+  EXPECT_EQ(plan_text(), "1:3+1* 2:21+1");
+}
+
 TEST_F(SchedulerTest, RowsAreLimited) {
   make({.max_rows = 2}, 100);
   for (RequestId id : {1, 2, 3}) add(request(id, count_from(10 * id, 2), 2));
@@ -206,6 +252,16 @@ TEST_F(SchedulerTest, WithoutChunksAPromptWaitsForAStepThatHoldsIt) {
   EXPECT_EQ(plan_text(), "1:3+1* 2:0+7*");
   commit();
   EXPECT_EQ(plan_text(), "1:4+1* 2:7+1* 3:0+1*");
+}
+
+TEST_F(SchedulerTest, WithoutChunksABudgetCutsNothing) {
+  make({.max_rows = 4, .max_tokens = 8, .chunk_prompts = false}, 20);
+  token_budget_ = 1;
+  add(request(1, count_from(10, 3), 3));
+  EXPECT_EQ(plan_text(), "1:0+3*");
+  commit();
+  add(request(2, count_from(20, 7), 3));
+  EXPECT_EQ(plan_text(), "1:3+1* 2:0+7*");
 }
 
 TEST_F(SchedulerTest, APrefixHitCountsForAPromptThatMustFitAStep) {

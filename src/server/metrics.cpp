@@ -74,6 +74,9 @@ struct Metrics::State {
       gauge(registry, "fastdeploy:available_gpu_resource", "Share of KV blocks available, 0 to 1");
   Gauge& hit_token_rate = gauge(registry, "fastdeploy:hit_token_rate",
                                 "Share of prompt tokens that came from the prefix cache, 0 to 1");
+  Gauge& token_budget = gauge(registry, "erne:step_token_budget",
+                              "Most tokens the last step might compute, so that prompts do not "
+                              "hold up answers");
   Counter& generated = counter(registry, "fastdeploy:generation_tokens_total", "Tokens generated");
   Counter& prompt = counter(registry, "fastdeploy:prompt_tokens_total", "Prompt tokens admitted");
   Counter& cached = counter(registry, "fastdeploy:prefix_cache_token_num_total",
@@ -171,6 +174,7 @@ std::string Metrics::render(const engine::EngineStats& stats) {
   s.available_blocks.Set(available);
   s.available_share.Set(ratio(available, stats.total_blocks));
   s.hit_token_rate.Set(ratio(stats.cached_prompt_tokens, stats.prompt_tokens));
+  s.token_budget.Set(stats.token_budget);
   advance(s.generated, stats.generated_tokens);
   advance(s.prompt, stats.prompt_tokens);
   advance(s.cached, stats.cached_prompt_tokens);

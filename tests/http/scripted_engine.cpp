@@ -72,6 +72,7 @@ engine::EngineStats ScriptedEngine::stats() const {
   stats.total_blocks = 100;
   stats.free_blocks = 70;
   stats.cached_blocks = 20;
+  stats.token_budget = 61;
   return stats;
 }
 

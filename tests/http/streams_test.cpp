@@ -196,6 +196,7 @@ TEST(Streams, MetricsCountWhatHappened) {
   EXPECT_THAT(text, HasSubstr("fastdeploy:time_to_first_token_seconds_count 1\n"));
   EXPECT_THAT(text, HasSubstr("fastdeploy:time_per_output_token_seconds_count 2\n"));
   EXPECT_THAT(text, HasSubstr("fastdeploy:available_gpu_block_num 90\n"));
+  EXPECT_THAT(text, HasSubstr("erne:step_token_budget 61\n"));
   EXPECT_THAT(text, HasSubstr("path=\"/v1/completions\",status_code=\"200\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("path=\"/v1/completions\",status_code=\"400\"} 1\n"));
 }

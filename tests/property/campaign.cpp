@@ -71,9 +71,11 @@ class Campaign {
   void step() {
     for (auto& [id, received] : received_) submit(received);
     cancel(false);
-    const sched::BatchPlan& plan = scheduler_.plan(outcome_.steps);
+    const std::vector<int>& budgets = scenario_.token_budgets;
+    const int token_budget = budgets[outcome_.steps % budgets.size()];
+    const sched::BatchPlan& plan = scheduler_.plan(outcome_.steps, token_budget);
     scheduler_.check_invariants();
-    check_plan(plan);
+    check_plan(plan, token_budget);
     cancel(true);
     scheduler_.check_invariants();
     sched::StepResult result =
@@ -124,7 +126,7 @@ class Campaign {
     }
   }
 
-  void check_plan(const sched::BatchPlan& plan) {
+  void check_plan(const sched::BatchPlan& plan, int token_budget) {
     const sched::Limits& limits = scenario_.limits;
     const int running = scheduler_.stats().running;
     int num_tokens = 0, num_blocks = 0;
@@ -152,11 +154,21 @@ class Campaign {
     if (static_cast<int>(plan.rows.size()) != running) fail("a running sequence stands still");
     if (running > limits.max_rows) fail("too many rows");
     if (num_tokens > limits.max_tokens) fail("too many tokens");
+    if (limits.chunk_prompts && num_tokens > std::max(token_budget, running)) {
+      fail("beyond the step's budget");
+    }
+    if (num_tokens < limits.max_tokens && has_prompt_left(plan)) ++outcome_.cut_steps;
     if (num_tokens != static_cast<int>(plan.tokens.size())) fail("stray tokens");
     if (num_blocks != static_cast<int>(plan.blocks.size())) fail("stray blocks");
     if (plan.rows.empty() && !plan.copies.empty()) fail("copies for no row");
     outcome_.copies += static_cast<int64_t>(plan.copies.size());
     digest(plan);
+  }
+
+  static bool has_prompt_left(const sched::BatchPlan& plan) {
+    return std::ranges::any_of(plan.rows, [](const sched::PlanRow& row) {
+      return row.first + row.count < row.sequence->size();
+    });
   }
 
   bool comes_before(const sched::PlanRow& a, const sched::PlanRow& b) const {

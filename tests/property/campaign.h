@@ -1,11 +1,11 @@
 // Runs a scenario through the scheduler with the shadow executor and checks, of every request and
-// every step, what must hold whatever the limits:
+// every step, what must hold whatever the limits and budgets:
 //   (a) its text, its logprobs and its end equal plain sequential evaluation, whatever shared its
 //   steps; (b) the invariants of scheduler and cache hold after every plan, cancellation and
 //   commit; (c) every request that fits alone finishes, every other one is refused at once; (d) no
-//   plan exceeds a limit, and every running sequence advances in every step; (e) same seed, same
-//   plans, byte for byte (the digest); (f) every request ends in exactly one event, and all blocks
-//   are back at the end.
+//   plan exceeds a limit or its budget, and every running sequence advances in every step; (e) same
+//   seed, same plans, byte for byte (the digest); (f) every request ends in exactly one event, and
+//   all blocks are back at the end.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +22,7 @@ struct Outcome {
   // How much of the interesting behaviour the scenario met.
   int64_t preemptions = 0, cached_tokens = 0, copies = 0, accepted_drafts = 0, rejected_drafts = 0;
   int cancelled = 0, refused = 0, chunked_rows = 0;
+  int cut_steps = 0;  // ended sooner than the limits ask, with a prompt left: by their budget
 };
 
 Outcome run_scenario(const Scenario& scenario);

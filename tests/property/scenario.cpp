@@ -76,6 +76,15 @@ void random_limits(Dice& dice, Scenario& scenario) {
   limits.max_waiting = dice.one_in(4) ? dice.between(1, 4) : 1000;
 }
 
+// From "one token each, always" to more than the limits allow.
+std::vector<int> random_budgets(Dice& dice, int max_tokens) {
+  if (dice.one_in(2)) return {max_tokens};  // crowded steps, where blocks run short
+  const int largest = dice.of<int>({0, 3, max_tokens, max_tokens + 5});
+  std::vector<int> budgets(dice.between(1, 8));
+  for (int& budget : budgets) budget = dice.between(0, largest);
+  return budgets;
+}
+
 }  // namespace
 
 int Dice::between(int low, int high) {
@@ -118,6 +127,7 @@ Scenario make_scenario(uint64_t seed) {
   geometry.device_blocks = dice.of<int>({tight, tight, tight, dice.between(most, all), all + 5});
   if (dice.one_in(10)) geometry.device_blocks = dice.between(1, most);
   if (dice.one_in(2)) geometry.host_blocks = dice.between(1, dice.one_in(2) ? 4 : all);
+  scenario.token_budgets = random_budgets(dice, scenario.limits.max_tokens);
   return scenario;
 }
 

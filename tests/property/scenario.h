@@ -38,7 +38,8 @@ struct Scenario {
   sim::ShadowOptions shadow;
   sched::Limits limits;
   uint64_t key_mask = ~uint64_t{0};
-  std::vector<Client> clients;  // in order of arrival; ids ascend
+  std::vector<int> token_budgets;  // of the steps, in turn
+  std::vector<Client> clients;     // in order of arrival; ids ascend
 };
 
 Scenario make_scenario(uint64_t seed);

@@ -48,13 +48,14 @@ TEST(SchedulerCampaign, EveryTextIsTheSequentialOne) {
     sum.cancelled += outcome.cancelled;
     sum.refused += outcome.refused;
     sum.chunked_rows += outcome.chunked_rows;
+    sum.cut_steps += outcome.cut_steps;
   }
   fmt::print(
       "{} scenarios, {} steps: {} preemptions, {} cached tokens, {} copies between tiers, {} "
       "drafts "
-      "accepted, {} rejected, {} cancelled, {} refused, {} chunks\n",
+      "accepted, {} rejected, {} cancelled, {} refused, {} chunks, {} steps cut by their budget\n",
       num_scenarios, sum.steps, sum.preemptions, sum.cached_tokens, sum.copies, sum.accepted_drafts,
-      sum.rejected_drafts, sum.cancelled, sum.refused, sum.chunked_rows);
+      sum.rejected_drafts, sum.cancelled, sum.refused, sum.chunked_rows, sum.cut_steps);
   if (num_scenarios < 1000) return;
   // A campaign that does not meet the hard cases proves nothing.
   const int64_t few = static_cast<int64_t>(num_scenarios) / 10;
@@ -66,6 +67,7 @@ TEST(SchedulerCampaign, EveryTextIsTheSequentialOne) {
   EXPECT_GT(sum.cancelled, few);
   EXPECT_GT(sum.refused, few);
   EXPECT_GT(sum.chunked_rows, few);
+  EXPECT_GT(sum.cut_steps, few);
 }
 
 uint64_t number_after(std::string_view argument, std::string_view flag) {
