@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "backend/kv_view.h"
+
 namespace erne::apps {
 namespace {
 
@@ -18,7 +20,7 @@ const std::vector<Flag> kFlags = {
     {"--load-choices", "Model", &O::load_choices,
      "dummy: random weights of the configured shapes, for tests and benchmarks",
      one_of("default default_v1 dummy")},
-    {"--dtype", "Model", &O::dtype, "type of activations and KV cache", one_of("bfloat16 float32")},
+    {"--dtype", "Model", &O::dtype, "type of activations", one_of("bfloat16 float32")},
     {"--skip-tokenizer-init", "Model", &O::skip_tokenizer_init,
      "serve token ids only; needs no tokenizer"},
     {"--seed", "Model", &O::seed, "where seeds come from for requests that name none",
@@ -53,6 +55,9 @@ const std::vector<Flag> kFlags = {
      "it",
      from_to(0, 1 << 20)},
     {"--block-size", "Capacity", &O::block_size, "tokens per KV block", from_to(1, 4096)},
+    {"--kv-cache-dtype", "Capacity", &O::kv_cache_dtype,
+     "type of the KV cache; auto: as --dtype; int8: one scale per token and head",
+     one_of(kKvDtypeChoices)},
     {"--num-gpu-blocks-override", "Capacity", &O::num_gpu_blocks_override,
      "number of KV blocks; 0: chosen from free memory", from_to(0, 1 << 30)},
     {"--gpu-memory-utilization", "Capacity", &O::gpu_memory_utilization,
