@@ -78,7 +78,10 @@ void add_serve_flags(CLI::App& app, bench::ServeBenchOptions& o) {
 void add_ops_flags(CLI::App& app, bench::OpsBenchOptions& o, std::string& isa) {
   app.add_option("--isa", isa, "auto, reference, avx2 or avx512");
   app.add_option("--threads", o.threads, "of the back end; 0: as many as this process may use");
-  app.add_option("--dtype", o.dtype, "of activations and KV: bfloat16 or float32");
+  app.add_option("--dtype", o.dtype, "of activations: bfloat16 or float32");
+  app.add_option("--kv-cache-dtype", o.kv_cache_dtype,
+                 "auto (as --dtype), bfloat16, float32, int8");
+  app.add_option("--context", o.shapes.context, "positions of a sequence in attention_decode");
   app.add_option("--ops", o.ops, "which, by name, with commas")->delimiter(',')->default_str("all");
   app.add_option("--rows", o.rows, "numbers of rows, with commas")->delimiter(',');
   app.add_option("--json", o.json, "write the result as JSON");

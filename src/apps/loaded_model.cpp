@@ -114,14 +114,16 @@ Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
 Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
   const model::Model& model = *loaded.model;
   const size_t free_bytes = loaded.backend->memory().available_bytes;
-  loaded.capacity = TRY(choose_capacity(options, model.config(), model.activation(), free_bytes));
+  const DType kv = find_kv_dtype(options.kv_cache_dtype, model.activation()).value();
+  loaded.capacity = TRY(choose_capacity(options, model.config(), kv, free_bytes));
   const Capacity& capacity = loaded.capacity;
-  const exec::ExecutorOptions executor{capacity.num_blocks, static_cast<int>(options.block_size),
-                                       capacity.limits.max_tokens, capacity.limits.max_rows,
-                                       loaded.num_tokens()};
+  const exec::ExecutorOptions executor{
+      capacity.num_blocks,        static_cast<int>(options.block_size),
+      capacity.limits.max_tokens, capacity.limits.max_rows,
+      loaded.num_tokens(),        kv};
   loaded.executor = std::make_unique<exec::ModelExecutor>(*loaded.backend, model, executor);
-  log_info("KV cache: {} blocks of {} tokens, {:.1f} MB of {:.1f} MB free; workspace {:.1f} MB",
-           capacity.num_blocks, options.block_size,
+  log_info("KV cache: {}, {} blocks of {} tokens, {:.1f} MB of {:.1f} MB free; workspace {:.1f} MB",
+           dtype_name(kv), capacity.num_blocks, options.block_size,
            capacity.num_blocks * capacity.block_bytes / 1e6, free_bytes / 1e6,
            exec::ModelExecutor::workspace_bytes(model, executor) / 1e6);
   const std::string chunked_prefill =

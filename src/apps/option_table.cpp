@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "backend/kv_view.h"
+
 namespace erne::apps {
 namespace {
 
@@ -20,7 +22,7 @@ const std::vector<Flag> kFlags = {
     {"--load-choices", "Model", &O::load_choices,
      "dummy: random weights of the configured shapes, for tests and benchmarks",
      one_of("default default_v1 dummy")},
-    {"--dtype", "Model", &O::dtype, "type of activations and KV cache", one_of("bfloat16 float32")},
+    {"--dtype", "Model", &O::dtype, "type of activations", one_of("bfloat16 float32")},
     {"--quantization", "Model", &O::quantization,
      "format that weights are quantised to while they are loaded: wint8 or wint4 (FastDeploy's, a "
      "scale per output), wint4_g128 or wint4_g64 (a scale per 128 or 64 inputs, tables too)"},
@@ -67,6 +69,9 @@ const std::vector<Flag> kFlags = {
      "--max-num-batched-tokens; needs chunked prefill)",
      from_to(1, kInfinite)},
     {"--block-size", "Capacity", &O::block_size, "tokens per KV block", from_to(1, 4096)},
+    {"--kv-cache-dtype", "Capacity", &O::kv_cache_dtype,
+     "type of the KV cache; auto: as --dtype; int8: one scale per token and head",
+     one_of(kKvDtypeChoices)},
     {"--num-gpu-blocks-override", "Capacity", &O::num_gpu_blocks_override,
      "number of KV blocks; 0: chosen from free memory", from_to(0, 1 << 30)},
     {"--gpu-memory-utilization", "Capacity", &O::gpu_memory_utilization,

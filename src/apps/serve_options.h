@@ -35,6 +35,7 @@ struct ServeOptions {
   int64_t max_num_seqs = 8;
   int64_t max_num_batched_tokens = 0;  // 0: chosen
   int64_t block_size = 64;
+  std::string kv_cache_dtype = "auto";
   int64_t num_gpu_blocks_override = 0;  // 0: chosen
   double gpu_memory_utilization = 0.9;
   double kv_cache_ratio = 0.75;

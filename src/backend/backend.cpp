@@ -25,8 +25,8 @@ void check_kv(const ShapeCheck& check, const KvLayerView& kv) {
   CHECK(kv.data != nullptr);
   check.index("kv.num_blocks", kv.num_blocks, 1, INT32_MAX);
   check.index("kv.block_tokens", kv.block_tokens, 1, INT32_MAX);
-  const int64_t elements = int64_t{2} * kv.kv_heads * kv.block_tokens * kv.head_dim;
-  CHECK_GE(kv.block_stride_bytes, elements * static_cast<int64_t>(dtype_bytes(kv.dtype)));
+  CHECK(kv.dtype == DType::kF32 || kv.dtype == DType::kBf16 || kv.dtype == DType::kI8);
+  CHECK_GE(kv.block_stride_bytes, kv_layer_block_bytes(kv));
 }
 
 // Rows cover [0, tokens) in order, and each one's blocks exist and reach its last position. Returns
@@ -141,8 +141,8 @@ void Backend::kv_write(const KvWriteArgs& args) {
     check.index("slots", slot, -1, int64_t{kv.num_blocks} * kv.block_tokens);
     stored += slot >= 0;
   }
-  counters_.bytes += stored * 2 * kv_width *
-                     static_cast<int64_t>(dtype_bytes(args.qkv.dtype) + dtype_bytes(kv.dtype));
+  counters_.bytes += stored * (2 * kv_width * static_cast<int64_t>(dtype_bytes(args.qkv.dtype)) +
+                               kv_token_bytes(kv));
   if (stored > 0) do_kv_write(args);
 }
 
@@ -162,8 +162,7 @@ void Backend::attention(const AttentionArgs& args) {
   const int64_t pairs = check_batch(check, *args.batch, kv, tokens.size);
   int64_t positions = 0;
   for (const RaggedRow& row : args.batch->rows) positions += row.first_position + row.num_tokens;
-  counters_.bytes += 2 * positions * kv_width * static_cast<int64_t>(dtype_bytes(kv.dtype)) +
-                     2 * bytes_of({args.out});
+  counters_.bytes += positions * kv_token_bytes(kv) + 2 * bytes_of({args.out});
   counters_.flops += 4 * pairs * q_width.size;
   if (tokens.size > 0) do_attention(args);
 }

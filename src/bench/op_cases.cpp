@@ -67,19 +67,29 @@ class CaseMemory {
     return copies;
   }
 
-  KvLayerView kv(int64_t num_blocks) {
+  KvLayerView kv_without_memory(int64_t num_blocks) const {
     const OpShapes& shapes = options_.shapes;
     KvLayerView view{.data = nullptr,
                      .block_stride_bytes = 0,
-                     .dtype = options_.activations,
+                     .dtype = options_.kv,
                      .num_blocks = static_cast<int>(num_blocks),
                      .block_tokens = shapes.block_tokens,
                      .kv_heads = static_cast<int>(shapes.kv_heads),
                      .head_dim = static_cast<int>(shapes.head_dim)};
     view.block_stride_bytes = kv_layer_block_bytes(view);
-    const int64_t bytes = num_blocks * view.block_stride_bytes;
-    const auto elements = bytes / static_cast<int64_t>(dtype_bytes(view.dtype));
-    view.data = filled(view.dtype, {elements}).data;
+    return view;
+  }
+  // Holds rows of small numbers in every slot.
+  KvLayerView kv(int64_t num_blocks) {
+    KvLayerView view = kv_without_memory(num_blocks);
+    view.data = allocate(num_blocks * view.block_stride_bytes);
+    const int64_t width = 2 * options_.shapes.kv_heads * options_.shapes.head_dim;
+    const TensorView rows = filled(options_.activations, {view.block_tokens, width});
+    std::vector<int32_t> slots(view.block_tokens);
+    for (int block = 0; block < view.num_blocks; ++block) {
+      std::iota(slots.begin(), slots.end(), block * view.block_tokens);
+      backend_.kv_write({rows, view, slots});
+    }
     return view;
   }
 
@@ -226,9 +236,7 @@ OpCase kv_write(const Making& m) {
 // Sequences of shapes.context positions, more of them than any cache holds, one query row each.
 OpCase attention_decode(const Making& m) {
   const int blocks_each = (m.shapes.context - 1) / m.shapes.block_tokens + 1;
-  const int64_t position_bytes = 2 * m.shapes.kv_heads * m.shapes.head_dim *
-                                 static_cast<int64_t>(dtype_bytes(m.options.activations));
-  const int64_t sequence_bytes = m.shapes.context * position_bytes;
+  const int64_t sequence_bytes = m.shapes.context * kv_token_bytes(m.memory.kv_without_memory(1));
   const int64_t num_sequences =
       std::max(m.options.max_rows, static_cast<int64_t>(m.options.streamed_bytes) / sequence_bytes);
   const KvLayerView kv = m.memory.kv(num_sequences * blocks_each);
@@ -309,17 +317,10 @@ OpCase gather(const Making& m) {
 
 // One block of one layer per row, from one half of the KV to the other.
 OpCase copy_blocks(const Making& m) {
-  KvLayerView kv = {.data = nullptr,
-                    .block_stride_bytes = 0,
-                    .dtype = m.options.activations,
-                    .num_blocks = 0,
-                    .block_tokens = m.shapes.block_tokens,
-                    .kv_heads = static_cast<int>(m.shapes.kv_heads),
-                    .head_dim = static_cast<int>(m.shapes.head_dim)};
-  const int64_t block_bytes = kv_layer_block_bytes(kv);
+  const int64_t block_bytes = kv_layer_block_bytes(m.memory.kv_without_memory(1));
   const int64_t half = std::max(m.options.max_rows,
                                 static_cast<int64_t>(m.options.streamed_bytes) / (2 * block_bytes));
-  kv = m.memory.kv(2 * half);
+  const KvLayerView kv = m.memory.kv(2 * half);
   return {.name = {},
           .run =
               [&op = m.op, kv, half](int64_t rows, int64_t turn) {

@@ -28,7 +28,8 @@ inline constexpr OpShapes kErnie03B = {.hidden = 1024,
 
 struct CaseOptions {
   OpShapes shapes = kErnie03B;
-  DType activations = DType::kBf16;  // and KV; weights are bfloat16
+  DType activations = DType::kBf16;  // weights are bfloat16
+  DType kv = DType::kBf16;
   int64_t max_rows = 512;
   // In a model's step each layer's weights and KV come from memory, because the other layers'
   // passed through the caches since. So each case has copies of them, this large in all, and goes

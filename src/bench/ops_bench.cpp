@@ -13,9 +13,14 @@ namespace erne::bench {
 namespace {
 
 constexpr int64_t kMaxRows = 8192;
+constexpr int kMaxContext = 1 << 20;
 constexpr int64_t kMinBatchUs =
     1000;  // calls timed together, so that the clock's steps do not matter
 constexpr int kMinBatches = 5;
+
+DType activations(const OpsBenchOptions& options) {
+  return options.dtype == "float32" ? DType::kF32 : DType::kBf16;
+}
 
 double gb_per_s(const OpTiming& timing) {
   return static_cast<double>(timing.bytes) / timing.us * 1e-3;
@@ -76,6 +81,16 @@ Result<void> check(const OpsBenchOptions& options) {
     return invalid(fmt::format("--dtype is \"{}\"; it must be bfloat16 or float32", options.dtype),
                    "dtype");
   }
+  if (!find_kv_dtype(options.kv_cache_dtype, activations(options))) {
+    return invalid(fmt::format("--kv-cache-dtype is \"{}\"; it must be one of: {}",
+                               options.kv_cache_dtype, kKvDtypeChoices),
+                   "kv-cache-dtype");
+  }
+  if (options.shapes.context < 1 || options.shapes.context > kMaxContext) {
+    return invalid(
+        fmt::format("--context: {} is not in 1 to {}", options.shapes.context, kMaxContext),
+        "context");
+  }
   return {};
 }
 
@@ -133,17 +148,20 @@ Result<Json> run_ops_bench(Backend& backend, const OpsBenchOptions& options, con
   TRY(check(options));
   const Machine machine = this_machine();
   const double load = load_average();
-  print(fmt::format("{} ({}), load {:.1f} before; back end {}, {} threads, {}\n", machine.cpu,
-                    machine_slug(machine), load, backend.name(), options.threads, options.dtype));
+  const DType kv = find_kv_dtype(options.kv_cache_dtype, activations(options)).value();
+  print(fmt::format(
+      "{} ({}), load {:.1f} before; back end {}, {} threads, {}, KV {}, decode at {} positions\n",
+      machine.cpu, machine_slug(machine), load, backend.name(), options.threads, options.dtype,
+      dtype_name(kv), options.shapes.context));
   const MachineLimits limits = measure_limits(options.threads);
   print(to_text(limits));
   print(heading());
 
-  const CaseOptions case_options{
-      .shapes = options.shapes,
-      .activations = options.dtype == "float32" ? DType::kF32 : DType::kBf16,
-      .max_rows = std::ranges::max(options.rows),
-      .streamed_bytes = options.streamed_bytes};
+  const CaseOptions case_options{.shapes = options.shapes,
+                                 .activations = activations(options),
+                                 .kv = kv,
+                                 .max_rows = std::ranges::max(options.rows),
+                                 .streamed_bytes = options.streamed_bytes};
   Json::Array timings;
   for (const std::string& name : options.ops.empty() ? op_names() : options.ops) {
     const OpCase op = make_op_case(name, backend, case_options);
@@ -154,10 +172,17 @@ Result<Json> run_ops_bench(Backend& backend, const OpsBenchOptions& options, con
       timings.push_back(to_json(timing));
     }
   }
-  Json json = Json::Object{
-      {"kind", "erne bench ops"},    {"date", utc_now()},         {"command", options.command},
-      {"machine", to_json(machine)}, {"backend", backend.name()}, {"threads", options.threads},
-      {"dtype", options.dtype},      {"limits", to_json(limits)}, {"ops", std::move(timings)}};
+  Json json = Json::Object{{"kind", "erne bench ops"},
+                           {"date", utc_now()},
+                           {"command", options.command},
+                           {"machine", to_json(machine)},
+                           {"backend", backend.name()},
+                           {"threads", options.threads},
+                           {"dtype", options.dtype},
+                           {"kv_dtype", dtype_name(kv)},
+                           {"context", options.shapes.context},
+                           {"limits", to_json(limits)},
+                           {"ops", std::move(timings)}};
   if (!options.json.empty()) TRY(write_file(options.json, json.dump() + "\n", "json"));
   return json;
 }

@@ -18,7 +18,8 @@ struct OpsBenchOptions {
   std::vector<std::string> ops;  // empty: all of op_names()
   std::vector<int64_t> rows = {1, 8, 64, 512};
   int threads = 1;                 // of the back end; the limits are measured for as many
-  std::string dtype = "bfloat16";  // or float32: activations and KV
+  std::string dtype = "bfloat16";  // or float32: activations
+  std::string kv_cache_dtype = "auto";
   OpShapes shapes = kErnie03B;
   size_t streamed_bytes = size_t{512} << 20;  // see CaseOptions
   int64_t case_us = 200'000;                  // how long each op and row count is timed

@@ -93,6 +93,7 @@ TEST(OpCases, EveryOpTakesEveryNumberOfRows) {
     FakeBackend backend(clock, 1);
     const OpCase op = make_op_case(name, backend, kTinyCases);
     EXPECT_EQ(op.name, name);
+    backend.num_calls = 0;  // without those that filled the KV
     for (int64_t rows = 1; rows <= kTinyCases.max_rows; ++rows) {
       for (int64_t turn = 0; turn < 100; ++turn) op.run(rows, turn);  // shapes are checked inside
       backend.reset_counters();
@@ -184,6 +185,8 @@ TEST(OpsBench, RefusesArgumentsByName) {
   EXPECT_EQ(refused([](auto& o) { o.rows = {}; }), "rows");
   EXPECT_EQ(refused([](auto& o) { o.threads = 0; }), "threads");
   EXPECT_EQ(refused([](auto& o) { o.dtype = "float16"; }), "dtype");
+  EXPECT_EQ(refused([](auto& o) { o.kv_cache_dtype = "int4"; }), "kv-cache-dtype");
+  EXPECT_EQ(refused([](auto& o) { o.shapes.context = 0; }), "context");
 }
 
 }  // namespace

@@ -23,6 +23,13 @@
 //                p * v[d]. Segments are merged ascending into (-inf, 0, 0), also when there is one:
 //                m' = max(m, m_s), a = exp(m - m'), b = exp(m_s - m'), sum' = fma(sum_s, b, sum *
 //                a), out' = fma(out_s, b, out * a). At the end out / sum.
+//                int8 keys and values count as they are stored, and their scales enter once: score
+//                = (key scale * scale) * chain, and p * value scale stands for p in front of v,
+//                after the sum of p.
+//   int8 KV      one row is K or V of one token and kv head: amax = its largest |x|, scale = amax /
+//                127, q = x * (127 / amax) rounded to an integer, ties to even. A row whose 127 /
+//                amax is infinite is zeros with scale 0; one that holds NaN or infinity has such a
+//                scale.
 //   exp          exp_f32() below; silu(x) = x / (1 + exp(-x)).
 //   rope         angle = position * inv_freq as a float32 product (rope_angles.h);
 //                fma(a, cos, -(b * sin)), fma(b, cos, a * sin).

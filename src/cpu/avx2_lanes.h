@@ -126,6 +126,14 @@ ERNE_LANES void store(Bf16* p, F16 v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xD8));
 }
 
+ERNE_LANES F16 load(const int8_t* p) {
+  const auto* halves = reinterpret_cast<const __m128i*>(p);
+  const __m128i lo = _mm_loadl_epi64(halves),
+                hi = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(lo)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(hi))};
+}
+
 // sum = fma(a, b, sum). Written as the instruction: from the intrinsic, g++ 12 chooses forms that
 // overwrite a factor instead, and then copies and spills the sums.
 ERNE_LANES void add_product(F16& sum, F16 a, F16 b) {

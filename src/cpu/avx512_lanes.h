@@ -20,6 +20,7 @@ typedef float F16 __attribute__((vector_size(64)));
 typedef int32_t I16 __attribute__((vector_size(64)));
 typedef uint32_t U16 __attribute__((vector_size(64)));
 typedef uint16_t Half16 __attribute__((vector_size(32)));
+typedef int8_t Byte16 __attribute__((vector_size(16)));
 typedef float F8 __attribute__((vector_size(32)));
 typedef float F4 __attribute__((vector_size(16)));
 
@@ -138,6 +139,12 @@ ERNE_LANES U16 narrow(F16 v) {
 ERNE_LANES void store(Bf16* p, F16 v) {
   const Half16 halves = __builtin_convertvector(narrow(v), Half16);
   __builtin_memcpy(p, &halves, sizeof(halves));
+}
+
+ERNE_LANES F16 load(const int8_t* p) {
+  Byte16 bytes;
+  __builtin_memcpy(&bytes, p, sizeof(bytes));
+  return __builtin_convertvector(__builtin_convertvector(bytes, I16), F16);
 }
 
 // One row of a pair of rows of a panel: words hold pairs of bfloat16 (panels.h).

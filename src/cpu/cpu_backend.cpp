@@ -96,7 +96,6 @@ class CpuBackend final : public Backend {
   }
 
   static void check_kv(const KvLayerView& kv) {
-    CHECK(kv.dtype == DType::kBf16 || kv.dtype == DType::kF32);
     CHECK_EQ(kv.block_tokens % kPanel, 0);
     CHECK_EQ(kv.head_dim % kPanel, 0);
   }

@@ -121,7 +121,7 @@ struct Kernels {
 };
 
 constexpr int64_t attention_scratch(int64_t num_rows, int64_t head_dim) {
-  return num_rows * (head_dim + 16 + 256);
+  return num_rows * (head_dim + 16 + 256) + 2 * 256;
 }
 
 // The table of a set may be used only where cpu_supports() it.

@@ -1,22 +1,68 @@
 #include "cpu/kv_blocks.h"
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
 
+#include "cpu/arithmetic.h"
 #include "cpu/panels.h"
 
 namespace erne::cpu {
 namespace {
 
-template <class To, class From>
-To stored(From v) {
-  if constexpr (std::is_same_v<To, From>) {
-    return v;
-  } else if constexpr (std::is_same_v<To, Bf16>) {
-    return to_bf16(v);
-  } else {
-    return to_float(v);
-  }
+// One row of an int8 cache: x * inverse is rounded, q * scale stands for x.
+struct RowScale {
+  float scale, inverse;
+};
+
+template <class T>
+RowScale scale_of(const T* row, int size) {
+  // Without their signs, the larger number has the larger bits, and NaN the largest.
+  uint32_t largest = 0;
+  for (int i = 0; i < size; ++i)
+    largest = std::max(largest, std::bit_cast<uint32_t>(to_float(row[i])) & 0x7FFFFFFF);
+  const auto amax = std::bit_cast<float>(largest);
+  const float inverse = 127.0f / amax;
+  if (std::isinf(inverse)) return {0, 0};
+  return {amax / 127.0f, inverse};
 }
+
+// How one row of a token is stored: constructed once per row, it stores the row's scale if the
+// cache has such.
+template <class Kv>
+struct RowEncoder {
+  template <class T>
+  RowEncoder(const T*, int, float*) {}
+  Kv operator()(float v) const {
+    if constexpr (std::is_same_v<Kv, Bf16>) {
+      return to_bf16(v);
+    } else {
+      return v;
+    }
+  }
+  Kv operator()(Bf16 v) const {
+    if constexpr (std::is_same_v<Kv, Bf16>) {
+      return v;
+    } else {
+      return to_float(v);
+    }
+  }
+};
+template <>
+struct RowEncoder<int8_t> {
+  template <class T>
+  RowEncoder(const T* row, int size, float* scale) {
+    const RowScale found = scale_of(row, size);
+    *scale = found.scale;
+    inverse = found.inverse;
+  }
+  template <class T>
+  int8_t operator()(T v) const {
+    return static_cast<int8_t>(std::bit_cast<uint32_t>(to_float(v) * inverse + kRoundToInt));
+  }
+  float inverse;
+};
 
 template <class Kv, class T>
 void write_token(const KvLayerView& kv, int32_t slot, const T* k, const T* v) {
@@ -24,15 +70,16 @@ void write_token(const KvLayerView& kv, int32_t slot, const T* k, const T* v) {
   const int token = slot % kv.block_tokens;
   for (int head = 0; head < kv.kv_heads; ++head, k += kv.head_dim, v += kv.head_dim) {
     Kv* keys = key_panel<Kv>(kv, block, head, token);
+    const RowEncoder<Kv> key(k, kv.head_dim, kv_scales(kv, block, false, head) + token);
+    for (int d = 0; d < kv.head_dim; ++d) keys[panel_offset<Kv>(d, token % kPanel)] = key(k[d]);
+    const RowEncoder<Kv> value(v, kv.head_dim, kv_scales(kv, block, true, head) + token);
     for (int d = 0; d < kv.head_dim; ++d)
-      keys[panel_offset<Kv>(d, token % kPanel)] = stored<Kv>(k[d]);
-    for (int d = 0; d < kv.head_dim; ++d)
-      value_panel<Kv>(kv, block, head, d)[panel_offset<Kv>(token, d % kPanel)] = stored<Kv>(v[d]);
+      value_panel<Kv>(kv, block, head, d)[panel_offset<Kv>(token, d % kPanel)] = value(v[d]);
   }
 }
 
 template <class Kv, class T>
-void write_typed(const KvWriteArgs& args, ThreadPool& pool) {
+void write_rows(const KvWriteArgs& args, ThreadPool& pool) {
   const int64_t width = args.qkv.shape[1];
   const int64_t kv_width = int64_t{args.kv.kv_heads} * args.kv.head_dim;
   pool.parallel_for(std::ssize(args.slots), [&](int64_t t, int) {
@@ -42,15 +89,21 @@ void write_typed(const KvWriteArgs& args, ThreadPool& pool) {
   });
 }
 
+template <class Kv>
+void write_typed(const KvWriteArgs& args, ThreadPool& pool) {
+  args.qkv.dtype == DType::kBf16 ? write_rows<Kv, Bf16>(args, pool)
+                                 : write_rows<Kv, float>(args, pool);
+}
+
 }  // namespace
 
 void write_kv(const KvWriteArgs& args, ThreadPool& pool) {
-  CHECK(args.kv.dtype == DType::kBf16 || args.kv.dtype == DType::kF32);
-  const bool bf16_rows = args.qkv.dtype == DType::kBf16;
-  if (args.kv.dtype == DType::kBf16)
-    bf16_rows ? write_typed<Bf16, Bf16>(args, pool) : write_typed<Bf16, float>(args, pool);
+  if (args.kv.dtype == DType::kI8)
+    write_typed<int8_t>(args, pool);
+  else if (args.kv.dtype == DType::kBf16)
+    write_typed<Bf16>(args, pool);
   else
-    bf16_rows ? write_typed<float, Bf16>(args, pool) : write_typed<float, float>(args, pool);
+    write_typed<float>(args, pool);
 }
 
 void copy_kv_blocks(std::span<const KvLayerView> layers,

@@ -23,6 +23,11 @@ ERNE_LANES F16 load_row(const float* pair) {
   return load(pair + odd * kPanel);
 }
 
+template <int odd>
+ERNE_LANES F16 load_row(const int8_t* pair) {
+  return load(pair + odd * kPanel);
+}
+
 // The sums of R rows and one panel, then of P such panels. Nested members and not arrays: g++ keeps
 // them in registers at any level of optimisation.
 template <int R>

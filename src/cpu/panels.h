@@ -4,8 +4,10 @@
 // turns into two floats by a shift and a mask; an odd k is padded with a row of zeros. The same
 // words are what AVX-512 and AMX multiply in pairs.
 //
+// int8: [k][16].
+//
 // Weights: B[k, n] = W[n, k]; columns beyond `out` are zeros. K of one block and kv head: B[d,
-// token]; V of one block and kv head: B[token, d].
+// token]; V of one block and kv head: B[token, d]; the scales of int8 follow each.
 //
 // Everything here is static: the linker must not share code that a kernel file has compiled for its
 // own instruction set.
@@ -36,12 +38,17 @@ static constexpr int64_t panel_offset(int64_t k, int64_t n) {
   return sizeof(T) == 2 ? (k / 2 * kPanel + n) * 2 + (k & 1) : k * kPanel + n;
 }
 
-// K or V of one kv head in one block: block_tokens x head_dim elements.
+// K or V of one kv head in one block.
 template <class T>
 static T* kv_head_data(const KvLayerView& kv, int32_t block, bool value, int kv_head) {
   auto* base = static_cast<std::byte*>(kv.data) + block * kv.block_stride_bytes;
   const int64_t head = (value ? kv.kv_heads : 0) + kv_head;
-  return reinterpret_cast<T*>(base) + head * kv.block_tokens * kv.head_dim;
+  return reinterpret_cast<T*>(base + head * kv_head_bytes(kv));
+}
+// int8 only: the scales of the block's tokens.
+static inline float* kv_scales(const KvLayerView& kv, int32_t block, bool value, int kv_head) {
+  auto* data = kv_head_data<std::byte>(kv, block, value, kv_head);
+  return reinterpret_cast<float*>(data + int64_t{kv.block_tokens} * kv.head_dim);
 }
 // The panel of K that holds a token of the block: element (d, token mod 16).
 template <class T>

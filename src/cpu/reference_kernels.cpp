@@ -151,7 +151,14 @@ struct Segment {
   float score(const float* q, int position) const {
     const int token = position % task.kv->block_tokens;
     const Kv* panel = key_panel<Kv>(*task.kv, block_of(position), task.kv_head, token);
-    return grouped_dot(panel, token % kPanel, q, task.kv->head_dim) * task.scale;
+    return grouped_dot(panel, token % kPanel, q, task.kv->head_dim) *
+           (scale_of(position, false) * task.scale);
+  }
+  // What a stored element stands for, per unit.
+  float scale_of(int position, bool value) const {
+    if constexpr (sizeof(Kv) > 1) return 1;
+    const int token = position % task.kv->block_tokens;
+    return kv_scales(*task.kv, block_of(position), value, task.kv_head)[token];
   }
   float value(int position, int d) const {
     const int token = position % task.kv->block_tokens;
@@ -174,6 +181,7 @@ void attend(const Segment<Kv>& segment, const float* q, float* max, float* sum, 
   for (int j = 0; j < count; ++j) {
     p[j] = exp_f32(p[j] - *max);
     lanes[j % kLanes] += p[j];
+    p[j] *= segment.scale_of(segment.begin + j, true);
   }
   *sum = combine_lanes(lanes);
   for (int d = 0; d < segment.task.kv->head_dim; ++d) {
@@ -202,7 +210,9 @@ void attention_segment_typed(const AttentionTask& task, int index, const Attenti
 
 void attention_segment(const AttentionTask& task, int segment, const AttentionSums& sums,
                        float* scratch) {
-  if (task.kv->dtype == DType::kBf16)
+  if (task.kv->dtype == DType::kI8)
+    attention_segment_typed<int8_t>(task, segment, sums, scratch);
+  else if (task.kv->dtype == DType::kBf16)
     attention_segment_typed<Bf16>(task, segment, sums, scratch);
   else
     attention_segment_typed<float>(task, segment, sums, scratch);

@@ -176,13 +176,20 @@ void widen_queries(const AttentionTask& task, float* q, int64_t q_stride) {
     }
 }
 
-// Scores of the first `count` keys become probabilities, up to a common factor; those behind, up to
-// `padded` (a multiple of 16), become 0.
-inline void softmax_row(float* p, int count, int padded, float scale, float* max, float* sum) {
+// What the products of a segment's rows with each key are multiplied by, and the probabilities in
+// front of each value.
+struct KeyFactors {
+  float *score, *value;  // [kSegment]
+};
+
+// Sums q * k of the first `count` keys become probabilities, up to a common factor, times the
+// factors of the values; those behind, up to `padded` (a multiple of 16), become 0.
+inline void softmax_row(float* p, int count, int padded, const KeyFactors& factors, float* max,
+                        float* sum) {
   const F16 none = broadcast(-__builtin_inff());
   F16 highest = none;
   for (int j = 0; j < count; j += kLanes) {
-    const F16 score = first_lanes(load(p + j) * broadcast(scale), count - j, none);
+    const F16 score = first_lanes(load(p + j) * load(factors.score + j), count - j, none);
     store(p + j, score);
     highest = max_of(highest, score);
   }
@@ -191,7 +198,7 @@ inline void softmax_row(float* p, int count, int padded, float scale, float* max
   int j = 0;
   for (; j < count; j += kLanes) {
     const F16 value = exp(load(p + j) - broadcast(*max));
-    store(p + j, value);
+    store(p + j, value * load(factors.value + j));
     total = total + value;
   }
   for (; j < padded; j += kLanes) store(p + j, broadcast(0));
@@ -214,6 +221,23 @@ struct SegmentOfKeys {
       body(task.blocks[(begin + j) / block_tokens], token, keys, j);
       j += keys;
     }
+  }
+
+  void fill_factors(const KeyFactors& factors) const {
+    const F16 scale = broadcast(task.scale);
+    for (int j = 0; j < count; j += kLanes) {
+      store(factors.score + j, scale);
+      store(factors.value + j, broadcast(1));
+    }
+    if constexpr (sizeof(Kv) == 1)
+      for_blocks([&](int32_t block, int token, int keys, int j) {
+        const float* of_keys = kv_scales(*task.kv, block, false, task.kv_head) + token;
+        const float* of_values = kv_scales(*task.kv, block, true, task.kv_head) + token;
+        for (int i = 0; i < keys; i += kLanes) {
+          store(factors.score + j + i, load(of_keys + i) * scale);
+          store(factors.value + j + i, load(of_values + i));
+        }
+      });
   }
 
   // scores [rows, kSegment], not yet scaled
@@ -246,24 +270,28 @@ void attention_segment_typed(const AttentionTask& task, int segment, const Atten
   const int64_t rows = int64_t{task.num_tokens} * task.group, head_dim = task.kv->head_dim;
   const int64_t q_stride = head_dim + kLanes;
   float *q = scratch, *p = scratch + rows * q_stride;
+  const KeyFactors factors{p + rows * kSegment, p + (rows + 1) * kSegment};
   task.q_type == DType::kBf16 ? widen_queries<Bf16>(task, q, q_stride)
                               : widen_queries<float>(task, q, q_stride);
   const int begin = segment * kSegment;
   const int past_last = task.first_position + task.num_tokens;
   const SegmentOfKeys<Kv> keys{task, begin, static_cast<int>(smaller(kSegment, past_last - begin))};
+  keys.fill_factors(factors);
   keys.multiply_keys(rows, q, q_stride, p);
   const int padded = (keys.count + kLanes - 1) / kLanes * kLanes;
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t visible = task.first_position + row / task.group + 1 - begin;
     const auto count = static_cast<int>(smaller(visible < 0 ? 0 : visible, keys.count));
-    softmax_row(p + row * kSegment, count, padded, task.scale, &sums.max[row], &sums.sum[row]);
+    softmax_row(p + row * kSegment, count, padded, factors, &sums.max[row], &sums.sum[row]);
   }
   keys.multiply_values(rows, p, sums.out);
 }
 
 inline void attention_segment(const AttentionTask& task, int segment, const AttentionSums& sums,
                               float* scratch) {
-  if (task.kv->dtype == DType::kBf16)
+  if (task.kv->dtype == DType::kI8)
+    attention_segment_typed<int8_t>(task, segment, sums, scratch);
+  else if (task.kv->dtype == DType::kBf16)
     attention_segment_typed<Bf16>(task, segment, sums, scratch);
   else
     attention_segment_typed<float>(task, segment, sums, scratch);

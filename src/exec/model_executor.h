@@ -23,6 +23,7 @@ struct ExecutorOptions {
   int max_tokens = 0;        // of one plan
   int max_rows = 0;          // of one plan
   int num_valid_tokens = 0;  // ids from here on are padding of the vocabulary and never sampled
+  DType kv_dtype = DType::kBf16;
 };
 
 class ModelExecutor final : public sched::Executor {

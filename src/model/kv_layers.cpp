@@ -3,14 +3,17 @@
 namespace erne::model {
 namespace {
 
-size_t layer_bytes(const ErnieConfig& config, DType dtype, int block_tokens) {
-  return size_t{2} * config.kv_width() * block_tokens * dtype_bytes(dtype);
+KvLayerView layer_of(const ErnieConfig& config, DType dtype, int block_tokens) {
+  return {.dtype = dtype,
+          .block_tokens = block_tokens,
+          .kv_heads = config.num_kv_heads,
+          .head_dim = config.head_dim};
 }
 
 }  // namespace
 
 size_t kv_block_bytes(const ErnieConfig& config, DType dtype, int block_tokens) {
-  return config.num_layers * layer_bytes(config, dtype, block_tokens);
+  return config.num_layers * kv_layer_block_bytes(layer_of(config, dtype, block_tokens));
 }
 
 KvLayers::KvLayers(Backend& backend, const ErnieConfig& config, DType dtype, int num_blocks,
@@ -18,10 +21,13 @@ KvLayers::KvLayers(Backend& backend, const ErnieConfig& config, DType dtype, int
   const size_t block_bytes = kv_block_bytes(config, dtype, block_tokens);
   memory_ = backend.allocate(num_blocks * block_bytes, Space::kDevice);
   auto* at = static_cast<std::byte*>(memory_.data());
+  KvLayerView view = layer_of(config, dtype, block_tokens);
+  view.block_stride_bytes = static_cast<int64_t>(block_bytes);
+  view.num_blocks = num_blocks;
   for (int layer = 0; layer < config.num_layers; ++layer) {
-    views_.push_back({at, static_cast<int64_t>(block_bytes), dtype, num_blocks, block_tokens,
-                      config.num_kv_heads, config.head_dim});
-    at += layer_bytes(config, dtype, block_tokens);
+    view.data = at;
+    views_.push_back(view);
+    at += kv_layer_block_bytes(view);
   }
 }
 

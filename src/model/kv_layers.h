@@ -1,5 +1,5 @@
 // The KV memory of all layers. A block's layers lie together, so that a block is one piece to copy
-// or to send: [block][layer][2 (K, V)][kv_heads][block_tokens][head_dim].
+// or to send: [block][layer], and inside as backend/kv_view.h says.
 #pragma once
 
 #include <span>

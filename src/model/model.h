@@ -62,7 +62,7 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const ErnieConfig& config() const = 0;
-  virtual DType activation() const = 0;     // of the workspace and of KV
+  virtual DType activation() const = 0;     // of the workspace
   virtual size_t weight_bytes() const = 0;  // on the device
   // Writes KV of the step's tokens and leaves their residual stream in the workspace. `kv`: one
   // view per layer.

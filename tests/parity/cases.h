@@ -43,6 +43,7 @@ struct AttentionCase {
   DType kv, activation;
   std::vector<SequenceRow> sequences;
   bool timed_only = false;
+  bool extreme = false;  // rows of K and V that are all zeros, and such with one huge value
 };
 std::span<const AttentionCase> attention_cases();
 

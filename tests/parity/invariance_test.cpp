@@ -186,50 +186,55 @@ TEST(SameBits, AttentionOnAllVariants) {
 }
 
 // A prompt in one piece, in chunks of any size, token by token, and among other sequences.
-TEST(SameBits, AttentionOfChunks) {
+void expect_equal_chunks(Variant& variant, DType kv) {
   const AttentionCase c{.heads = 6,
                         .kv_heads = 2,
                         .head_dim = 32,
                         .block_tokens = 16,
-                        .kv = DType::kBf16,
+                        .kv = kv,
                         .activation = DType::kF32,  // bfloat16 would hide last bits
                         .sequences = {{0, 19}, {244, 34}, {505, 17}}};
-  for (Variant& variant : variants()) {
-    AttentionRun run(*variant.backend, c);
-    run.run(*variant.backend);
-    const size_t row_bytes = run.q_width * sizeof(float);
-    for (int s = 0; s < std::ssize(c.sequences); ++s)
-      for (int chunk : {1, 2, 7, 16, 33}) {
-        const int tokens = c.sequences[s].num_tokens;
-        for (int begin = 0; begin < tokens; begin += chunk) {
-          const int end = std::min(begin + chunk, tokens);
-          const GuardedTensor part = run.run_part(*variant.backend, s, begin, end);
-          const auto* whole =
-              run.out.bytes().data() + (run.rows[s].first_token + begin) * row_bytes;
-          EXPECT_EQ(std::memcmp(part.bytes().data(), whole, part.bytes().size()), 0)
-              << variant.name << ", sequence " << s << ", tokens " << begin << " to " << end;
-        }
+  AttentionRun run(*variant.backend, c);
+  run.run(*variant.backend);
+  const size_t row_bytes = run.q_width * sizeof(float);
+  for (int s = 0; s < std::ssize(c.sequences); ++s)
+    for (int chunk : {1, 2, 7, 16, 33}) {
+      const int tokens = c.sequences[s].num_tokens;
+      for (int begin = 0; begin < tokens; begin += chunk) {
+        const int end = std::min(begin + chunk, tokens);
+        const GuardedTensor part = run.run_part(*variant.backend, s, begin, end);
+        const auto* whole = run.out.bytes().data() + (run.rows[s].first_token + begin) * row_bytes;
+        EXPECT_EQ(std::memcmp(part.bytes().data(), whole, part.bytes().size()), 0)
+            << variant.name << ", " << dtype_name(kv) << ", sequence " << s << ", tokens " << begin
+            << " to " << end;
       }
-  }
+    }
+}
+
+TEST(SameBits, AttentionOfChunks) {
+  for (Variant& variant : variants())
+    for (const DType kv : {DType::kBf16, DType::kI8}) expect_equal_chunks(variant, kv);
 }
 
 TEST(SameBits, AttentionForAnyBlockSize) {
-  for (Variant& variant : variants()) {
-    std::vector<std::byte> first;
-    for (int block_tokens : {16, 32, 64, 128, 512}) {
-      const AttentionCase c{.heads = 4,
-                            .kv_heads = 1,
-                            .head_dim = 48,
-                            .block_tokens = block_tokens,
-                            .kv = DType::kF32,
-                            .activation = DType::kF32,
-                            .sequences = {{601, 3}, {30, 1}}};
-      AttentionRun run(*variant.backend, c);
-      run.run(*variant.backend);
-      if (first.empty()) first = bytes_of(run.out);
-      EXPECT_TRUE(bytes_of(run.out) == first) << variant.name << ", blocks of " << block_tokens;
+  for (Variant& variant : variants())
+    for (const DType kv : {DType::kF32, DType::kI8}) {
+      std::vector<std::byte> first;
+      for (int block_tokens : {16, 32, 64, 128, 512}) {
+        const AttentionCase c{.heads = 4,
+                              .kv_heads = 1,
+                              .head_dim = 48,
+                              .block_tokens = block_tokens,
+                              .kv = kv,
+                              .activation = DType::kF32,
+                              .sequences = {{601, 3}, {30, 1}}};
+        AttentionRun run(*variant.backend, c);
+        run.run(*variant.backend);
+        if (first.empty()) first = bytes_of(run.out);
+        EXPECT_TRUE(bytes_of(run.out) == first)
+            << variant.name << ", " << dtype_name(kv) << ", blocks of " << block_tokens;
+      }
     }
-  }
 }
 
 // The mode of the calling thread must not reach the kernels.
@@ -251,36 +256,51 @@ TEST(SameBits, WhateverTheCallersRoundingMode) {
     }
 }
 
+void expect_copies(Variant& variant, DType dtype) {
+  constexpr int kLayers = 3, kBlocks = 5;
+  KvLayerView kv{
+      .dtype = dtype, .num_blocks = kBlocks, .block_tokens = 16, .kv_heads = 2, .head_dim = 32};
+  const int64_t layer_bytes = kv_layer_block_bytes(kv);
+  kv.block_stride_bytes = kLayers * layer_bytes;
+  DeviceBuffer memory = variant.backend->allocate(kBlocks * kv.block_stride_bytes, Space::kDevice);
+  auto* bytes = static_cast<std::byte*>(memory.data());
+  std::vector<KvLayerView> layers(kLayers, kv);
+  for (int b = 0; b < kBlocks; ++b)
+    for (int l = 0; l < kLayers; ++l) {
+      layers[l].data = bytes + l * layer_bytes;
+      std::memset(bytes + b * kv.block_stride_bytes + l * layer_bytes, 16 * b + l, layer_bytes);
+    }
+  const std::pair<int32_t, int32_t> copies[] = {{1, 3}, {3, 0}};
+  variant.backend->copy_blocks(layers, copies);
+  const int expected[kBlocks] = {1, 1, 2, 1, 4};
+  for (int b = 0; b < kBlocks; ++b)
+    for (int l = 0; l < kLayers; ++l) {
+      const auto* at = bytes + b * kv.block_stride_bytes + l * layer_bytes;
+      const auto value = static_cast<std::byte>(16 * expected[b] + l);
+      EXPECT_TRUE(std::all_of(at, at + layer_bytes, [&](std::byte v) { return v == value; }))
+          << variant.name << ", " << dtype_name(dtype) << ", block " << b << ", layer " << l;
+    }
+}
+
 TEST(CopyBlocks, CopiesTheBlocksOfEveryLayerAndNothingElse) {
-  for (Variant& variant : variants()) {
-    constexpr int kLayers = 3, kBlocks = 5;
-    KvLayerView kv{.dtype = DType::kBf16,
-                   .num_blocks = kBlocks,
-                   .block_tokens = 16,
-                   .kv_heads = 2,
-                   .head_dim = 32};
-    const int64_t layer_bytes = kv_layer_block_bytes(kv);
-    kv.block_stride_bytes = kLayers * layer_bytes;
-    DeviceBuffer memory =
-        variant.backend->allocate(kBlocks * kv.block_stride_bytes, Space::kDevice);
-    auto* bytes = static_cast<std::byte*>(memory.data());
-    std::vector<KvLayerView> layers(kLayers, kv);
-    for (int b = 0; b < kBlocks; ++b)
-      for (int l = 0; l < kLayers; ++l) {
-        layers[l].data = bytes + l * layer_bytes;
-        std::memset(bytes + b * kv.block_stride_bytes + l * layer_bytes, 16 * b + l, layer_bytes);
-      }
-    const std::pair<int32_t, int32_t> copies[] = {{1, 3}, {3, 0}};
-    variant.backend->copy_blocks(layers, copies);
-    const int expected[kBlocks] = {1, 1, 2, 1, 4};
-    for (int b = 0; b < kBlocks; ++b)
-      for (int l = 0; l < kLayers; ++l) {
-        const auto* at = bytes + b * kv.block_stride_bytes + l * layer_bytes;
-        const auto value = static_cast<std::byte>(16 * expected[b] + l);
-        EXPECT_TRUE(std::all_of(at, at + layer_bytes, [&](std::byte v) { return v == value; }))
-            << variant.name << ", block " << b << ", layer " << l;
-      }
-  }
+  for (Variant& variant : variants())
+    for (const DType dtype : {DType::kF32, DType::kBf16, DType::kI8}) expect_copies(variant, dtype);
+}
+
+// A block that was copied gives the same attention: the scales of int8 move with it.
+TEST(CopyBlocks, TheCopyHoldsTheSameKeysAndValues) {
+  for (Variant& variant : variants())
+    for (const DType dtype : {DType::kF32, DType::kBf16, DType::kI8}) {
+      const AttentionCase c{4, 2, 32, 16, dtype, DType::kF32, {{15, 1}}};
+      AttentionRun run(*variant.backend, c);
+      run.run(*variant.backend);
+      const std::vector<std::byte> before = bytes_of(run.out);
+      const std::pair<int32_t, int32_t> copies[] = {{run.blocks[0], run.blocks[0] + 1}};
+      variant.backend->copy_blocks({&run.kv, 1}, copies);
+      ++run.blocks[0];
+      run.run(*variant.backend);
+      EXPECT_TRUE(bytes_of(run.out) == before) << variant.name << ", " << dtype_name(dtype);
+    }
 }
 
 }  // namespace

@@ -32,6 +32,21 @@ const WeightFormat& format_of(const LinearCase& c) {
   return *format;
 }
 
+// The first keys and values of a sequence are zeros; of the others, some have one value that dwarfs
+// the rest.
+void make_extreme(const AttentionRun& run, GuardedTensor& sequence) {
+  constexpr int kZeroRows = 3, kHugeEvery = 7;
+  constexpr double kHuge = 1000;
+  for (int64_t position = 0; position < sequence.view().shape[0]; ++position) {
+    const int64_t first = position * run.qkv_width + run.q_width;
+    if (position < kZeroRows)
+      for (int64_t i = 0; i < 2 * run.kv_width; ++i) sequence.set(first + i, 0);
+    else if (position % kHugeEvery == 0)
+      for (int64_t i = position % run.c.head_dim; i < 2 * run.kv_width; i += run.c.head_dim)
+        sequence.set(first + i, i % 2 ? kHuge : -kHuge);
+  }
+}
+
 }  // namespace
 
 LinearRun::LinearRun(Backend& backend, const LinearCase& c)
@@ -93,6 +108,7 @@ AttentionRun::AttentionRun(Backend& backend, const AttentionCase& c)
   for (int s = 0; s < std::ssize(c.sequences); ++s) {
     const auto& [context, num_tokens] = c.sequences[s];
     sequences.push_back(random_tensor(c.activation, {context + num_tokens, qkv_width}, 10 + s));
+    if (c.extreme) make_extreme(*this, sequences[s]);
     copy_rows(sequences[s], context, num_tokens, qkv, rows[s].first_token);
     write_kv(backend, s);
   }

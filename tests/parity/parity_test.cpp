@@ -222,7 +222,8 @@ Matrix cut(const Matrix& m, int64_t first_row, int64_t first, int64_t count) {
   return out;
 }
 
-Matrix in_type(Matrix m, DType type) {
+Matrix in_cache(Matrix m, DType type, int head_dim) {
+  if (type == DType::kI8) return reference::int8_rows(m, head_dim);
   if (type == DType::kBf16)
     for (double& v : m.values) v = to_float(to_bf16(static_cast<float>(v)));
   return m;
@@ -241,17 +242,18 @@ struct ExactSequence {
         scale(run.scale),
         context(c.sequences[s].context),
         q(cut(run.sequences[s].matrix(), context, 0, run.q_width)),
-        k(in_type(cut(run.sequences[s].matrix(), 0, run.q_width, run.kv_width), c.kv)),
-        v(in_type(cut(run.sequences[s].matrix(), 0, run.q_width + run.kv_width, run.kv_width),
-                  c.kv)) {}
+        k(in_cache(cut(run.sequences[s].matrix(), 0, run.q_width, run.kv_width), c.kv, c.head_dim)),
+        v(in_cache(cut(run.sequences[s].matrix(), 0, run.q_width + run.kv_width, run.kv_width),
+                   c.kv, c.head_dim)) {}
 
   Matrix attend(const Matrix& values) const {
     return reference::attention(q, k, values, c.head_dim, scale);
   }
   // Relative error of one head of one token, against the sum of p |v|. A score's error is at most
-  // d = chain_error(D + 1) * scale * |q| |k| (Cauchy and Schwarz over the sum of |q k|); it moves
-  // numerator and denominator by d each. exp adds its own error and the rounding of an argument of
-  // at most 88, to both; the sum and the output pass at most one rounding per key; each merged
+  // d = chain_error(D + 2) * scale * |q| |k| (Cauchy and Schwarz over the sum of |q k|; two
+  // roundings for the scales); it moves numerator and denominator by d each. exp adds its own error
+  // and the rounding of an argument of at most 88, to both; the sum and the output pass at most one
+  // rounding per key, and the output one more for the scale of an int8 value; each merged
   // segment costs two exps, three roundings and a product on both sides.
   double error(int64_t t, int64_t head) const {
     const int64_t kv_first = head / (c.heads / c.kv_heads) * c.head_dim;
@@ -259,10 +261,19 @@ struct ExactSequence {
     double longest = 0;
     for (int64_t j = 0; j < keys; ++j)
       longest = std::max(longest, norm_of(k, j, kv_first, c.head_dim));
-    const double score = chain_error(c.head_dim + 1) * scale * longest *
+    const double score = chain_error(c.head_dim + 2) * scale * longest *
                          norm_of(q, t, head * c.head_dim, c.head_dim);
-    return 2 * (score + 88 * kU + kExpError) + 2 * chain_error(keys) +
+    return 2 * (score + 88 * kU + kExpError) + chain_error(2 * keys + 1) +
            2 * static_cast<double>(segments) * (2 * kExpError + 4 * kU);
+  }
+
+  // What small numbers lose besides, whatever their relative error: exp is 0 below -87, for each
+  // key once in its segment and once in each merge, and a product that would be denormal is 0.
+  double underflow(int64_t t) const {
+    const auto keys = static_cast<double>(context + t + 1), segments = keys / 256 + 1;
+    double largest = 0;
+    for (const double value : v.values) largest = std::max(largest, std::abs(value));
+    return keys * (segments + 2) * std::exp(-87.0) * largest;
   }
 
   const AttentionCase& c;
@@ -287,11 +298,12 @@ TEST_P(AttentionParity, EqualsDouble) {
       }
     for (int64_t t = 0; t < exact.rows; ++t)
       for (int64_t head = 0; head < c().heads; ++head) {
-        const double relative = sequence.error(t, head);
+        const double relative = sequence.error(t, head), lost = sequence.underflow(t);
         double* at = &bound(run.rows[s].first_token + t, head * c().head_dim);
         for (int d = 0; d < c().head_dim; ++d)
-          at[d] = at[d] * relative + std::abs(exact(t, head * c().head_dim + d)) *
-                                         unit_roundoff(c().activation) * (1 + relative);
+          at[d] = at[d] * relative + lost +
+                  std::abs(exact(t, head * c().head_dim + d)) * unit_roundoff(c().activation) *
+                      (1 + relative);
       }
   }
   expect_within(run.out, expected, bound);
@@ -308,6 +320,27 @@ TEST_P(AttentionParity, SlotMinusOneStoresNothing) {
   slots[0] = run.blocks[context / c().block_tokens] * c().block_tokens + context % c().block_tokens;
   backend_->kv_write({run.qkv.view(), run.kv, slots});
   EXPECT_EQ(std::memcmp(before.data(), run.memory.data(), before.size()), 0);
+}
+
+// A cache of integers has no NaN of its own; a key that was none shows all the same.
+TEST(Int8Kv, NotANumberShows) {
+  const AttentionCase c{4, 2, 32, 16, DType::kI8, DType::kF32, {{0, 4}}};
+  for (const Instance& instance : instances()) {
+    if (!instance.available()) continue;
+    const auto backend = instance.make(kThreads);
+    for (const double bad : {std::nan(""), HUGE_VAL}) {
+      AttentionRun run(*backend, c);
+      const int64_t key = 2 * run.qkv_width + run.q_width + 5;  // of token 2, kv head 0
+      run.qkv.set(key, bad);
+      const int32_t first = run.blocks[0] * c.block_tokens;
+      const int32_t slots[] = {first, first + 1, first + 2, first + 3};
+      backend->kv_write({run.qkv.view(), run.kv, slots});
+      run.run(*backend);
+      for (int64_t token = 0; token < 4; ++token)
+        EXPECT_EQ(std::isnan(run.out.at(token * run.q_width)), token >= 2)
+            << instance.name << ", token " << token;
+    }
+  }
 }
 
 }  // namespace

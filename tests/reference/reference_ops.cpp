@@ -72,6 +72,21 @@ Matrix rope(const Matrix& x, std::span<const int32_t> positions, std::span<const
   return y;
 }
 
+Matrix int8_rows(const Matrix& x, int head_dim) {
+  Matrix y(x.rows, x.cols);
+  for (int64_t r = 0; r < x.rows; ++r)
+    for (int64_t first = 0; first < x.cols; first += head_dim) {
+      float amax = 0;
+      for (int64_t c = first; c < first + head_dim; ++c)
+        amax = std::max(amax, static_cast<float>(std::abs(x(r, c))));
+      if (amax == 0) continue;
+      for (int64_t c = first; c < first + head_dim; ++c)
+        y(r, c) =
+            double{std::nearbyint(static_cast<float>(x(r, c)) * (127 / amax))} * double{amax / 127};
+    }
+  return y;
+}
+
 Matrix silu_mul(const Matrix& gate_up) {
   Matrix y(gate_up.rows, gate_up.cols / 2);
   for (int64_t r = 0; r < y.rows; ++r)

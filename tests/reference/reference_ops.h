@@ -30,6 +30,9 @@ Matrix as_int8(const Matrix& x, int64_t group);
 // models were trained with it; its cosine and sine are exact.
 Matrix rope(const Matrix& x, std::span<const int32_t> positions, std::span<const float> inv_freq,
             int num_heads);
+// What an int8 KV cache holds of K or V: each row of each head in steps of its largest magnitude /
+// 127. The step and the quotient are float32, as the format says (cpu/arithmetic.h).
+Matrix int8_rows(const Matrix& x, int head_dim);
 Matrix silu_mul(const Matrix& gate_up);
 // One sequence: queries [T, heads * D] at the last T of the positions, keys and values
 // [positions, kv_heads * D] of all of them.

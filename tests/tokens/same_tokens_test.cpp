@@ -1,7 +1,7 @@
 // The product's promise: the same request gives the same tokens, whatever else is in the batch,
 // however the prompt is cut, whether its prefix was cached, whether it was preempted, and whichever
 // kernels and threads computed it. Every request is run alone on a fresh engine once; then again
-// under many settings, all requests together. Each (request, setting) is one pair; there are 10,000
+// under many settings, all requests together. Each (request, setting) is one pair; there are 20,000
 // of them.
 #include <gtest/gtest.h>
 
@@ -23,9 +23,9 @@ constexpr int kVocabulary = 97;
 constexpr int kModelLen = 96;
 constexpr int kRequests = 200;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kPairs = 800;  // sanitizers look at the code, the release build counts the tokens
+constexpr int kPairs = 3200;  // sanitizers look at the code, the release build counts the tokens
 #else
-constexpr int kPairs = 10000;
+constexpr int kPairs = 20000;
 #endif
 
 std::filesystem::path model_folder() {
@@ -39,10 +39,38 @@ std::filesystem::path model_folder() {
   return folder;
 }
 
+struct Types {
+  DType activation, kv;
+  const char* quantization = nullptr;  // nullptr: weights as they are
+  LinearInput input = LinearInput::kInt8;
+};
+constexpr Types kTypes[] = {{DType::kF32, DType::kF32},
+                            {DType::kF32, DType::kI8},
+                            {DType::kBf16, DType::kBf16},
+                            {DType::kBf16, DType::kI8},
+                            {DType::kF32, DType::kF32, "wint8"},
+                            {DType::kBf16, DType::kI8, "wint4_g64"},
+                            {DType::kBf16, DType::kBf16, "wint4"},
+                            {DType::kBf16, DType::kBf16, "wint8", LinearInput::kAsGiven}};
+std::string name_of(const Types& types) {
+  std::string name = std::string(dtype_name(types.activation)) + "_kv_" + dtype_name(types.kv);
+  if (types.quantization == nullptr) return name;
+  return name + "_" + types.quantization +
+         (types.input == LinearInput::kInt8 ? "_as_int8" : "_as_given");
+}
+model::ModelOptions model_options(const Types& types) {
+  model::ModelOptions options;
+  options.activation = types.activation;
+  options.random_seed = 7;
+  if (types.quantization != nullptr) options.quantization = find_weight_format(types.quantization);
+  options.input = types.input;
+  return options;
+}
+
 // How one run of all requests is served.
 struct Setting {
   cpu::CpuIsa isa = cpu::CpuIsa::kReference;
-  DType dtype = DType::kF32;
+  Types types = kTypes[0];
   int threads = 1;
   int max_rows = 1, max_tokens = 1024;
   int block_tokens = 16;
@@ -60,14 +88,13 @@ class Server {  // an engine over a random model, stepped by hand
  public:
   explicit Server(const Setting& setting)
       : backend_(cpu::make_cpu_backend(setting.isa, setting.threads)),
-        model_(std::move(model::load_model(*backend_, model_folder(),
-                                           {setting.dtype, /*random_seed=*/7, {}}))
+        model_(std::move(model::load_model(*backend_, model_folder(), model_options(setting.types)))
                    .value()) {
     const int least = (kModelLen + setting.block_tokens - 1) / setting.block_tokens;
     executor_ = std::make_unique<exec::ModelExecutor>(
         *backend_, *model_,
         exec::ExecutorOptions{setting.num_blocks ? setting.num_blocks : least, setting.block_tokens,
-                              setting.max_tokens, setting.max_rows, kVocabulary});
+                              setting.max_tokens, setting.max_rows, kVocabulary, setting.types.kv});
     sched::Limits limits;
     limits.max_rows = setting.max_rows;
     limits.max_tokens = setting.max_tokens;
@@ -139,22 +166,22 @@ std::vector<sched::Request> all_requests() {
 }
 
 std::vector<std::vector<sched::TokenId>> alone(const std::vector<sched::Request>& requests,
-                                               DType dtype) {
+                                               const Types& types) {
   std::vector<std::vector<sched::TokenId>> out;
   Setting setting;
-  setting.dtype = dtype;
+  setting.types = types;
   setting.share_prefixes = false;  // every request finds an engine that remembers nothing
   Server server(setting);
   for (const sched::Request& request : requests) out.push_back(server.serve({request}).front());
   return out;
 }
 
-Setting random_setting(std::mt19937& random, DType dtype) {
+Setting random_setting(std::mt19937& random, const Types& types) {
   auto pick = [&](std::initializer_list<int> values) {
     return values.begin()[random() % values.size()];
   };
   Setting s;
-  s.dtype = dtype;
+  s.types = types;
   const auto draw = random() % 16;
   const cpu::CpuIsa isa = draw == 0       ? cpu::CpuIsa::kReference
                           : draw % 2 == 0 ? cpu::CpuIsa::kAvx2
@@ -174,21 +201,22 @@ Setting random_setting(std::mt19937& random, DType dtype) {
 
 std::string describe(const Setting& s) {
   std::ostringstream out;
-  out << cpu::cpu_isa_name(s.isa) << ' ' << dtype_name(s.dtype) << " threads " << s.threads
-      << " rows " << s.max_rows << " tokens " << s.max_tokens << " blocks " << s.num_blocks << " x "
+  out << cpu::cpu_isa_name(s.isa) << ' ' << name_of(s.types) << " threads " << s.threads << " rows "
+      << s.max_rows << " tokens " << s.max_tokens << " blocks " << s.num_blocks << " x "
       << s.block_tokens << " share " << s.share_prefixes << " chunk " << s.chunk_prompts;
   return out.str();
 }
 
-class SameTokens : public testing::TestWithParam<DType> {};
+class SameTokens : public testing::TestWithParam<Types> {};
 
-TEST_P(SameTokens, TenThousandPairs) {
+TEST_P(SameTokens, InEverySetting) {
   const auto requests = all_requests();
   const auto expected = alone(requests, GetParam());
-  std::mt19937 random(7);
+  std::mt19937 random(16 * static_cast<int>(GetParam().activation) +
+                      static_cast<int>(GetParam().kv));
   int pairs = 0, different = 0;
   int64_t preemptions = 0, cached = 0;
-  while (pairs < kPairs / 2) {  // half with each type
+  while (pairs < kPairs / static_cast<int>(std::size(kTypes))) {
     const Setting setting = random_setting(random, GetParam());
     Server server(setting);
     for (int time = 0; time < setting.times; ++time) {
@@ -205,14 +233,14 @@ TEST_P(SameTokens, TenThousandPairs) {
   }
   EXPECT_EQ(different, 0);
   // The pairs are worth something only if the settings did what they are for.
-  EXPECT_GT(preemptions, kPairs / 50);
-  EXPECT_GT(cached, kPairs);
+  EXPECT_GT(preemptions, pairs / 25);
+  EXPECT_GT(cached, pairs / 2);
   std::cout << pairs << " pairs, " << different << " different; " << preemptions << " preemptions, "
             << cached << " prompt tokens from the cache\n";
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, SameTokens, testing::Values(DType::kF32, DType::kBf16),
-                         [](const auto& info) { return dtype_name(info.param); });
+INSTANTIATE_TEST_SUITE_P(Types, SameTokens, testing::ValuesIn(kTypes),
+                         [](const auto& info) { return name_of(info.param); });
 
 }  // namespace
 }  // namespace erne
