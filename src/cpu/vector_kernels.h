@@ -22,6 +22,7 @@ ERNE_LANES F16 exp(F16 x) {
   const F16 n = shifted - broadcast(kRoundToInt);
   const F16 r = fma(n, broadcast(-kLn2Low), fma(n, broadcast(-kLn2High), clamped));
   F16 p = broadcast(kExpSeries[0]);
+#pragma GCC unroll 8
   for (int i = 1; i < 8; ++i) p = fma(p, r, broadcast(kExpSeries[i]));
   return zero_below(x, kExpLow, scale_by_power(p, shifted));
 }
@@ -184,20 +185,26 @@ struct KeyFactors {
 
 // Sums q * k of the first `count` keys become probabilities, up to a common factor, times the
 // factors of the values; those behind, up to `padded` (a multiple of 16), become 0.
-inline void softmax_row(float* p, int count, int padded, const KeyFactors& factors, float* max,
+inline void softmax_row(float* p, int count, int padded, KeyFactors factors, float* max,
                         float* sum) {
   const F16 none = broadcast(-__builtin_inff());
   F16 highest = none;
-  for (int j = 0; j < count; j += kLanes) {
+  int j = 0;
+  for (; j + kLanes <= count; j += kLanes) {
+    const F16 score = load(p + j) * load(factors.score + j);
+    store(p + j, score);
+    highest = max_of(highest, score);
+  }
+  if (j < count) {
     const F16 score = first_lanes(load(p + j) * load(factors.score + j), count - j, none);
     store(p + j, score);
     highest = max_of(highest, score);
   }
-  *max = largest(highest);
+  const float highest_score = largest(highest);
+  *max = highest_score;
   F16 total = broadcast(0);
-  int j = 0;
-  for (; j < count; j += kLanes) {
-    const F16 value = exp(load(p + j) - broadcast(*max));
+  for (j = 0; j < count; j += kLanes) {
+    const F16 value = exp(load(p + j) - broadcast(highest_score));
     store(p + j, value * load(factors.value + j));
     total = total + value;
   }
@@ -211,13 +218,25 @@ struct SegmentOfKeys {
   const AttentionTask& task;
   int begin, count;
 
-  // body(block, first token in the block, keys there, index of the first key in the segment)
+  // The tiles prefetch along one head's data; where it ends, the next block lies anywhere.
+  void prefetch_head(int position, bool value) const {
+    const int32_t block = task.blocks[position / task.kv->block_tokens];
+    const char* at = kv_head_data<char>(*task.kv, block, value, task.kv_head);
+    for (int64_t i = 0; i < kPrefetchBytes; i += 64) __builtin_prefetch(at + i);
+  }
+
+  // body(block, first token in the block, keys there, index of the first key in the segment).
+  // Values are read after all keys.
   template <class Body>
-  void for_blocks(const Body& body) const {
+  void for_blocks(bool value, const Body& body) const {
     const int block_tokens = task.kv->block_tokens;
     for (int j = 0; j < count;) {
       const int token = (begin + j) % block_tokens;
       const int keys = static_cast<int>(smaller(block_tokens - token, count - j));
+      if (j + keys < count)
+        prefetch_head(begin + j + keys, value);
+      else if (!value)
+        prefetch_head(begin, true);
       body(task.blocks[(begin + j) / block_tokens], token, keys, j);
       j += keys;
     }
@@ -230,7 +249,7 @@ struct SegmentOfKeys {
       store(factors.value + j, broadcast(1));
     }
     if constexpr (sizeof(Kv) == 1)
-      for_blocks([&](int32_t block, int token, int keys, int j) {
+      for_blocks(false, [&](int32_t block, int token, int keys, int j) {
         const float* of_keys = kv_scales(*task.kv, block, false, task.kv_head) + token;
         const float* of_values = kv_scales(*task.kv, block, true, task.kv_head) + token;
         for (int i = 0; i < keys; i += kLanes) {
@@ -244,7 +263,7 @@ struct SegmentOfKeys {
   void multiply_keys(int64_t rows, const float* q, int64_t q_stride, float* scores) const {
     const int64_t head_dim = task.kv->head_dim;
     const int64_t stride = panel_stride(task.kv->dtype, head_dim);
-    for_blocks([&](int32_t block, int token, int keys, int j) {
+    for_blocks(false, [&](int32_t block, int token, int keys, int j) {
       const Kv* panel = key_panel<Kv>(*task.kv, block, task.kv_head, token);
       for (int64_t d = 0; d < head_dim; d += kGroup)
         multiply(rows, panel + d * kPanel, stride, num_panels(keys), smaller(kGroup, head_dim - d),
@@ -256,7 +275,7 @@ struct SegmentOfKeys {
   void multiply_values(int64_t rows, const float* p, float* out) const {
     const int64_t head_dim = task.kv->head_dim;
     const int64_t stride = panel_stride(task.kv->dtype, task.kv->block_tokens);
-    for_blocks([&](int32_t block, int token, int keys, int j) {
+    for_blocks(true, [&](int32_t block, int token, int keys, int j) {
       const Kv* values = value_panel<Kv>(*task.kv, block, task.kv_head, 0) + token * kPanel;
       multiply(rows, values, stride, head_dim / kPanel, keys, p + j, kSegment, out, head_dim,
                j == 0 ? TileMode::kStore : TileMode::kContinue);
