@@ -54,7 +54,7 @@ void quantize_typed(const QuantizeTask& task) {
       quantize_group(x + g * task.group, smaller(task.group, task.in - g * task.group),
                      q + g * task.group, &task.y.scales[row * groups + g],
                      &task.y.sums[row * groups + g]);
-    for (int64_t k = task.in; k < round_up(task.in, kCodeStep); ++k) q[k] = 0;
+    for (int64_t k = task.in; k < round_up(task.in, kCodePadding); ++k) q[k] = 0;
   }
 }
 
@@ -203,7 +203,7 @@ void code_linear_typed(const CodeLinearTask& task) {
   }
 }
 
-inline void code_linear(const CodeLinearTask& task) {
+inline void code_linear(const CodeLinearTask& task, uint8_t*) {
   const bool four_bits = task.weight.bits == 4;
   if (task.y_type == DType::kBf16)
     four_bits ? code_linear_typed<4, Bf16>(task) : code_linear_typed<8, Bf16>(task);

@@ -6,8 +6,8 @@
 //           bytes whose low half is the code of k mod 8 < 4 and whose high half that of k + 4.
 //
 // so 64 bytes hold four (or twice four) inputs of 16 outputs: what AVX2, AVX-512 and AMX multiply
-// by four bytes of activations at a time. k is padded to a multiple of kCodeStep; activations are 0
-// there. Codes of outputs beyond the last are those of zeros.
+// by four bytes of activations at a time. k is padded to a multiple of kCodePadding; activations
+// are 0 there. Codes of outputs beyond the last are those of zeros.
 //
 // Everything here is static: the linker must not share code that a kernel file has compiled for its
 // own instruction set.
@@ -20,7 +20,8 @@
 
 namespace erne::cpu {
 
-constexpr int kCodeStep = 8;
+constexpr int kCodeStep = 8;           // inputs that kernels take at a time
+constexpr int kCodePadding = 64;       // what a tile of AMX holds
 constexpr int kActivationGroup = 128;  // inputs per scale of activations, where weights set none
 
 struct CodePanels {
@@ -49,7 +50,7 @@ static constexpr int64_t step_bytes(int bits) {
 }
 // Bytes from one panel to the next.
 static constexpr int64_t panel_stride(const CodePanels& w) {
-  return scale_bytes(w) + round_up(w.in, kCodeStep) / kCodeStep * step_bytes(w.bits);
+  return scale_bytes(w) + round_up(w.in, kCodePadding) / kCodeStep * step_bytes(w.bits);
 }
 // The 16 scales of a run.
 static inline Bf16* panel_scales(const CodePanels& w, int64_t panel, int64_t run) {

@@ -1,6 +1,7 @@
 #include "cpu/code_weights.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "cpu/host_memory.h"
@@ -18,14 +19,23 @@ CodePanels panels_at(void* data, const WeightFormat& format, int64_t in) {
           .group = format.group > 0 ? run : kActivationGroup};
 }
 
+// Element types are told apart outside the loops: so the compiler makes vectors of them.
 void read_row(const TensorView& matrix, int64_t row, std::span<float> out) {
   const int64_t first = row * matrix.shape[1];
-  for (size_t k = 0; k < out.size(); ++k)
-    out[k] = matrix.dtype == DType::kBf16 ? to_float(matrix.as<const Bf16>()[first + k])
-                                          : matrix.as<const float>()[first + k];
+  if (matrix.dtype == DType::kBf16)
+    for (size_t k = 0; k < out.size(); ++k) out[k] = to_float(matrix.as<const Bf16>()[first + k]);
+  else
+    std::copy_n(matrix.as<const float>() + first, out.size(), out.begin());
 }
 
-// Output n of a panel. The panel's codes are zero bits before.
+// The four codes at `codes` as the bytes of a word.
+uint32_t word_of(const uint8_t* codes) {
+  uint32_t word;
+  std::memcpy(&word, codes, sizeof(word));
+  return word;
+}
+
+// Output n of a panel. `codes` has room for the padding, too.
 void encode_row(std::span<const float> row, const WeightFormat& format, const CodePanels& w,
                 int64_t panel, int64_t n, std::span<uint8_t> codes) {
   for (int64_t run = 0; run < num_runs(w); ++run) {
@@ -34,14 +44,18 @@ void encode_row(std::span<const float> row, const WeightFormat& format, const Co
         symmetric_int::encode(row.subspan(begin, count), format, codes.data() + begin);
   }
   uint8_t* bytes = panel_codes(w, panel, 0);
-  for (int64_t k = 0; k < w.in; ++k)
-    bytes[code_byte(w.bits, k, n)] |= static_cast<uint8_t>(codes[k] << code_shift(w.bits, k));
+  const int inputs_per_word = w.bits == 8 ? 4 : 8;
+  for (int64_t k = 0; k < std::ssize(codes); k += inputs_per_word) {
+    uint32_t word = word_of(&codes[k]);
+    if (w.bits == 4) word |= word_of(&codes[k + 4]) << 4;
+    std::memcpy(bytes + code_byte(w.bits, k, n), &word, sizeof(word));
+  }
 }
 
 void encode_panel(const TensorView& weight, const WeightFormat& format, const CodePanels& w,
                   int64_t panel) {
   std::vector<float> row(w.in);
-  std::vector<uint8_t> codes(w.in);
+  std::vector<uint8_t> codes(round_up(w.in, kCodePadding));
   for (int64_t n = 0; n < kPanel; ++n) {
     if (panel * kPanel + n < weight.shape[0])
       read_row(weight, panel * kPanel + n, row);

@@ -154,7 +154,7 @@ CpuBackend::Rows CpuBackend::as_float(const TensorView& x) {
 QuantizedRows CpuBackend::as_int8(const TensorView& x, const CodePanels& w) {
   const int64_t rows = x.shape[0], groups = num_groups(w);
   const int64_t stride = round_up(w.in, 64) + 64;
-  float* scales = scratch_.floats(rows * (2 * groups + stride / 4));
+  float* scales = scratch_.floats(rows * 2 * groups + (rows + kRowPadding) * stride / 4);
   auto* sums = reinterpret_cast<int32_t*>(scales + rows * groups);
   const QuantizedRows all{reinterpret_cast<int8_t*>(sums + rows * groups), stride, scales, sums};
   for_rows(rows, w.in, [&](int64_t first, int64_t count) {
@@ -217,7 +217,8 @@ void CpuBackend::code_linear(const Linear& w, const TensorView& x, const TensorV
   const CodePanels panels = code_panels(w);
   const QuantizedRows rows = as_int8(x, panels);
   for_tiles(x.shape[0], num_panels(w.out),
-            [&](int64_t row, int64_t count, int64_t panel, int64_t end, int) {
+            [&](int64_t row, int64_t count, int64_t panel, int64_t end, int worker) {
+              float* scratch = worker_scratch_[worker].floats(code_scratch(panels) / 4);
               kernels_.code_linear({.weight = panels,
                                     .out = w.out,
                                     .first_panel = panel,
@@ -226,7 +227,8 @@ void CpuBackend::code_linear(const Linear& w, const TensorView& x, const TensorV
                                     .num_rows = count,
                                     .y = row_of(y, row),
                                     .y_type = y.dtype,
-                                    .y_stride = w.out});
+                                    .y_stride = w.out},
+                                   reinterpret_cast<uint8_t*>(scratch));
             });
 }
 

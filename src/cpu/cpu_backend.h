@@ -1,5 +1,6 @@
 // cpu: the CPU back end. `reference` is plain loops that any x86-64 runs; `avx2` (with FMA) and
-// `avx512` (F, BW, DQ, VL, VNNI) are vectorised. All give the same bits: the order of every sum is
+// `avx512` (F, BW, DQ, VL, VNNI) are vectorised; `amx` is avx512 with the products of codes on the
+// tile unit. All give the same bits: the order of every sum is
 // fixed first (cpu/arithmetic.h) and the kernels follow it, so a row's result depends neither on
 // the instruction set nor on the other rows, the chunk or the number of threads.
 //
@@ -16,8 +17,9 @@
 
 namespace erne::cpu {
 
-enum class CpuIsa { kReference, kAvx2, kAvx512 };
-inline constexpr CpuIsa kCpuIsas[] = {CpuIsa::kReference, CpuIsa::kAvx2, CpuIsa::kAvx512};
+enum class CpuIsa { kReference, kAvx2, kAvx512, kAmx };
+inline constexpr CpuIsa kCpuIsas[] = {CpuIsa::kReference, CpuIsa::kAvx2, CpuIsa::kAvx512,
+                                      CpuIsa::kAmx};
 
 const char* cpu_isa_name(CpuIsa isa);  // as parse_cpu_isa() takes it
 bool cpu_supports(CpuIsa isa);

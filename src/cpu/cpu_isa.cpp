@@ -1,5 +1,8 @@
 // Which instruction sets there are, and which of them this machine has.
+#include <cpuid.h>
 #include <fmt/format.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <iterator>
@@ -21,15 +24,30 @@ struct IsaRow {
   const Kernels& (*kernels)();
 };
 
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
+bool has_amx_int8() {
+  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;  // CPUID 7.0, edx
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kTile) && (edx & kInt8);
+}
+
+// Linux gives tiles to a process that asks, and to its threads from then on.
+bool may_use_tiles() {
+  constexpr int kRequestFeature = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XTILEDATA
+  static const bool granted = syscall(SYS_arch_prctl, kRequestFeature, kTileData) == 0;
+  return granted;
+}
+
 // The best first. The compiler's checks cover CPUID and whether the system saves the registers.
 constexpr IsaRow kRows[] = {
-    {CpuIsa::kAvx512, "avx512",
-     [] {
-       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-              __builtin_cpu_supports("avx512vnni");
-     },
-     avx512_kernels},
+    {CpuIsa::kAmx, "amx", [] { return has_avx512() && has_amx_int8() && may_use_tiles(); },
+     amx_kernels},
+    {CpuIsa::kAvx512, "avx512", has_avx512, avx512_kernels},
     {CpuIsa::kAvx2, "avx2",
      [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, avx2_kernels},
     {CpuIsa::kReference, "reference", [] { return true; }, reference_kernels},

@@ -33,7 +33,7 @@ constexpr int64_t kLinearScratch = kLinearRows * kLinearPanels * 16;  // floats
 
 // Rows of activations as 8-bit integers, a scale for each group of each row.
 struct QuantizedRows {
-  int8_t* data;    // [rows, stride], zeros from `in` to the next multiple of kCodeStep
+  int8_t* data;    // [rows, stride], zeros from `in` to the next multiple of kCodePadding
   int64_t stride;  // bytes
   float* scales;   // [rows, num_groups]
   int32_t* sums;   // [rows, num_groups] of the integers
@@ -50,12 +50,17 @@ struct CodeLinearTask {
   CodePanels weight;
   int64_t out;
   int64_t first_panel, end_panel;
-  QuantizedRows x;   // the first of these rows
+  QuantizedRows x;   // the first of these rows; kRowPadding further ones may be read
   int64_t num_rows;  // at most kLinearRows
   void* y;           // the first of these rows, column 0
   DType y_type;
   int64_t y_stride;
 };
+
+constexpr int kRowPadding = 31;
+constexpr int64_t code_scratch(const CodePanels& w) {
+  return 2 * kPanel * round_up(w.in, kCodePadding);
+}
 
 // y = round(round(x * rsqrt(mean(x^2) + eps)) * weight); with h, x += h first.
 struct NormTask {
@@ -98,7 +103,8 @@ struct Kernels {
   // scratch: kLinearScratch floats.
   void (*linear)(const LinearTask& task, float* scratch);
   void (*quantize)(const QuantizeTask& task);
-  void (*code_linear)(const CodeLinearTask& task);
+  // scratch: code_scratch() bytes, aligned to 64.
+  void (*code_linear)(const CodeLinearTask& task, uint8_t* scratch);
   // The weights of a panel as a panel of float32, [in][16].
   void (*decode_panel)(const CodePanels& weight, int64_t panel, float* out);
   void (*norm)(const NormTask& task);
@@ -128,5 +134,6 @@ constexpr int64_t attention_scratch(int64_t num_rows, int64_t head_dim) {
 const Kernels& reference_kernels();
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
+const Kernels& amx_kernels();
 
 }  // namespace erne::cpu

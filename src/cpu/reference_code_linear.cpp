@@ -65,11 +65,11 @@ void reference_quantize(const QuantizeTask& task) {
   for (int64_t row = 0; row < task.num_rows; ++row) {
     for (int64_t group = 0; group < groups; ++group) quantize_group(task, row, group);
     std::fill(task.y.data + row * task.y.stride + task.in,
-              task.y.data + row * task.y.stride + round_up(task.in, kCodeStep), int8_t{0});
+              task.y.data + row * task.y.stride + round_up(task.in, kCodePadding), int8_t{0});
   }
 }
 
-void reference_code_linear(const CodeLinearTask& task) {
+void reference_code_linear(const CodeLinearTask& task, uint8_t*) {
   const int64_t end = std::min(task.end_panel * kPanel, task.out);
   for (int64_t row = 0; row < task.num_rows; ++row)
     for (int64_t n = task.first_panel * kPanel; n < end; ++n) {

@@ -44,16 +44,15 @@ class QuantizedGolden : public testing::TestWithParam<const char*> {
       cpu::make_cpu_backend(cpu::parse_cpu_isa("auto").value(), /*threads=*/2);
 };
 
-// 8-bit activations have as many steps as the weights of wint8, so what they add must be of the size
-// of the error that wint8 makes, whatever the weights' own format; half as much again allows for
-// activations whose largest value stands out more than a weight's does.
+// 8-bit activations have as many steps as the weights of wint8, so what they add must be of the
+// size of the error that wint8 makes, whatever the weights' own format; half as much again allows
+// for activations whose largest value stands out more than a weight's does.
 TEST_P(QuantizedGolden, eight_bit_activations_add_an_error_of_the_size_of_wint8) {
   for (const GoldenCheckpoint& golden : golden_checkpoints()) {
     const Logits exact = logits(golden, "pt", nullptr, LinearInput::kAsGiven);
     const Logits weights = logits(golden, "pt", format(), LinearInput::kAsGiven);
     const Logits both = logits(golden, "pt", format(), LinearInput::kInt8);
-    const Logits wint8 =
-        logits(golden, "pt", find_weight_format("wint8"), LinearInput::kAsGiven);
+    const Logits wint8 = logits(golden, "pt", find_weight_format("wint8"), LinearInput::kAsGiven);
     const double added = mean_difference(both, weights);
     std::printf("  %-11s %-6s mean |logit difference|: weights %.4f, 8-bit activations %.4f more\n",
                 GetParam(), golden.name.c_str(), mean_difference(weights, exact), added);

@@ -4,8 +4,10 @@
 #include "cpu/kernel_backend.h"
 
 namespace erne::cpu {
-const Kernels& avx512_emulated_kernels();  // cpu/avx512_kernels.cpp, compiled for AVX2
-}
+// cpu/avx512_kernels.cpp and cpu/amx_kernels.cpp, compiled for AVX2
+const Kernels& avx512_emulated_kernels();
+const Kernels& amx_emulated_kernels();
+}  // namespace erne::cpu
 
 namespace erne::parity {
 namespace {
@@ -16,14 +18,19 @@ constexpr Instance cpu_instance(const char* name) {
           [](int threads) { return cpu::make_cpu_backend(isa, threads); }};
 }
 
+template <const cpu::Kernels& (*kernels)()>
+constexpr Instance emulated_instance(const char* name) {
+  return {name, [] { return cpu::cpu_supports(cpu::CpuIsa::kAvx2); },
+          [](int threads) { return cpu::make_cpu_backend("emulated", kernels(), threads); }};
+}
+
 constexpr Instance kInstances[] = {
     cpu_instance<cpu::CpuIsa::kReference>("cpu_reference"),
     cpu_instance<cpu::CpuIsa::kAvx2>("cpu_avx2"),
     cpu_instance<cpu::CpuIsa::kAvx512>("cpu_avx512"),
-    {"cpu_avx512_emulated", [] { return cpu::cpu_supports(cpu::CpuIsa::kAvx2); },
-     [](int threads) {
-       return cpu::make_cpu_backend("cpu-avx512-emulated", cpu::avx512_emulated_kernels(), threads);
-     }},
+    cpu_instance<cpu::CpuIsa::kAmx>("cpu_amx"),
+    emulated_instance<cpu::avx512_emulated_kernels>("cpu_avx512_emulated"),
+    emulated_instance<cpu::amx_emulated_kernels>("cpu_amx_emulated"),
 };
 
 }  // namespace

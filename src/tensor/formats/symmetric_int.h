@@ -14,8 +14,10 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "tensor/weight_format.h"
@@ -26,25 +28,34 @@ constexpr int offset(int bits) {
   return 1 << (bits - 1);
 }
 
-// Encodes one run; returns its scale. codes: as many as weights. Weights that are not finite give
-// a scale that is not, so that the damage stays visible.
+// The weight of a run that is largest in size, or NaN where any is not finite. Sizes are compared
+// as the integers their bits are, which a compiler can do for many at a time.
+inline float largest_of(std::span<const float> weights) {
+  constexpr int32_t kSize = 0x7FFFFFFF, kInfinity = 0x7F800000;
+  const auto size_of = [](float w) { return std::bit_cast<int32_t>(w) & kSize; };
+  int32_t most = 0;
+  for (const float w : weights) most = std::max(most, size_of(w));
+  if (most >= kInfinity) return std::numeric_limits<float>::quiet_NaN();
+  return *std::ranges::find(weights, most, size_of);
+}
+
+// Encodes one run, which is not empty; returns its scale. codes: as many as weights. Weights that
+// are not finite give a scale that is not, so that the damage stays visible.
 inline Bf16 encode(std::span<const float> weights, const WeightFormat& format, uint8_t* codes) {
-  float most = 0, poison = 0;  // poison: 0, or NaN
-  for (const float w : weights) {
-    most = std::fabs(w) > std::fabs(most) ? w : most;
-    poison += w * 0;
-  }
   const int middle = offset(format.bits);
   const auto limit = static_cast<float>(format.full_range ? -middle : middle - 1);
-  const float largest = format.full_range ? most : std::fabs(most);
-  const float inverse = largest != 0 && poison == 0 ? limit / largest : 0.0f;
-  const bool usable = std::isfinite(inverse);
+  const float signed_largest = largest_of(weights);
+  const float largest = format.full_range ? signed_largest : std::fabs(signed_largest);
+  // 0 where the run is 0, damaged, or so small that the quotient overflows.
+  const float quotient = largest == 0 ? 0 : limit / largest;
+  const float inverse = std::isfinite(quotient) ? quotient : 0;
   for (size_t i = 0; i < weights.size(); ++i) {
-    const float q = usable ? weights[i] * inverse : 0.0f;
-    codes[i] = static_cast<uint8_t>(
-        std::min(static_cast<int>(q + (q < 0 ? -0.5f : 0.5f)), middle - 1) + middle);
+    const float w = std::isfinite(largest) ? weights[i] : 0;
+    const float q = w * inverse;
+    const int rounded = static_cast<int>(q + (q < 0 ? -0.5f : 0.5f));
+    codes[i] = static_cast<uint8_t>(std::min(rounded, middle - 1) + middle);
   }
-  return to_bf16(largest / limit + poison);
+  return to_bf16(largest / limit);
 }
 
 inline float decode(uint8_t code, const WeightFormat& format, Bf16 scale) {
