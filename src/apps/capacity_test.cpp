@@ -31,6 +31,12 @@ TEST(Capacity, DefaultsAreFastDeploysWhereACpuCanKeepThem) {
   EXPECT_EQ(capacity->num_blocks, 2 * 8 * 32);
 }
 
+TEST(Capacity, AnInt8CacheTakesAByteAndItsShareOfAScale) {
+  const auto capacity = choose_capacity({}, small_config(), DType::kI8, 1 << 30);
+  ASSERT_TRUE(capacity.ok());
+  EXPECT_EQ(capacity->block_bytes, size_t{2 * 2 * 2 * 64 * (128 + 4)});
+}
+
 TEST(Capacity, MemoryBoundsTheBlocks) {
   ServeOptions options;
   options.gpu_memory_utilization = 0.5;
