@@ -13,7 +13,7 @@ namespace {
 
 // Inputs in one tile: a row of it holds four of each of 16 outputs.
 constexpr int kTileInputs = 64;
-// With fewer rows most of a tile would be empty, and code_linear() waits for memory anyway.
+// With fewer rows most of a tile would be empty, and vectors wait for memory anyway.
 constexpr int64_t kLeastTileRows = 5;
 
 // A panel's codes as bytes in tiles: [k / 4][16][4]. 8 bits: where they are; 4 bits: in `unpacked`.
@@ -68,7 +68,7 @@ struct TileBlock {
     if constexpr (R > 1 && P > 1) store_tile<3>(sums[R - 1][P - 1], kTileBytes);
   }
 
-  template <int bits, class Y>
+  template <int bits>
   void run() const {
     const CodePanels& w = task.weight;
     const int64_t groups = num_groups(w);
@@ -89,17 +89,13 @@ struct TileBlock {
         }
       }
     }
-    for (int p = 0; p < P; ++p) {
-      const int64_t first = (panel + p) * kPanel;
-      for (int64_t r = 0; r < rows; ++r)
-        store_part(static_cast<Y*>(task.y) + (row + r) * task.y_stride + first, load(y[r][p]),
-                   task.out - first);
-    }
+    for (int p = 0; p < P; ++p)
+      for (int64_t r = 0; r < rows; ++r) store_output(task, row + r, panel + p, load(y[r][p]));
   }
 };
 
 // All rows times one or two panels, whose codes are unpacked once.
-template <int bits, class Y, int P>
+template <int bits, int P>
 void tiled_panels(const CodeLinearTask& task, int64_t panel, uint8_t* scratch) {
   const int64_t panel_bytes = round_up(task.weight.in, kTileInputs) * kPanel;
   const uint8_t* codes[2];
@@ -108,32 +104,27 @@ void tiled_panels(const CodeLinearTask& task, int64_t panel, uint8_t* scratch) {
   for (int64_t row = 0; row < task.num_rows; row += 2 * kTileHeight)
     if constexpr (P == 1) {
       if (task.num_rows - row > kTileHeight)
-        TileBlock<2, 1>{task, row, panel, {codes[0]}}.template run<bits, Y>();
+        TileBlock<2, 1>{task, row, panel, {codes[0]}}.template run<bits>();
       else
-        TileBlock<1, 1>{task, row, panel, {codes[0]}}.template run<bits, Y>();
+        TileBlock<1, 1>{task, row, panel, {codes[0]}}.template run<bits>();
     } else {
       if (task.num_rows - row > kTileHeight)
-        TileBlock<2, 2>{task, row, panel, {codes[0], codes[1]}}.template run<bits, Y>();
+        TileBlock<2, 2>{task, row, panel, {codes[0], codes[1]}}.template run<bits>();
       else
-        TileBlock<1, 2>{task, row, panel, {codes[0], codes[1]}}.template run<bits, Y>();
+        TileBlock<1, 2>{task, row, panel, {codes[0], codes[1]}}.template run<bits>();
     }
 }
 
-template <int bits, class Y>
+template <int bits>
 void tiled_linear(const CodeLinearTask& task, uint8_t* scratch) {
   int64_t panel = task.first_panel;
-  for (; panel + 2 <= task.end_panel; panel += 2) tiled_panels<bits, Y, 2>(task, panel, scratch);
-  if (panel < task.end_panel) tiled_panels<bits, Y, 1>(task, panel, scratch);
+  for (; panel + 2 <= task.end_panel; panel += 2) tiled_panels<bits, 2>(task, panel, scratch);
+  if (panel < task.end_panel) tiled_panels<bits, 1>(task, panel, scratch);
 }
 
-inline void amx_code_linear(const CodeLinearTask& task, uint8_t* scratch) {
-  if (task.num_rows < kLeastTileRows) return code_linear(task, scratch);
+inline void tiled_code_linear(const CodeLinearTask& task, uint8_t* scratch) {
   configure_tiles();
-  const bool four_bits = task.weight.bits == 4;
-  if (task.y_type == DType::kBf16)
-    four_bits ? tiled_linear<4, Bf16>(task, scratch) : tiled_linear<8, Bf16>(task, scratch);
-  else
-    four_bits ? tiled_linear<4, float>(task, scratch) : tiled_linear<8, float>(task, scratch);
+  task.weight.bits == 4 ? tiled_linear<4>(task, scratch) : tiled_linear<8>(task, scratch);
   release_tiles();
 }
 

@@ -1,20 +1,31 @@
 // The AVX-512 kernels, but for products of many rows and codes, which go to the tile unit. Compiled
 // for AVX-512 (src/CMakeLists.txt); reached only through its table. tests/parity compiles it once
-// more, for AVX2, with an emulated tile unit and a table of another name.
+// more, for AVX2, with an emulated tile unit and tables of other names.
 #include "cpu/avx512_dots.h"
-#include "cpu/vector_kernels.h"
 // The lanes come first.
 #include "cpu/amx_code_linear.h"
 
 #ifndef ERNE_AMX_TABLE
 #define ERNE_AMX_TABLE amx_kernels
+#define ERNE_AVX512_TABLE avx512_kernels
 #endif
 
 namespace erne::cpu {
 
+const Kernels& ERNE_AVX512_TABLE();
+
+namespace {
+
+void amx_code_linear(const CodeLinearTask& task, uint8_t* scratch) {
+  if (task.num_rows < kLeastTileRows) return ERNE_AVX512_TABLE().code_linear(task, scratch);
+  tiled_code_linear(task, scratch);
+}
+
+}  // namespace
+
 const Kernels& ERNE_AMX_TABLE() {
-  static constexpr Kernels kKernels = [] {
-    Kernels kernels = make_vector_kernels();
+  static const Kernels kKernels = [] {
+    Kernels kernels = ERNE_AVX512_TABLE();
     kernels.code_linear = amx_code_linear;
     return kernels;
   }();

@@ -92,8 +92,8 @@ struct Dots {
 // by, per unit of activation.
 constexpr int kDotSteps = 1 << 20;
 template <int bits>
-constexpr int kDotTile = 24;
-constexpr int kDotRows = 12;
+constexpr int kDotTile = kTileSums;
+constexpr int kDotRows = kTileRows;
 template <int bits>
 constexpr int kDotOffset = 1 << (bits - 1);
 

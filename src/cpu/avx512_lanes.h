@@ -24,8 +24,13 @@ typedef int8_t Byte16 __attribute__((vector_size(16)));
 typedef float F8 __attribute__((vector_size(32)));
 typedef float F4 __attribute__((vector_size(16)));
 
-// 32 registers: 24 sums, a row of weights of each panel, broadcasts.
+// 32 registers: 24 sums, a row of weights of each panel, broadcasts. Emulated tiles are lower:
+// their sums are all in memory, and the compiler would take minutes.
+#ifdef __AVX512F__
 constexpr int64_t kTileRows = 12, kTileSums = 24;
+#else
+constexpr int64_t kTileRows = 5, kTileSums = 8;
+#endif
 
 template <class To, class From>
 ERNE_LANES To bits_of(From v) {

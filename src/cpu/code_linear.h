@@ -116,9 +116,18 @@ struct DotPanels<bits, R, 0> {
   void drain(I16*) {}
 };
 
+// Row `row` of y at the columns of a panel.
+ERNE_LANES void store_output(const CodeLinearTask& task, int64_t row, int64_t panel, F16 v) {
+  const int64_t first = panel * kPanel, at = row * task.y_stride + first;
+  if (task.y_type == DType::kBf16)
+    store_part(static_cast<Bf16*>(task.y) + at, v, task.out - first);
+  else
+    store_part(static_cast<float*>(task.y) + at, v, task.out - first);
+}
+
 // y of R rows and P panels, `apart` panels from one to the next: a group of k after the other, so
 // that rows and panels are read from their beginning to their end.
-template <int bits, class Y, int R, int P>
+template <int bits, int R, int P>
 void code_tile(const CodeLinearTask& task, int64_t row, int64_t panel, int64_t apart) {
   const CodePanels& w = task.weight;
   const int64_t groups = num_groups(w), stride = apart * panel_stride(w);
@@ -149,66 +158,51 @@ void code_tile(const CodeLinearTask& task, int64_t row, int64_t panel, int64_t a
       }
     }
   }
-  for (int p = 0; p < P; ++p) {
-    const int64_t first = (panel + p * apart) * kPanel;
-    for (int r = 0; r < R; ++r)
-      store_part(static_cast<Y*>(task.y) + (row + r) * task.y_stride + first, sums[p * R + r],
-                 task.out - first);
-  }
+  for (int p = 0; p < P; ++p)
+    for (int r = 0; r < R; ++r) store_output(task, row + r, panel + p * apart, sums[p * R + r]);
 }
 
-template <int bits, class Y, int P, int R>
+template <int bits, int P, int R>
 void code_tile_of(int64_t rows, const CodeLinearTask& task, int64_t row, int64_t panel,
                   int64_t apart) {
-  if (rows == R) return code_tile<bits, Y, R, P>(task, row, panel, apart);
-  if constexpr (R > 1) code_tile_of<bits, Y, P, R - 1>(rows, task, row, panel, apart);
+  if (rows == R) return code_tile<bits, R, P>(task, row, panel, apart);
+  if constexpr (R > 1) code_tile_of<bits, P, R - 1>(rows, task, row, panel, apart);
 }
 
 // All rows of P panels, in tiles of nearly equal height.
-template <int bits, class Y, int P>
+template <int bits, int P>
 void tall_code_tile(const CodeLinearTask& task, int64_t panel, int64_t apart) {
   constexpr int64_t kMost = kDotTile<bits> / P < 1 ? 1 : kDotTile<bits> / P;
   constexpr int64_t kRows = kMost < kDotRows ? kMost : kDotRows;
   int64_t row = 0;
   for (int64_t tiles_left = (task.num_rows + kRows - 1) / kRows; tiles_left > 0; --tiles_left) {
     const int64_t rows = (task.num_rows - row + tiles_left - 1) / tiles_left;
-    code_tile_of<bits, Y, P, kRows>(rows, task, row, panel, apart);
+    code_tile_of<bits, P, kRows>(rows, task, row, panel, apart);
     row += rows;
   }
 }
 
-// Few rows leave registers free for more panels, whose weights are then read side by side: the
-// task's panels are cut into as many runs, and the i-th panels of all runs are read together, so
-// that each stream goes on through memory from panel to panel.
+// Few rows leave registers free for four panels, whose weights are then read side by side: the
+// task's panels are cut into four runs, and the i-th panels of all runs are read together, so that
+// each stream goes on through memory from panel to panel.
 template <int bits>
-int64_t num_code_streams(int64_t num_rows) {
-  return 4 * num_rows <= kDotTile<bits> ? 4 : 2 * num_rows <= kDotTile<bits> ? 2 : 1;
-}
-
-template <int bits, class Y>
-void code_linear_typed(const CodeLinearTask& task) {
+void code_linear_of(const CodeLinearTask& task) {
+  constexpr int64_t kStreams = 4;
   const int64_t count = task.end_panel - task.first_panel;
-  const int64_t streams = num_code_streams<bits>(task.num_rows);
-  const int64_t run = (count + streams - 1) / streams;
-  for (int64_t panel = task.first_panel; panel < task.first_panel + run; ++panel) {
-    const int64_t together = (task.end_panel - panel + run - 1) / run;  // a last run may be shorter
-    if (together == 4) {
-      tall_code_tile<bits, Y, 4>(task, panel, run);
-    } else if (together == 1) {
-      tall_code_tile<bits, Y, 1>(task, panel, run);
-    } else {
-      tall_code_tile<bits, Y, 2>(task, panel, run);
-      if (together == 3) tall_code_tile<bits, Y, 1>(task, panel + 2 * run, run);
+  const bool side_by_side = kStreams * task.num_rows <= kDotTile<bits>;
+  const int64_t run = side_by_side ? (count + kStreams - 1) / kStreams : count;
+  for (int64_t i = task.first_panel; i < task.first_panel + run; ++i) {
+    if (side_by_side && i + (kStreams - 1) * run < task.end_panel) {
+      tall_code_tile<bits, kStreams>(task, i, run);
+    } else {  // a last run may be shorter
+      for (int64_t panel = i; panel < task.end_panel; panel += run)
+        tall_code_tile<bits, 1>(task, panel, run);
     }
   }
 }
 
 inline void code_linear(const CodeLinearTask& task, uint8_t*) {
-  const bool four_bits = task.weight.bits == 4;
-  if (task.y_type == DType::kBf16)
-    four_bits ? code_linear_typed<4, Bf16>(task) : code_linear_typed<8, Bf16>(task);
-  else
-    four_bits ? code_linear_typed<4, float>(task) : code_linear_typed<8, float>(task);
+  task.weight.bits == 4 ? code_linear_of<4>(task) : code_linear_of<8>(task);
 }
 
 // ---- weights to float32 ----
