@@ -16,6 +16,8 @@ namespace {
 
 using testing::HasSubstr;
 
+const std::string kTinyModel = ERNE_SOURCE_DIR "/models/erne-tiny";
+
 struct Ended {
   int status;
   std::string out, error;
@@ -80,10 +82,9 @@ TEST(BenchCommand, RefusesWithAReason) {
 TEST(BenchCommand, MeasuresAModelAsItIsServed) {
   namespace fs = std::filesystem;
   const fs::path json_file = fs::path(testing::TempDir()) / "erne-bench-model.json";
-  const Ended ended =
-      run({"batched", "--sequences", "1,12", "--prompt-len", "20", "--tokens", "3", "--repetitions",
-           "2", "--skip-limits", "--json", json_file.string(), "--model",
-           ERNE_SOURCE_DIR "/models/erne-tiny", "--threads", "1", "--dtype=float32"});
+  const Ended ended = run({"batched", "--sequences", "1,12", "--prompt-len", "20", "--tokens", "3",
+                           "--repetitions", "2", "--skip-limits", "--json", json_file.string(),
+                           "--model", kTinyModel, "--threads", "1", "--dtype=float32"});
   ASSERT_EQ(ended.status, 0) << ended.error;
   EXPECT_THAT(ended.out, HasSubstr("batched-12x20+3"));
   std::ifstream file(json_file);
@@ -103,8 +104,23 @@ TEST(BenchCommand, MeasuresAModelAsItIsServed) {
   fs::remove(json_file);
 }
 
+TEST(BenchCommand, ComparesWithThePeakOfTheWeightsArithmetic) {
+  const auto arithmetic = [](std::vector<std::string> flags) {
+    std::vector<std::string> command = {"prefill", "--prompts",     "8",       "--repetitions",
+                                        "1",       "--skip-limits", "--model", kTinyModel};
+    command.insert(command.end(), flags.begin(), flags.end());
+    const std::string out = run(command).out;
+    return out.substr(out.find("products in"), out.find("\n") - out.find("products in"));
+  };
+  EXPECT_EQ(arithmetic({}), "products in float32");
+  EXPECT_EQ(arithmetic({"--quantization", "wint8"}), "products in int8");
+  EXPECT_EQ(arithmetic({"--quantization", "wint4_g128"}), "products in int4 x int8");
+  EXPECT_EQ(arithmetic({"--quantization", "wint4", "--quantized-activations", "none"}),
+            "products in float32");
+}
+
 TEST(BenchCommand, RefusesACaseOrAFlagByName) {
-  const std::string model = ERNE_SOURCE_DIR "/models/erne-tiny";
+  const std::string& model = kTinyModel;
   EXPECT_THAT(run({"decode", "--contexts", "-1", "--model", model}).error, HasSubstr("--contexts"));
   EXPECT_THAT(run({"prefill", "--prompts", "0", "--model", model}).error, HasSubstr("--prompts"));
   EXPECT_THAT(run({"batched", "--sequences", "x", "--model", model}).error,

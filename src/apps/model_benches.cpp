@@ -8,6 +8,7 @@
 
 #include "apps/loaded_model.h"
 #include "apps/options.h"
+#include "apps/quantization.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -16,8 +17,14 @@ namespace {
 
 const CLI::Range kCount(1, 1 << 20);
 
-// Of the products with bfloat16 and float32 weights: all that is built.
-constexpr bench::Arithmetic kArithmetic = bench::Arithmetic::kFloat32;
+// Of the products with the weights. Where tables stay bfloat16 the head is computed in float32: the
+// floor counts it as if it were not.
+Result<bench::Arithmetic> arithmetic_of(const ServeOptions& options) {
+  const WeightFormat* format = TRY(parse_quantization(options.quantization));
+  if (format == nullptr || options.quantized_activations != "int8")
+    return bench::Arithmetic::kFloat32;
+  return format->bits == 4 ? bench::Arithmetic::kInt4 : bench::Arithmetic::kInt8;
+}
 
 // Those of erne serve, with room for the cases.
 Result<ServeOptions> serve_options(const std::vector<std::string>& arguments,
@@ -96,7 +103,7 @@ Result<void> ModelBenches::run() const {
                                     .backend = loaded.backend->name(),
                                     .limits = loaded.capacity.limits,
                                     .threads = loaded.threads,
-                                    .arithmetic = kArithmetic,
+                                    .arithmetic = TRY(arithmetic_of(options)),
                                     .weight_bytes = loaded.model->weight_bytes(),
                                     .num_tokens = loaded.num_tokens(),
                                     .name = options.model};
