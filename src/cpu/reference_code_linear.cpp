@@ -25,11 +25,12 @@ void quantize_group(const QuantizeTask& task, int64_t row, int64_t group) {
     poison = std::fma(x, 0.0f, poison);
   }
   const float inverse = most < kLeastScaled ? 0.0f : 127 / most;
+  const bool damaged = poison != 0;  // NaN is no integer; the scale keeps it
   int32_t sum = 0;
   for (int64_t k = begin; k < end; ++k) {
     const float shifted = element(task, row, k) * inverse + kRoundToInt;
-    const auto q = static_cast<int32_t>(std::bit_cast<uint32_t>(shifted) -
-                                        std::bit_cast<uint32_t>(kRoundToInt));
+    const uint32_t bits = std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRoundToInt);
+    const auto q = damaged ? 0 : static_cast<int32_t>(bits);
     task.y.data[row * task.y.stride + k] = static_cast<int8_t>(q);
     sum += q;
   }
