@@ -50,7 +50,7 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   model_options.progress = show_progress;
   const WeightFormat* format = TRY(parse_quantization(options.quantization));
   model_options.quantization = format;
-  if (options.quantized_activations == "int8") model_options.input = LinearInput::kInt8;
+  model_options.input = parse_quantized_activations(options.quantized_activations);
   if (options.load_choices == "dummy") model_options.random_seed = options.seed;
   loaded.model = TRY(model::load_model(*loaded.backend, options.model, model_options));
   const model::ErnieConfig& config = loaded.model->config();

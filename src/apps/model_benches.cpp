@@ -21,8 +21,8 @@ const CLI::Range kCount(1, 1 << 20);
 // floor counts it as if it were not.
 Result<bench::Arithmetic> arithmetic_of(const ServeOptions& options) {
   const WeightFormat* format = TRY(parse_quantization(options.quantization));
-  if (format == nullptr || options.quantized_activations != "int8")
-    return bench::Arithmetic::kFloat32;
+  const LinearInput input = parse_quantized_activations(options.quantized_activations);
+  if (format == nullptr || input != LinearInput::kInt8) return bench::Arithmetic::kFloat32;
   return format->bits == 4 ? bench::Arithmetic::kInt4 : bench::Arithmetic::kInt8;
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "apps/option_table.h"
+#include "cpu/cpu_backend.h"
 
 namespace erne::apps {
 namespace {
@@ -98,6 +99,11 @@ TEST(Options, WhatHasNoMeaningHereIsNoted) {
   ASSERT_TRUE(parsed.ok());
   ASSERT_EQ(parsed->notes.size(), 1u);
   EXPECT_NE(parsed->notes[0].find("one process"), std::string::npos);
+}
+
+TEST(Options, EveryInstructionSetMayBeNamed) {
+  for (const cpu::CpuIsa isa : cpu::kCpuIsas)
+    EXPECT_TRUE(parse({"--cpu-isa", cpu::cpu_isa_name(isa)}).ok()) << cpu::cpu_isa_name(isa);
 }
 
 TEST(Options, HelpNamesEveryFlag) {

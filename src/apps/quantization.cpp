@@ -35,4 +35,9 @@ Result<const WeightFormat*> parse_quantization(std::string_view name) {
                  "--quantization");
 }
 
+LinearInput parse_quantized_activations(std::string_view name) {
+  CHECK(name == "int8" || name == "none");
+  return name == "int8" ? LinearInput::kInt8 : LinearInput::kAsGiven;
+}
+
 }  // namespace erne::apps

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "backend/backend.h"
 #include "base/status.h"
 #include "tensor/weight_format.h"
 
@@ -11,5 +12,8 @@ namespace erne::apps {
 // The format that weights are quantised to, nullptr where they stay as stored. Another name is
 // refused with those allowed; one of FastDeploy's that is not built, with a sentence saying so.
 Result<const WeightFormat*> parse_quantization(std::string_view name);
+
+// "int8" or "none", as the option table allows.
+LinearInput parse_quantized_activations(std::string_view name);
 
 }  // namespace erne::apps

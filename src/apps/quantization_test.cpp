@@ -24,10 +24,12 @@ TEST(Quantization, NoneLeavesWeightsAsTheyAre) {
 }
 
 TEST(Quantization, RefusesWithAReason) {
-  const auto not_built = parse_quantization("wint2");
-  ASSERT_FALSE(not_built.ok());
-  EXPECT_EQ(not_built.status().code, Code::kUnsupported);
-  EXPECT_THAT(not_built.status().message, HasSubstr("not built yet; built are none, wint8"));
+  for (const char* name : {"wint2", R"({"dense_quant_type": "wint8"})"}) {
+    const auto not_built = parse_quantization(name);
+    ASSERT_FALSE(not_built.ok());
+    EXPECT_EQ(not_built.status().code, Code::kUnsupported);
+    EXPECT_THAT(not_built.status().message, HasSubstr("not built yet; built are none, wint8"));
+  }
   const auto unknown = parse_quantization("float32");
   ASSERT_FALSE(unknown.ok());
   EXPECT_EQ(unknown.status().code, Code::kInvalid);

@@ -43,7 +43,7 @@ class DeviceBuffer {
 // What a quantised matrix is multiplied by; of a plain one, activations are always as they are.
 enum class LinearInput {
   kAsGiven,  // "weight-only": the product of the weights' values and the activations
-  kInt8,     // quantised on the way in, one scale per row and group of inputs
+  kInt8,     // quantised on the way in, one scale per row and WeightFormat::input_group inputs
 };
 
 // y = W x. `data` says [out, in] and the stored type; the order of its bytes is the back end's own.

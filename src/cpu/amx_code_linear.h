@@ -38,7 +38,7 @@ template <int R, int P>
 struct TileBlock {
   const CodeLinearTask& task;
   int64_t row, panel;
-  const uint8_t* codes[P];  // as tiles_of()
+  const uint8_t* const* codes;  // of P panels, as tiles_of()
 
   // The integers of one group, [row tile][panel][16 rows][16].
   void multiply(int64_t k, int64_t inputs, int32_t (&sums)[R][P][kTileHeight][kPanel]) const {
@@ -98,21 +98,14 @@ struct TileBlock {
 template <int bits, int P>
 void tiled_panels(const CodeLinearTask& task, int64_t panel, uint8_t* scratch) {
   const int64_t panel_bytes = round_up(task.weight.in, kTileInputs) * kPanel;
-  const uint8_t* codes[2];
+  const uint8_t* codes[P];
   for (int p = 0; p < P; ++p)
     codes[p] = tiles_of<bits>(task.weight, panel + p, scratch + p * panel_bytes);
   for (int64_t row = 0; row < task.num_rows; row += 2 * kTileHeight)
-    if constexpr (P == 1) {
-      if (task.num_rows - row > kTileHeight)
-        TileBlock<2, 1>{task, row, panel, {codes[0]}}.template run<bits>();
-      else
-        TileBlock<1, 1>{task, row, panel, {codes[0]}}.template run<bits>();
-    } else {
-      if (task.num_rows - row > kTileHeight)
-        TileBlock<2, 2>{task, row, panel, {codes[0], codes[1]}}.template run<bits>();
-      else
-        TileBlock<1, 2>{task, row, panel, {codes[0], codes[1]}}.template run<bits>();
-    }
+    if (task.num_rows - row > kTileHeight)
+      TileBlock<2, P>{task, row, panel, codes}.template run<bits>();
+    else
+      TileBlock<1, P>{task, row, panel, codes}.template run<bits>();
 }
 
 template <int bits>

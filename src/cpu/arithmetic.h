@@ -9,13 +9,14 @@
 //                lanes along k of design/cpu-kernels.md: with lanes along n a row of weights needs
 //                no sum across a register and its bfloat16 pairs no shuffle, one packing serves one
 //                row and many, and groups bound the error as well: 256 + k / 256 steps.)
+//   int8 rows    Numbers that share a scale: a = the largest |x|, scale = a / 127, q = x * (127 /
+//                a) rounded to an integer, ties to even. Where 127 / a is infinite, all are zeros
+//                with scale 0; where one is NaN or infinite, so is the scale, or it is NaN.
 //   codes        Linear with weights that are integers w_q times scales (tensor/formats/
-//                symmetric_int.h) and 8-bit activations. Those are quantised per row and group of
-//                k, as long as the weights' runs, kActivationGroup where a row is one run: a = the
-//                largest |x|, scale_x = a / 127, x_q = x * (127 / a) to nearest, ties to even, 0
-//                where a < kLeastScaled. A group's sum of x_q * w_q is an exact integer; groups
-//                ascending, y[n] = fma(sum, scale_x * scale_w, y[n]) from 0. With activations as
-//                given: as linear, the weights being w_q * scale_w.
+//                symmetric_int.h) and 8-bit activations: int8 rows, one per row and group of k
+//                (WeightFormat::input_group). A group's sum of x_q * w_q is an exact integer;
+//                groups ascending, y[n] = fma(sum, scale_x * scale_w, y[n]) from 0. With
+//                activations as given: as linear, the weights being w_q * scale_w.
 //   norms, sums  kLanes virtual lanes, lane = index mod 16, each a chain from 0; combine_lanes().
 //   attention    Keys ascend in segments of kSegment positions. In a segment: score = scale * chain
 //                over d of q[d] * k[d], where d is cut into groups as in linear; m = the largest
@@ -26,10 +27,7 @@
 //                int8 keys and values count as they are stored, and their scales enter once: score
 //                = (key scale * scale) * chain, and p * value scale stands for p in front of v,
 //                after the sum of p.
-//   int8 KV      one row is K or V of one token and kv head: amax = its largest |x|, scale = amax /
-//                127, q = x * (127 / amax) rounded to an integer, ties to even. A row whose 127 /
-//                amax is infinite is zeros with scale 0; one that holds NaN or infinity has such a
-//                scale.
+//   int8 KV      K or V of one token and kv head is an int8 row.
 //   exp          exp_f32() below; silu(x) = x / (1 + exp(-x)).
 //   rope         angle = position * inv_freq as a float32 product (rope_angles.h);
 //                fma(a, cos, -(b * sin)), fma(b, cos, a * sin).
@@ -52,7 +50,6 @@ namespace erne::cpu {
 constexpr int kLanes = 16;
 constexpr int kGroup = 256;
 constexpr int kSegment = 256;
-constexpr float kLeastScaled = 1e-30f;  // below it 127 / a could overflow
 
 // exp by its series up to r^7 / 7! after x = n ln2 + r, |r| <= ln2 / 2: relative error below 2^-22.
 // Below kExpLow, where the result would come near to a denormal, it is 0; above kExpHigh it stays.

@@ -25,13 +25,14 @@ void quantize_group(const T* x, int64_t count, int8_t* q, float* scale, int32_t*
     poison = fma(v, broadcast(0), poison);
   }
   const float a = largest(most), damage = combine(poison);
-  *scale = a / 127 + damage;
-  if (damage != 0) {  // NaN is no integer; the scale keeps it
+  const bool is_zero = 127 / a == __builtin_inff();
+  *scale = is_zero ? damage : a / 127 + damage;
+  if (is_zero || damage != 0) {  // NaN is no integer; the scale keeps it
     for (int64_t i = 0; i < count; ++i) q[i] = 0;
     *sum = 0;
     return;
   }
-  const F16 inverse = broadcast(a < kLeastScaled ? 0.0f : 127 / a);
+  const F16 inverse = broadcast(127 / a);
   const F16 magic = broadcast(kRoundToInt);
   I16 total = broadcast_int(0);
   for (int64_t i = 0; i < count; i += kLanes) {

@@ -20,16 +20,15 @@
 
 namespace erne::cpu {
 
-constexpr int kCodeStep = 8;           // inputs that kernels take at a time
-constexpr int kCodePadding = 64;       // what a tile of AMX holds
-constexpr int kActivationGroup = 128;  // inputs per scale of activations, where weights set none
+constexpr int kCodeStep = 8;      // inputs that kernels take at a time
+constexpr int kCodePadding = 64;  // what a tile of AMX holds
 
 struct CodePanels {
   std::byte* data;
   int bits;
   int64_t in;
   int64_t run;    // inputs per scale
-  int64_t group;  // inputs per scale of activations: `run`, or any number where that is all of `in`
+  int64_t group;  // inputs per scale of activations; `run`, where a row has several
 };
 
 static constexpr int64_t round_up(int64_t n, int64_t unit) {

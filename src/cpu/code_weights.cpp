@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "cpu/host_memory.h"
@@ -11,12 +12,11 @@ namespace erne::cpu {
 namespace {
 
 CodePanels panels_at(void* data, const WeightFormat& format, int64_t in) {
-  const int64_t run = format.run_length(in);
   return {.data = static_cast<std::byte*>(data),
           .bits = format.bits,
           .in = in,
-          .run = run,
-          .group = format.group > 0 ? run : kActivationGroup};
+          .run = format.run_length(in),
+          .group = format.input_group()};
 }
 
 // Element types are told apart outside the loops: so the compiler makes vectors of them.
@@ -65,15 +65,22 @@ void encode_panel(const TensorView& weight, const WeightFormat& format, const Co
   }
 }
 
-void decode_row(const Linear& table, int64_t row, std::span<float> out) {
+template <class T>
+void decode_row(const Linear& table, int64_t row, T* out) {
   const CodePanels w = code_panels(table);
   const int64_t panel = row / kPanel, n = row % kPanel;
   const uint8_t* bytes = panel_codes(w, panel, 0);
   const int mask = (1 << w.bits) - 1;
-  for (int64_t k = 0; k < w.in; ++k) {
-    const int code = bytes[code_byte(w.bits, k, n)] >> code_shift(w.bits, k) & mask;
-    out[k] = symmetric_int::decode(static_cast<uint8_t>(code), *table.format,
-                                   panel_scales(w, panel, k / w.run)[n]);
+  for (int64_t run = 0; run < num_runs(w); ++run) {
+    const Bf16 scale = panel_scales(w, panel, run)[n];
+    for (int64_t k = run * w.run; k < std::min((run + 1) * w.run, w.in); ++k) {
+      const int code = bytes[code_byte(w.bits, k, n)] >> code_shift(w.bits, k) & mask;
+      const float v = symmetric_int::decode(static_cast<uint8_t>(code), *table.format, scale);
+      if constexpr (std::is_same_v<T, Bf16>)
+        out[k] = to_bf16(v);
+      else
+        out[k] = v;
+    }
   }
 }
 
@@ -98,13 +105,10 @@ Linear pack_codes(const TensorView& weight, const WeightFormat& format, DeviceBu
 void read_code_rows(const Linear& table, std::span<const int32_t> ids, const TensorView& x,
                     ThreadPool& pool) {
   pool.parallel_for(std::ssize(ids), [&](int64_t t, int) {
-    std::vector<float> row(table.in);
-    decode_row(table, ids[t], row);
-    for (int64_t k = 0; k < table.in; ++k)
-      if (x.dtype == DType::kBf16)
-        x.as<Bf16>()[t * table.in + k] = to_bf16(row[k]);
-      else
-        x.as<float>()[t * table.in + k] = row[k];
+    if (x.dtype == DType::kBf16)
+      decode_row(table, ids[t], x.as<Bf16>() + t * table.in);
+    else
+      decode_row(table, ids[t], x.as<float>() + t * table.in);
   });
 }
 

@@ -19,6 +19,8 @@ struct WeightFormat {
   bool is_quantized() const { return stored == DType::kU8; }
   // Inputs [i * run_length(in), ...) of a row share a scale.
   int64_t run_length(int64_t in) const { return group > 0 ? group : in; }
+  // Inputs that share a scale where 8-bit integers multiply the codes.
+  int input_group() const { return group > 0 ? group : 128; }
   int64_t num_runs(int64_t in) const { return (in + run_length(in) - 1) / run_length(in); }
   // Of a matrix [out, in]: weights and scales, before any padding of a back end's.
   int64_t bytes(int64_t out, int64_t in) const;

@@ -136,6 +136,23 @@ TEST(WeightStore, matrices_stay_as_stored_unless_activations_are_narrower) {
   }
 }
 
+TEST(WeightStore, a_format_covers_linears_and_the_tables_only_if_it_says_so) {
+  for (const char* name : {"wint8", "wint4_g128"}) {
+    const WeightFormat* format = find_weight_format(name);
+    MemoryBackend backend(true);
+    RandomSource source(7);
+    LoadOptions options;
+    options.quantization = format;
+    options.input = LinearInput::kInt8;
+    const auto store = load_weights(backend, source, small_specs(), options);
+    ASSERT_TRUE(store);
+    EXPECT_EQ(store->linear("small").format, format);
+    EXPECT_EQ(store->linear("small").input, LinearInput::kInt8);
+    const WeightFormat* of_table = format->covers_tables ? format : &plain_format(DType::kBf16);
+    EXPECT_EQ(store->linear("large").format, of_table) << name;
+  }
+}
+
 TEST(WeightStore, a_failure_frees_everything_and_names_the_tensor) {
   MemoryBackend backend(true);
   FailingSource source;

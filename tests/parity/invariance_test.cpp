@@ -121,6 +121,18 @@ TEST(SameBits, CodesAsGivenAndDecodedWeights) {
     }
 }
 
+// 127 over the largest of them is infinite: zeros, and no trouble.
+TEST(QuantizedLinear, NumbersTooSmallForAScaleCountAsZeros) {
+  for (Variant& variant : variants())
+    for (double tiny : {0.0, 1e-37, -2e-37}) {
+      const LinearCase c{1, 20, 200, "wint4", DType::kF32, DType::kF32, LinearInput::kInt8};
+      LinearRun run(*variant.backend, c);
+      for (int64_t i = 0; i < c.in; ++i) run.x.set(i, tiny);
+      run.run(*variant.backend);
+      for (int64_t i = 0; i < c.out; ++i) EXPECT_EQ(run.y.at(i), 0) << variant.name;
+    }
+}
+
 // Damaged numbers must not turn into sound ones on the way through integers.
 TEST(QuantizedLinear, NaNAndInfinityStayVisible) {
   for (Variant& variant : variants())

@@ -77,7 +77,7 @@ reference::Matrix LinearRun::weights() const {
 
 reference::Matrix LinearRun::inputs() const {
   if (packed.input == LinearInput::kAsGiven) return x.matrix();
-  return reference::as_int8(x.matrix(), packed.format->group > 0 ? packed.format->group : 128);
+  return reference::int8_rows(x.matrix(), packed.format->input_group());
 }
 
 AttentionRun::AttentionRun(Backend& backend, const AttentionCase& c)

@@ -100,7 +100,8 @@ TEST_P(LinearParity, EqualsDouble) {
   // No result passes through more additions than there are terms. With integers, sums inside a
   // group are exact: then it is one addition per group, and the product of two scales.
   const bool exact_groups = c().input == LinearInput::kInt8;
-  const double accumulation = chain_error(exact_groups ? c().in / 64 + 3 : c().in);
+  const int64_t groups = c().in / run.packed.format->input_group() + 1;
+  const double accumulation = chain_error(exact_groups ? groups + 2 : c().in);
   for (size_t i = 0; i < bound.values.size(); ++i)
     bound.values[i] = bound.values[i] * accumulation * (1 + unit_roundoff(c().output)) +
                       std::abs(expected.values[i]) * unit_roundoff(c().output);

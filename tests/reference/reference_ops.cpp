@@ -40,22 +40,6 @@ Matrix linear(const Matrix& w, const Matrix& x) {
   return y;
 }
 
-Matrix as_int8(const Matrix& x, int64_t group) {
-  Matrix out(x.rows, x.cols);
-  for (int64_t r = 0; r < x.rows; ++r)
-    for (int64_t begin = 0; begin < x.cols; begin += group) {
-      const int64_t end = std::min(begin + group, x.cols);
-      double largest = 0;
-      for (int64_t i = begin; i < end; ++i) largest = std::max(largest, std::abs(x(r, i)));
-      if (largest < 1e-30) continue;
-      const auto a = static_cast<float>(largest);
-      const float inverse = 127 / a, scale = a / 127;
-      for (int64_t i = begin; i < end; ++i)
-        out(r, i) = std::nearbyint(static_cast<float>(x(r, i)) * inverse) * double{scale};
-    }
-  return out;
-}
-
 Matrix rope(const Matrix& x, std::span<const int32_t> positions, std::span<const float> inv_freq,
             int num_heads) {
   Matrix y = x;
@@ -72,15 +56,16 @@ Matrix rope(const Matrix& x, std::span<const int32_t> positions, std::span<const
   return y;
 }
 
-Matrix int8_rows(const Matrix& x, int head_dim) {
+Matrix int8_rows(const Matrix& x, int64_t size) {
   Matrix y(x.rows, x.cols);
   for (int64_t r = 0; r < x.rows; ++r)
-    for (int64_t first = 0; first < x.cols; first += head_dim) {
+    for (int64_t first = 0; first < x.cols; first += size) {
+      const int64_t end = std::min(first + size, x.cols);
       float amax = 0;
-      for (int64_t c = first; c < first + head_dim; ++c)
+      for (int64_t c = first; c < end; ++c)
         amax = std::max(amax, static_cast<float>(std::abs(x(r, c))));
       if (amax == 0) continue;
-      for (int64_t c = first; c < first + head_dim; ++c)
+      for (int64_t c = first; c < end; ++c)
         y(r, c) =
             double{std::nearbyint(static_cast<float>(x(r, c)) * (127 / amax))} * double{amax / 127};
     }

@@ -23,16 +23,14 @@ Matrix gather(const Matrix& x, std::span<const int32_t> rows);  // also embed
 Matrix add(const Matrix& x, const Matrix& h);
 Matrix rms_norm(const Matrix& x, std::span<const double> weight, double eps);
 Matrix linear(const Matrix& w, const Matrix& x);  // x W^T
-// x as integers times a scale, one for each `group` neighbours of a row: a = the largest |x|, q =
-// x * (127 / a) to nearest even, both of them float32 products, scale = a / 127 as float32.
-Matrix as_int8(const Matrix& x, int64_t group);
 // The first num_heads heads of each row, pairs (2i, 2i + 1). The angle is a float32 product, as the
 // models were trained with it; its cosine and sine are exact.
 Matrix rope(const Matrix& x, std::span<const int32_t> positions, std::span<const float> inv_freq,
             int num_heads);
-// What an int8 KV cache holds of K or V: each row of each head in steps of its largest magnitude /
-// 127. The step and the quotient are float32, as the format says (cpu/arithmetic.h).
-Matrix int8_rows(const Matrix& x, int head_dim);
+// What int8 rows of `size` neighbours hold of x (a KV cache: of each head; activations: of each
+// group): steps of the largest magnitude / 127. The step and the quotient are float32, as the
+// format says (cpu/arithmetic.h).
+Matrix int8_rows(const Matrix& x, int64_t size);
 Matrix silu_mul(const Matrix& gate_up);
 // One sequence: queries [T, heads * D] at the last T of the positions, keys and values
 // [positions, kv_heads * D] of all of them.
