@@ -51,6 +51,7 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   const WeightFormat* format = TRY(parse_quantization(options.quantization));
   model_options.quantization = format;
   model_options.input = parse_quantized_activations(options.quantized_activations);
+  model_options.weight_cache = options.weight_cache;
   if (options.load_choices == "dummy") model_options.random_seed = options.seed;
   loaded.model = TRY(model::load_model(*loaded.backend, options.model, model_options));
   const model::ErnieConfig& config = loaded.model->config();

@@ -30,6 +30,9 @@ const std::vector<Flag> kFlags = {
      "what quantised weights are multiplied by: int8, a scale per row and 128 inputs, is fast; "
      "none (weight-only, as FastDeploy) rounds nothing",
      one_of("int8 none")},
+    {"--weight-cache", "Model", &O::weight_cache,
+     "folder to keep packed weights in, so that later starts read them and quantise nothing; "
+     "delete it at any time"},
     {"--skip-tokenizer-init", "Model", &O::skip_tokenizer_init,
      "serve token ids only; needs no tokenizer"},
     {"--seed", "Model", &O::seed, "where seeds come from for requests that name none",

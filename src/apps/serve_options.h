@@ -17,6 +17,7 @@ struct ServeOptions {
   std::string dtype = "bfloat16";
   std::string quantization = "none";
   std::string quantized_activations = "int8";
+  std::string weight_cache;  // folder; empty: none
   bool skip_tokenizer_init = false;
   int64_t seed = 0;
 

@@ -54,6 +54,24 @@ int64_t check_batch(const ShapeCheck& check, const RaggedBatch& batch, const KvL
 
 }  // namespace
 
+void Backend::pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) {
+  CHECK_EQ(rows.shape.rank(), 2);
+  CHECK_EQ(rows.shape[1], w.in);
+  CHECK(rows.dtype == DType::kBf16 || rows.dtype == DType::kF32);
+  const int64_t end = first_row + rows.shape[0];
+  CHECK_EQ(first_row % kPackRows, 0);
+  CHECK(end == w.out || (end < w.out && end % kPackRows == 0));
+  do_pack_rows(w, rows, first_row);
+}
+
+Linear Backend::pack(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage) {
+  const int64_t out = weight.shape[0], in = weight.shape[1];
+  storage = allocate(packed_bytes(format, out, in), Space::kDevice);
+  const Linear w = Linear::at(storage.data(), format, out, in);
+  pack_rows(w, weight, 0);
+  return w;
+}
+
 void Backend::embed(const Linear& table, std::span<const int32_t> ids, TensorView x) {
   const ShapeCheck check("embed");
   Dim tokens{"T"}, hidden{"H", table.in};

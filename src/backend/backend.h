@@ -21,6 +21,9 @@
 
 namespace erne {
 
+// Rows of a weight that a back end may want at a time.
+constexpr int64_t kPackRows = 64;
+
 // A position is exact as a float32, which the rotary angle is a product of.
 constexpr int32_t kMaxPosition = 1 << 24;
 
@@ -52,6 +55,11 @@ struct Linear {
   int64_t out = 0, in = 0;
   TensorView data;
   LinearInput input = LinearInput::kAsGiven;
+
+  // In memory of Backend::packed_bytes.
+  static Linear at(void* data, const WeightFormat& format, int64_t out, int64_t in) {
+    return {&format, out, in, {data, format.stored, {out, in}}};
+  }
 };
 
 struct MemoryInfo {
@@ -97,11 +105,17 @@ class Backend {
   virtual const char* name() const = 0;
   virtual DeviceBuffer allocate(size_t bytes, Space space) = 0;
   virtual MemoryInfo memory() const = 0;
-  // Rewrites a weight [out, in] as loaded (row-major, bfloat16 or float32) into the order the
-  // kernels of this back end want. `storage` receives memory the result needs beyond the
-  // checkpoint's own, if any.
-  virtual Linear pack(const TensorView& weight, const WeightFormat& format,
-                      DeviceBuffer& storage) = 0;
+
+  // The order in which this back end's kernels read weights. Back ends that give it one name read
+  // each other's bytes; whoever changes the order or the values in it changes the name.
+  virtual const char* packed_order() const = 0;
+  virtual size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const = 0;
+  // Writes rows [first_row, first_row + rows.shape[0]) of w, as loaded (row-major, bfloat16 or
+  // float32), into w's memory. They begin at a multiple of kPackRows and end at one, or where w
+  // does.
+  void pack_rows(const Linear& w, const TensorView& rows, int64_t first_row);
+  // A whole weight, into new memory.
+  Linear pack(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage);
 
   // x[t] = row ids[t] of the table. `table` as packed for the head, so that a tied embedding exists
   // once.
@@ -129,6 +143,7 @@ class Backend {
 
  private:
   // Arguments have passed the checks of the public op; T is not 0.
+  virtual void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) = 0;
   virtual void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) = 0;
   virtual void do_rms_norm(TensorView x, TensorView weight, float eps, TensorView y) = 0;
   virtual void do_add_rms_norm(TensorView x, TensorView h, TensorView weight, float eps,

@@ -15,10 +15,12 @@ class IdleBackend final : public Backend {
   const char* name() const override { return "idle"; }
   DeviceBuffer allocate(size_t, Space) override { return {}; }
   MemoryInfo memory() const override { return {}; }
-  Linear pack(const TensorView&, const WeightFormat&, DeviceBuffer&) override { return {}; }
+  const char* packed_order() const override { return "idle"; }
+  size_t packed_bytes(const WeightFormat&, int64_t, int64_t) const override { return 0; }
   int calls = 0;
 
  private:
+  void do_pack_rows(const Linear&, const TensorView&, int64_t) override { ++calls; }
   void do_embed(const Linear&, std::span<const int32_t>, TensorView) override { ++calls; }
   void do_rms_norm(TensorView, TensorView, float, TensorView) override { ++calls; }
   void do_add_rms_norm(TensorView, TensorView, TensorView, float, TensorView) override { ++calls; }

@@ -62,7 +62,7 @@ class CaseMemory {
       copies.push_back(backend_.pack({source.data(), first.dtype, first.shape},
                                      plain_format(first.dtype), storage));
       // A back end that packs has its own copy; one that does not reads the source.
-      buffers_.push_back(storage.bytes() > 0 ? std::move(storage) : std::move(source));
+      buffers_.push_back(std::move(storage));
     }
     return copies;
   }

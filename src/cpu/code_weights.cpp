@@ -5,7 +5,6 @@
 #include <type_traits>
 #include <vector>
 
-#include "cpu/host_memory.h"
 #include "tensor/formats/symmetric_int.h"
 
 namespace erne::cpu {
@@ -52,13 +51,14 @@ void encode_row(std::span<const float> row, const WeightFormat& format, const Co
   }
 }
 
-void encode_panel(const TensorView& weight, const WeightFormat& format, const CodePanels& w,
-                  int64_t panel) {
+// From kPanel rows, or as many as there are.
+void encode_panel(const TensorView& rows, int64_t first, const WeightFormat& format,
+                  const CodePanels& w, int64_t panel) {
   std::vector<float> row(w.in);
   std::vector<uint8_t> codes(round_up(w.in, kCodePadding));
   for (int64_t n = 0; n < kPanel; ++n) {
-    if (panel * kPanel + n < weight.shape[0])
-      read_row(weight, panel * kPanel + n, row);
+    if (first + n < rows.shape[0])
+      read_row(rows, first + n, row);
     else
       std::ranges::fill(row, 0.0f);
     encode_row(row, format, w, panel, n, codes);
@@ -90,16 +90,15 @@ CodePanels code_panels(const Linear& w) {
   return panels_at(w.data.data, *w.format, w.in);
 }
 
-Linear pack_codes(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage,
-                  ThreadPool& pool) {
-  CHECK_EQ(weight.shape.rank(), 2);
-  CHECK(weight.dtype == DType::kBf16 || weight.dtype == DType::kF32);
-  const int64_t out = weight.shape[0], in = weight.shape[1];
-  storage = allocate_host(num_panels(out) * panel_stride(panels_at(nullptr, format, in)));
-  const CodePanels panels = panels_at(storage.data(), format, in);
-  pool.parallel_for(num_panels(out),
-                    [&](int64_t p, int) { encode_panel(weight, format, panels, p); });
-  return {&format, out, in, {storage.data(), format.stored, {out, in}}};
+size_t code_bytes(const WeightFormat& format, int64_t out, int64_t in) {
+  return num_panels(out) * panel_stride(panels_at(nullptr, format, in));
+}
+
+void pack_codes(const Linear& w, const TensorView& rows, int64_t first_row, ThreadPool& pool) {
+  const CodePanels panels = code_panels(w);
+  pool.parallel_for(num_panels(rows.shape[0]), [&](int64_t p, int) {
+    encode_panel(rows, p * kPanel, *w.format, panels, first_row / kPanel + p);
+  });
 }
 
 void read_code_rows(const Linear& table, std::span<const int32_t> ids, const TensorView& x,

@@ -49,13 +49,16 @@ class CpuBackend final : public Backend {
   const char* name() const override { return name_.c_str(); }
   DeviceBuffer allocate(size_t bytes, Space) override { return allocate_host(bytes); }
   MemoryInfo memory() const override { return host_memory(); }
-  Linear pack(const TensorView& weight, const WeightFormat& format,
-              DeviceBuffer& storage) override {
-    return format.is_quantized() ? pack_codes(weight, format, storage, pool_)
-                                 : pack_panels(weight, format, storage, pool_);
+  const char* packed_order() const override { return "cpu-panels-1"; }
+  size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
+    return format.is_quantized() ? code_bytes(format, out, in) : panel_bytes(format, out, in);
   }
 
  private:
+  void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) override {
+    w.format->is_quantized() ? pack_codes(w, rows, first_row, pool_)
+                             : pack_panels(w, rows, first_row, pool_);
+  }
   void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) override {
     table.format->is_quantized() ? read_code_rows(table, ids, x, pool_)
                                  : read_rows(table, ids, x, pool_);

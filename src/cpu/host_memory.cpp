@@ -79,11 +79,16 @@ DeviceBuffer allocate_host(size_t bytes) {
     std::memset(data, 0, rounded);
     return {data, bytes, std::free};
   }
-  const size_t rounded = (bytes + kHugePage - 1) / kHugePage * kHugePage;
-  void* data = mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  CHECK(data != MAP_FAILED);
-  madvise(data, rounded, MADV_HUGEPAGE);  // only advice: small pages work as well
-  return {data, bytes, [rounded](void* mapped) { munmap(mapped, rounded); }};
+  // Begins on a huge page. What is mapped beside it is never touched, and so is no memory.
+  const size_t mapped_bytes = bytes + kHugePage;
+  void* mapped =
+      mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(mapped != MAP_FAILED);
+  const auto at = reinterpret_cast<uintptr_t>(mapped);
+  void* data = reinterpret_cast<void*>((at + kHugePage - 1) / kHugePage * kHugePage);
+  // Only advice: small pages work as well. The last huge page would be in use in part.
+  madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+  return {data, bytes, [mapped, mapped_bytes](void*) { munmap(mapped, mapped_bytes); }};
 }
 
 MemoryInfo host_memory(const std::filesystem::path& root) {

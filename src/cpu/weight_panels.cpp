@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "cpu/host_memory.h"
 #include "cpu/panels.h"
 
 namespace erne::cpu {
@@ -40,22 +39,21 @@ void read_one(const From* table, int64_t stride, int64_t row, int64_t in, To* x)
 
 }  // namespace
 
-Linear pack_panels(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage,
-                   ThreadPool& pool) {
-  CHECK_EQ(weight.shape.rank(), 2);
-  const int64_t out = weight.shape[0], in = weight.shape[1];
-  const int64_t stride = panel_stride(format.stored, in);
-  storage = allocate_host(num_panels(out) * stride * dtype_bytes(format.stored));
-  with_type(format.stored, [&](auto to) {
-    with_type(weight.dtype, [&](auto from) {
-      pool.parallel_for(num_panels(out), [&](int64_t p, int) {
-        const auto* rows = weight.as<const decltype(from)>() + p * kPanel * in;
-        auto* panel = static_cast<decltype(to)*>(storage.data()) + p * stride;
-        pack_one(rows, std::min<int64_t>(kPanel, out - p * kPanel), in, panel);
+size_t panel_bytes(const WeightFormat& format, int64_t out, int64_t in) {
+  return num_panels(out) * panel_stride(format.stored, in) * dtype_bytes(format.stored);
+}
+
+void pack_panels(const Linear& w, const TensorView& rows, int64_t first_row, ThreadPool& pool) {
+  const int64_t num_rows = rows.shape[0], stride = panel_stride(w.format->stored, w.in);
+  with_type(w.format->stored, [&](auto to) {
+    with_type(rows.dtype, [&](auto from) {
+      auto* panels = w.data.as<decltype(to)>() + first_row / kPanel * stride;
+      pool.parallel_for(num_panels(num_rows), [&](int64_t p, int) {
+        pack_one(rows.as<const decltype(from)>() + p * kPanel * w.in,
+                 std::min<int64_t>(kPanel, num_rows - p * kPanel), w.in, panels + p * stride);
       });
     });
   });
-  return {&format, out, in, {storage.data(), format.stored, {out, in}}};
 }
 
 void read_rows(const Linear& table, std::span<const int32_t> ids, const TensorView& x,

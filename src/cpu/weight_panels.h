@@ -9,9 +9,10 @@
 
 namespace erne::cpu {
 
-// [out, in] row-major, bfloat16 or float32, into panels of the format's stored type in new memory.
-Linear pack_panels(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage,
-                   ThreadPool& pool);
+size_t panel_bytes(const WeightFormat& format, int64_t out, int64_t in);
+
+// Backend::pack_rows.
+void pack_panels(const Linear& w, const TensorView& rows, int64_t first_row, ThreadPool& pool);
 
 // x[t] = row ids[t] of the packed table, in x's type.
 void read_rows(const Linear& table, std::span<const int32_t> ids, const TensorView& x,

@@ -10,6 +10,7 @@
 #include "model/tensor_specs.h"
 #include "weights/checkpoint_source.h"
 #include "weights/random_source.h"
+#include "weights/weight_cache.h"
 
 namespace erne::model {
 namespace {
@@ -41,9 +42,11 @@ void report_unused(const ErnieConfig& config, const std::vector<std::string>& un
               fmt::join(unknown, ", "), count > kListed ? ", ..." : "");
 }
 
-Result<weights::WeightStore> load_checkpoint(Backend& backend, const Architecture& architecture,
-                                             const std::filesystem::path& folder,
-                                             const weights::LoadOptions& options,
+using Load = std::function<Result<weights::WeightStore>(weights::WeightSource& source,
+                                                        const std::vector<weights::TensorSpec>&)>;
+
+Result<weights::WeightStore> load_checkpoint(const Architecture& architecture,
+                                             const std::filesystem::path& folder, const Load& load,
                                              ErnieConfig& config) {
   weights::Checkpoint checkpoint = TRY(weights::Checkpoint::open(folder));
   if (!config.tie_is_stated)
@@ -51,7 +54,7 @@ Result<weights::WeightStore> load_checkpoint(Backend& backend, const Architectur
   const auto specs = architecture.tensor_specs(config);
   auto source = TRY(weights::CheckpointSource::make(std::move(checkpoint), specs));
   report_unused(config, source.unused());
-  return load_weights(backend, source, specs, options);
+  return load(source, specs);
 }
 
 }  // namespace
@@ -82,14 +85,20 @@ Result<std::unique_ptr<Model>> load_model(Backend& backend, const std::filesyste
   CHECK(options.activation == DType::kBf16 || options.activation == DType::kF32);
   ErnieConfig config = TRY(read_ernie_config(folder));
   const Architecture* architecture = TRY(find_architecture(config.architecture));
-  const weights::LoadOptions load{options.activation, options.progress, options.quantization,
-                                  options.input};
+  const weights::LoadOptions load_options{options.activation, options.progress,
+                                          options.quantization, options.input};
+  const Load load = [&](weights::WeightSource& source,
+                        const std::vector<weights::TensorSpec>& specs) {
+    return options.weight_cache.empty()
+               ? load_weights(backend, source, specs, load_options)
+               : load_cached_weights(backend, source, specs, load_options, options.weight_cache);
+  };
   weights::WeightStore store;
   if (options.random_seed) {
     weights::RandomSource source(*options.random_seed);
-    store = TRY(load_weights(backend, source, architecture->tensor_specs(config), load));
+    store = TRY(load(source, architecture->tensor_specs(config)));
   } else {
-    store = TRY(load_checkpoint(backend, *architecture, folder, load, config));
+    store = TRY(load_checkpoint(*architecture, folder, load, config));
   }
   return architecture->make(config, backend, options.activation, std::move(store));
 }

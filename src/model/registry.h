@@ -36,6 +36,7 @@ struct ModelOptions {
   std::function<void(size_t done, size_t total)> progress = {};  // in tensors
   const WeightFormat* quantization = nullptr;  // quantised on the way in; nullptr: as stored
   LinearInput input = LinearInput::kAsGiven;   // that quantised matrices are multiplied by
+  std::filesystem::path weight_cache = {};     // folder of packed weights; empty: none
 };
 
 // Reads config.json and the weights of <folder>. The backend must outlive the model.

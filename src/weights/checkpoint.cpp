@@ -115,6 +115,10 @@ Result<std::vector<std::string>> Checkpoint::add_file(const std::string& name) {
     tensors_.emplace(tensor.name, CheckpointTensor{tensor.type, tensor.shape, data, name});
     names.push_back(std::move(tensor.name));
   }
+  std::error_code ignored;
+  const auto changed = std::filesystem::last_write_time(folder_ / name, ignored);
+  identity_ +=
+      fmt::format("{} {} {}\n", name, file.bytes().size(), changed.time_since_epoch().count());
   files_.push_back(std::move(file));
   return names;
 }

@@ -32,6 +32,8 @@ class Checkpoint {
   const CheckpointTensor* find(std::string_view name) const;  // nullptr: none
   const std::map<std::string, CheckpointTensor, std::less<>>& tensors() const { return tensors_; }
   const std::filesystem::path& folder() const { return folder_; }
+  // Name, size and time of change of each file: another checkpoint, or this one changed, differs.
+  const std::string& identity() const { return identity_; }
 
  private:
   explicit Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)) {}
@@ -41,6 +43,7 @@ class Checkpoint {
 
   std::filesystem::path folder_;
   std::vector<MappedFile> files_;
+  std::string identity_;
   std::map<std::string, CheckpointTensor, std::less<>> tensors_;
 };
 

@@ -41,26 +41,22 @@ void store(Bf16* at, float value) {
 
 template <class From, class To>
 void copy_rows(const std::byte* from, To* to, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) store(to + i, to_float(load<From>(from + i * sizeof(From))));
+  if constexpr (std::is_same_v<From, To>)
+    std::memcpy(to, from, count * sizeof(To));
+  else
+    for (int64_t i = 0; i < count; ++i)
+      store(to + i, to_float(load<From>(from + i * sizeof(From))));
 }
 
-// to[r][c] = from[c][r], in tiles that stay in the cache.
+// to[r][c] = from[c * stride + r], in tiles that stay in the cache.
 template <class From, class To>
-void copy_transposed(const std::byte* from, To* to, int64_t rows, int64_t columns) {
+void copy_transposed(const std::byte* from, int64_t stride, To* to, int64_t rows, int64_t columns) {
   constexpr int64_t kTile = 32;
   for (int64_t r0 = 0; r0 < rows; r0 += kTile)
     for (int64_t c0 = 0; c0 < columns; c0 += kTile)
       for (int64_t r = r0; r < std::min(r0 + kTile, rows); ++r)
         for (int64_t c = c0; c < std::min(c0 + kTile, columns); ++c)
-          store(to + r * columns + c, to_float(load<From>(from + (c * rows + r) * sizeof(From))));
-}
-
-template <class From, class To>
-void copy_matrix(const std::byte* from, To* to, int64_t rows, int64_t columns, bool transposed) {
-  if (transposed)
-    copy_transposed<From>(from, to, rows, columns);
-  else
-    copy_rows<From>(from, to, rows * columns);
+          store(to + r * columns + c, to_float(load<From>(from + (c * stride + r) * sizeof(From))));
 }
 
 int64_t columns_of(const Shape& shape) {
@@ -162,19 +158,39 @@ Result<DType> CheckpointSource::stored_dtype(const TensorSpec& spec) {
   return widest;
 }
 
-Result<void> CheckpointSource::read(const TensorSpec& spec, TensorView out) {
-  CHECK(out.shape == spec.shape);
+template <class From, class To>
+void CheckpointSource::copy(const Piece& piece, int64_t begin, int64_t end, To* to) {
+  const int64_t stride = piece.transposed ? piece.rows : piece.columns;
+  const int64_t row_bytes = stride * static_cast<int64_t>(sizeof(From));
+  if (piece.transposed) {
+    const std::byte* from = piece.tensor->data + begin * sizeof(From);
+    copy_transposed<From>(from, stride, to, end - begin, piece.columns);
+    if (end == piece.rows)
+      drop_pages({piece.tensor->data, static_cast<size_t>(piece.columns * row_bytes)});
+  } else {
+    const std::byte* from = piece.tensor->data + begin * row_bytes;
+    copy_rows<From>(from, to, (end - begin) * piece.columns);
+    drop_pages({from, static_cast<size_t>((end - begin) * row_bytes)});
+  }
+}
+
+Result<void> CheckpointSource::read_rows(const TensorSpec& spec, int64_t first_row,
+                                         TensorView out) {
+  const int64_t end_row = first_row + out.shape[0];
+  CHECK_LE(end_row, spec.shape[0]);
+  CHECK(out.dtype == DType::kBf16 || out.dtype == DType::kF32);
   for (const Piece& piece : pieces_.find(spec.name)->second) {
+    const int64_t begin = std::max(first_row, piece.first_row);
+    const int64_t end = std::min(end_row, piece.first_row + piece.rows);
+    if (begin >= end) continue;
     const bool from_bf16 = TRY(dtype_of(piece.name, *piece.tensor)) == DType::kBf16;
     const auto copy_to = [&](auto* to) {
-      to += piece.first_row * piece.columns;
-      const std::byte* from = piece.tensor->data;
+      to += (begin - first_row) * piece.columns;
       if (from_bf16)
-        copy_matrix<Bf16>(from, to, piece.rows, piece.columns, piece.transposed);
+        copy<Bf16>(piece, begin - piece.first_row, end - piece.first_row, to);
       else
-        copy_matrix<float>(from, to, piece.rows, piece.columns, piece.transposed);
+        copy<float>(piece, begin - piece.first_row, end - piece.first_row, to);
     };
-    CHECK(out.dtype == DType::kBf16 || out.dtype == DType::kF32);
     if (out.dtype == DType::kBf16)
       copy_to(out.as<Bf16>());
     else

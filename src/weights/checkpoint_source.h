@@ -23,7 +23,9 @@ class CheckpointSource final : public WeightSource {
   static Result<CheckpointSource> make(Checkpoint checkpoint, std::span<const TensorSpec> specs);
 
   Result<DType> stored_dtype(const TensorSpec& spec) override;
-  Result<void> read(const TensorSpec& spec, TensorView out) override;
+  // Pages of the checkpoint leave this process's memory once their rows have been read.
+  Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) override;
+  std::string identity() const override { return checkpoint_.identity(); }
 
   // Names that no spec asked for, in order.
   std::vector<std::string> unused() const;
@@ -39,6 +41,10 @@ class CheckpointSource final : public WeightSource {
     bool transposed = false;
     std::string witness = {};
   };
+
+  // Rows [begin, end) of a piece.
+  template <class From, class To>
+  static void copy(const Piece& piece, int64_t begin, int64_t end, To* to);
 
   explicit CheckpointSource(Checkpoint checkpoint);
   std::string spelled(const std::string& name) const;

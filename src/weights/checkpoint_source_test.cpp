@@ -89,6 +89,31 @@ TEST_F(CheckpointSourceTest, both_layouts_give_the_same_tensors) {
   EXPECT_EQ(read_all(paddle_layout()), kAll);
 }
 
+TEST_F(CheckpointSourceTest, rows_can_be_read_in_any_runs) {
+  const std::vector<TensorSpec> specs = small_specs();
+  for (const auto& tensors : {torch_layout(), paddle_layout()}) {
+    auto source = make(tensors, specs);
+    ASSERT_TRUE(source);
+    std::vector<float> ab(6);
+    ASSERT_TRUE(source->read(specs[1], {ab.data(), DType::kF32, specs[1].shape}));
+    for (int64_t first = 0; first < 3; ++first)
+      for (int64_t count = 1; first + count <= 3; ++count) {
+        std::vector<float> rows(count * 2);
+        ASSERT_TRUE(source->read_rows(specs[1], first, {rows.data(), DType::kF32, {count, 2}}));
+        EXPECT_EQ(rows,
+                  std::vector<float>(ab.begin() + first * 2, ab.begin() + (first + count) * 2));
+      }
+  }
+}
+
+TEST_F(CheckpointSourceTest, identity_changes_with_a_file) {
+  const auto first = make(torch_layout(), small_specs());
+  const auto second = make(paddle_layout(), small_specs());
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_NE(first->identity(), second->identity());
+  EXPECT_THAT(first->identity(), HasSubstr("model.safetensors"));
+}
+
 TEST_F(CheckpointSourceTest, early_torch_files_are_fused_but_not_transposed) {
   auto tensors = torch_layout();
   tensors.erase(tensors.begin() + 1, tensors.begin() + 3);

@@ -8,37 +8,27 @@
 #include <string>
 #include <vector>
 
-#include "base/json.h"
+#include "weights/safetensors_writer.h"
 
 namespace erne::weights {
 namespace {
 
 // The parts of a tensor are stacked rows, so they follow each other in the file as they do in it.
-std::string header_of(std::span<const TensorSpec> specs) {
-  Json::Object header;
-  int64_t offset = 0;
+SafetensorsHeader header_of(std::span<const TensorSpec> specs) {
+  SafetensorsHeader header;
   for (const TensorSpec& spec : specs) {
     const int64_t columns = spec.shape.elements() / spec.shape[0];
-    for (const TensorPart& part : spec.parts) {
-      const int64_t end = offset + part.rows * columns * dtype_bytes(DType::kBf16);
-      Json::Array shape = {Json(part.rows)};
-      if (spec.shape.rank() > 1) shape.push_back(Json(columns));
-      header.emplace_back(part.source, Json::Object{{"dtype", "BF16"},
-                                                    {"shape", std::move(shape)},
-                                                    {"data_offsets", Json::Array{offset, end}}});
-      offset = end;
-    }
+    for (const TensorPart& part : spec.parts)
+      header.add(part.source, "BF16",
+                 spec.shape.rank() == 1 ? Shape{part.rows} : Shape{part.rows, columns},
+                 part.rows * columns * dtype_bytes(DType::kBf16));
   }
-  std::string text = Json(std::move(header)).dump();
-  text.append((8 - text.size() % 8) % 8, ' ');  // the format asks for aligned data
-  return text;
+  return header;
 }
 
 Result<void> write_all(WeightSource& source, std::span<const TensorSpec> specs, std::ostream& out,
                        const std::function<void(size_t, size_t)>& progress) {
-  const std::string header = header_of(specs);
-  const uint64_t header_bytes = header.size();
-  out.write(reinterpret_cast<const char*>(&header_bytes), sizeof(header_bytes)) << header;
+  header_of(specs).write(out);
   std::vector<Bf16> tensor;
   for (size_t i = 0; i < specs.size() && out; ++i) {
     tensor.resize(specs[i].shape.elements());

@@ -60,7 +60,10 @@ TEST(CheckpointWriter, AnExistingFileIsLeftAlone) {
 class Failing final : public WeightSource {
  public:
   Result<DType> stored_dtype(const TensorSpec&) override { return DType::kBf16; }
-  Result<void> read(const TensorSpec&, TensorView) override { return invalid("no such tensor"); }
+  Result<void> read_rows(const TensorSpec&, int64_t, TensorView) override {
+    return invalid("no such tensor");
+  }
+  std::string identity() const override { return "failing"; }
 };
 
 TEST(CheckpointWriter, AnUnfinishedFileIsRemoved) {

@@ -32,4 +32,8 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
+// Takes whole pages of a mapped file out of this process's memory; the system's cache of the file
+// keeps them, and touching them again brings them back.
+void drop_pages(std::span<const std::byte> bytes);
+
 }  // namespace erne::weights

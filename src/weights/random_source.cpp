@@ -1,5 +1,7 @@
 #include "weights/random_source.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "base/hash.h"
@@ -14,24 +16,25 @@ void store(Bf16* at, Bf16 value) {
   *at = value;
 }
 
-// Four elements from each 64 bits.
+// Elements [first, first + count) of a tensor, four from each 64 bits.
 template <class T>
-void fill_uniform(T* out, int64_t count, float half_width, uint64_t seed) {
-  for (int64_t i = 0; i < count; ++i) {
+void fill_uniform(T* out, int64_t first, int64_t count, float half_width, uint64_t seed) {
+  for (int64_t i = first; i < first + count; ++i) {
     const uint64_t word = hash_combine(seed, static_cast<uint64_t>(i / 4)) >> (16 * (i % 4));
     const float in_unit = (static_cast<float>(word & 0xFFFF) + 0.5f) / 32768.0f - 1.0f;  // (-1, 1)
-    store(out + i, to_bf16(in_unit * half_width));
+    store(out + i - first, to_bf16(in_unit * half_width));
   }
 }
 
 template <class T>
-void fill(const TensorSpec& spec, T* out, uint64_t seed) {
+void fill(const TensorSpec& spec, int64_t first_row, T* out, int64_t count, uint64_t seed) {
   if (spec.kind == TensorKind::kVector) {
-    for (int64_t i = 0; i < spec.shape.elements(); ++i) store(out + i, to_bf16(1.0f));
+    for (int64_t i = 0; i < count; ++i) store(out + i, to_bf16(1.0f));
     return;
   }
-  const float half_width = std::sqrt(3.0f / static_cast<float>(spec.shape[1]));
-  fill_uniform(out, spec.shape.elements(), half_width, seed);
+  const int64_t columns = spec.shape[1];
+  const float half_width = std::sqrt(3.0f / static_cast<float>(columns));
+  fill_uniform(out, first_row * columns, count, half_width, seed);
 }
 
 }  // namespace
@@ -40,14 +43,18 @@ Result<DType> RandomSource::stored_dtype(const TensorSpec&) {
   return DType::kBf16;
 }
 
-Result<void> RandomSource::read(const TensorSpec& spec, TensorView out) {
-  CHECK(out.shape == spec.shape);
+std::string RandomSource::identity() const {
+  return fmt::format("random {}\n", seed_);
+}
+
+Result<void> RandomSource::read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) {
+  CHECK_LE(first_row + out.shape[0], spec.shape[0]);
   CHECK(out.dtype == DType::kBf16 || out.dtype == DType::kF32);
   const uint64_t seed = hash_bytes(spec.name.data(), spec.name.size(), seed_);
   if (out.dtype == DType::kBf16)
-    fill(spec, out.as<Bf16>(), seed);
+    fill(spec, first_row, out.as<Bf16>(), out.elements(), seed);
   else
-    fill(spec, out.as<float>(), seed);
+    fill(spec, first_row, out.as<float>(), out.elements(), seed);
   return {};
 }
 

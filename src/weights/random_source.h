@@ -11,7 +11,8 @@ class RandomSource final : public WeightSource {
  public:
   explicit RandomSource(uint64_t seed) : seed_(seed) {}
   Result<DType> stored_dtype(const TensorSpec& spec) override;
-  Result<void> read(const TensorSpec& spec, TensorView out) override;
+  Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) override;
+  std::string identity() const override;
 
  private:
   uint64_t seed_;

@@ -1,91 +1,126 @@
 #include "weights/weight_store.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace erne::weights {
 namespace {
 
-bool lies_in(const DeviceBuffer& memory, const void* at) {
-  const auto* begin = static_cast<const std::byte*>(memory.data());
-  return at >= begin && at < begin + memory.bytes();
+constexpr size_t kAlignment = 64;
+
+// Of rows as read. Small enough to be packed while the cache holds them.
+constexpr int64_t kRunBytes = 2 << 20;
+
+// The type a tensor is read as: as stored, unless activations are narrower.
+Result<DType> read_dtype(WeightSource& source, const TensorSpec& spec, DType activation) {
+  if (spec.kind == TensorKind::kVector || activation == DType::kBf16) return activation;
+  return source.stored_dtype(spec);
 }
 
-// A matrix's type on the device: as stored, unless activations are narrower.
-DType matrix_dtype(DType stored, DType activation) {
-  return activation == DType::kBf16 ? DType::kBf16 : stored;
+const WeightFormat* format_of(const TensorSpec& spec, DType dtype, const WeightFormat* wanted) {
+  if (spec.kind == TensorKind::kVector) return nullptr;
+  const bool covers =
+      wanted != nullptr && (spec.kind == TensorKind::kLinear || wanted->covers_tables);
+  return covers ? wanted : &plain_format(dtype);
 }
 
-// The format a matrix is packed in, read as `dtype`.
-const WeightFormat& matrix_format(TensorKind kind, DType dtype, const LoadOptions& options) {
-  const WeightFormat* wanted = options.quantization;
-  const bool covers = wanted != nullptr && (kind == TensorKind::kLinear || wanted->covers_tables);
-  return covers ? *wanted : plain_format(dtype);
+int64_t rows_per_run(int64_t row_bytes) {
+  return std::max<int64_t>(1, kRunBytes / row_bytes / kPackRows) * kPackRows;
 }
 
-Result<void> load_tensor(Backend& backend, WeightSource& source, const TensorSpec& spec,
-                         const LoadOptions& options, WeightStore& store) {
-  const bool is_vector = spec.kind == TensorKind::kVector;
-  const DType dtype = is_vector ? options.activation
-                                : matrix_dtype(TRY(source.stored_dtype(spec)), options.activation);
-  TensorView view{nullptr, dtype, spec.shape};
-  DeviceBuffer loaded =
-      backend.allocate(view.bytes(), is_vector ? Space::kDevice : Space::kPinnedHost);
-  view.data = loaded.data();
-  TRY(source.read(spec, view));
-  if (is_vector) {
-    store.add_vector(spec.name, view, std::move(loaded));
-    return {};
+Result<void> load_matrix(Backend& backend, WeightSource& source, const WeightPlan& plan,
+                         const Linear& linear) {
+  const int64_t run = std::min(linear.out, rows_per_run(linear.in * dtype_bytes(plan.dtype)));
+  TensorView rows{nullptr, plan.dtype, {run, linear.in}};
+  const DeviceBuffer staging = backend.allocate(rows.bytes(), Space::kPinnedHost);
+  rows.data = staging.data();
+  for (int64_t first = 0; first < linear.out; first += run) {
+    rows.shape = {std::min(run, linear.out - first), linear.in};
+    TRY(source.read_rows(*plan.spec, first, rows));
+    backend.pack_rows(linear, rows, first);
   }
-  DeviceBuffer packed;
-  Linear linear = backend.pack(view, matrix_format(spec.kind, dtype, options), packed);
-  linear.input = options.input;
-  // A back end whose kernels want the plain order may compute with the copy it was given.
-  const bool keeps_loaded = lies_in(loaded, linear.data.data);
-  store.add_linear(spec.name, linear, std::move(keeps_loaded ? loaded : packed));
   return {};
+}
+
+const auto& find(const auto& map, std::string_view name, const char* what) {
+  const auto found = map.find(name);
+  if (found == map.end()) check_failed(__FILE__, __LINE__, what, std::string(name));
+  return found->second;
 }
 
 }  // namespace
 
+Result<std::vector<WeightPlan>> plan_weights(Backend& backend, WeightSource& source,
+                                             std::span<const TensorSpec> specs,
+                                             const LoadOptions& options) {
+  std::vector<WeightPlan> plans;
+  for (const TensorSpec& spec : specs) {
+    const DType dtype = TRY(read_dtype(source, spec, options.activation));
+    const WeightFormat* format = format_of(spec, dtype, options.quantization);
+    const size_t bytes = format ? backend.packed_bytes(*format, spec.shape[0], spec.shape[1])
+                                : TensorView{nullptr, dtype, spec.shape}.bytes();
+    plans.push_back({&spec, dtype, format, bytes});
+  }
+  return plans;
+}
+
+WeightStore::WeightStore(Backend& backend, std::span<const WeightPlan> plans, LinearInput input) {
+  const auto rounded = [](size_t bytes) {
+    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  };
+  for (const WeightPlan& plan : plans) bytes_ += rounded(plan.bytes);
+  memory_.push_back(backend.allocate(bytes_, Space::kDevice));
+  auto* next = static_cast<std::byte*>(memory_.back().data());
+  for (const WeightPlan& plan : plans) {
+    const TensorSpec& spec = *plan.spec;
+    if (plan.format) {
+      Linear linear = Linear::at(next, *plan.format, spec.shape[0], spec.shape[1]);
+      linear.input = input;
+      CHECK(linears_.emplace(spec.name, linear).second);
+    } else {
+      CHECK(vectors_.emplace(spec.name, TensorView{next, plan.dtype, spec.shape}).second);
+    }
+    next += rounded(plan.bytes);
+  }
+}
+
 const Linear& WeightStore::linear(std::string_view name) const {
-  const auto found = linears_.find(name);
-  if (found == linears_.end())
-    check_failed(__FILE__, __LINE__, "a linear of this name", std::string(name));
-  return found->second;
+  return find(linears_, name, "a linear of this name");
 }
 
 TensorView WeightStore::vector(std::string_view name) const {
-  const auto found = vectors_.find(name);
-  if (found == vectors_.end())
-    check_failed(__FILE__, __LINE__, "a vector of this name", std::string(name));
-  return found->second;
+  return find(vectors_, name, "a vector of this name");
 }
 
-void WeightStore::add_linear(std::string name, Linear linear, DeviceBuffer memory) {
-  bytes_ += memory.bytes();
-  memory_.push_back(std::move(memory));
-  CHECK(linears_.emplace(std::move(name), linear).second);
+std::span<const std::byte> WeightStore::memory(const WeightPlan& plan) const {
+  const TensorView view = plan.format ? linear(plan.spec->name).data : vector(plan.spec->name);
+  return {view.as<const std::byte>(), plan.bytes};
 }
 
-void WeightStore::add_vector(std::string name, TensorView view, DeviceBuffer memory) {
-  bytes_ += memory.bytes();
-  memory_.push_back(std::move(memory));
-  CHECK(vectors_.emplace(std::move(name), view).second);
+std::span<std::byte> WeightStore::memory(const WeightPlan& plan) {
+  const auto bytes = std::as_const(*this).memory(plan);
+  return {const_cast<std::byte*>(bytes.data()), bytes.size()};
 }
 
 void WeightStore::add_constants(Backend& backend, std::string name, std::span<const float> values) {
-  DeviceBuffer memory = backend.allocate(values.size_bytes(), Space::kDevice);
-  std::memcpy(memory.data(), values.data(), values.size_bytes());
-  const TensorView view{memory.data(), DType::kF32, {static_cast<int64_t>(values.size())}};
-  add_vector(std::move(name), view, std::move(memory));
+  memory_.push_back(backend.allocate(values.size_bytes(), Space::kDevice));
+  bytes_ += values.size_bytes();
+  std::memcpy(memory_.back().data(), values.data(), values.size_bytes());
+  const TensorView view{memory_.back().data(), DType::kF32, {static_cast<int64_t>(values.size())}};
+  CHECK(vectors_.emplace(std::move(name), view).second);
 }
 
 Result<WeightStore> load_weights(Backend& backend, WeightSource& source,
                                  std::span<const TensorSpec> specs, const LoadOptions& options) {
-  WeightStore store;
+  const std::vector<WeightPlan> plans = TRY(plan_weights(backend, source, specs, options));
+  WeightStore store(backend, plans, options.input);
   size_t done = 0;
-  for (const TensorSpec& spec : specs) {
-    TRY(load_tensor(backend, source, spec, options, store));
+  for (const WeightPlan& plan : plans) {
+    const std::string& name = plan.spec->name;
+    if (plan.format)
+      TRY(load_matrix(backend, source, plan, store.linear(name)));
+    else
+      TRY(source.read(*plan.spec, store.vector(name)));
     if (options.progress) options.progress(++done, specs.size());
   }
   return store;

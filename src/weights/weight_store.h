@@ -1,7 +1,7 @@
 // weights: from bytes on disk to what a back end computes with. A WeightSource hands out tensors
-// one at a time (a Checkpoint's, or random ones); load_weights packs each for the back end and
-// drops the copy it was packed from. One thread; the store is read-only afterwards and owns all its
-// memory: no page of the checkpoint is referred to once loading is done.
+// some rows at a time (a Checkpoint's, or random ones); load_weights packs them for the back end
+// into a WeightStore. One thread; the store is read-only afterwards and owns all its memory: no
+// page of the checkpoint is referred to once loading is done.
 #pragma once
 
 #include <functional>
@@ -22,27 +22,13 @@ class WeightSource {
   virtual ~WeightSource() = default;
   // The type `spec` is stored in: bfloat16 or float32.
   virtual Result<DType> stored_dtype(const TensorSpec& spec) = 0;
-  // Writes the tensor, row-major in spec.shape, converted to `out`'s type; `out` has spec.shape.
-  virtual Result<void> read(const TensorSpec& spec, TensorView out) = 0;
-};
-
-// A model's weights, by TensorSpec::name. Moving it keeps every view valid.
-class WeightStore {
- public:
-  const Linear& linear(std::string_view name) const;  // matrices; CHECKs that it exists
-  TensorView vector(std::string_view name) const;     // kVector; likewise
-  size_t bytes() const { return bytes_; }             // held, as packed
-
-  void add_linear(std::string name, Linear linear, DeviceBuffer memory);
-  // Copies float32 constants that are computed, not loaded (rotary frequencies).
-  void add_constants(Backend& backend, std::string name, std::span<const float> values);
-  void add_vector(std::string name, TensorView view, DeviceBuffer memory);
-
- private:
-  std::map<std::string, Linear, std::less<>> linears_;
-  std::map<std::string, TensorView, std::less<>> vectors_;
-  std::vector<DeviceBuffer> memory_;
-  size_t bytes_ = 0;
+  // Writes the rows from first_row on that `out` has room for, row-major, converted to its type.
+  // `out` has spec.shape, but for the number of rows.
+  virtual Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) = 0;
+  Result<void> read(const TensorSpec& spec, TensorView out) { return read_rows(spec, 0, out); }
+  // What the values depend on: sources that say the same hold the same, so far as one can tell
+  // without reading them.
+  virtual std::string identity() const = 0;
 };
 
 struct LoadOptions {
@@ -56,9 +42,44 @@ struct LoadOptions {
   LinearInput input = LinearInput::kAsGiven;  // that quantised matrices are multiplied by
 };
 
-// Memory of ours at any time: what is packed so far, plus one tensor as read. The 0.3B model, whose
-// largest tensor comes first, needs 721 MB at the end and never more than 735 MB. Mapped pages of
-// the checkpoint come on top while loading; the kernel may drop them at any time.
+// What one tensor becomes.
+struct WeightPlan {
+  const TensorSpec* spec;
+  DType dtype;                 // it is read as
+  const WeightFormat* format;  // it is packed in; nullptr: a vector, kept as read
+  size_t bytes;
+};
+// Points into `specs`.
+Result<std::vector<WeightPlan>> plan_weights(Backend& backend, WeightSource& source,
+                                             std::span<const TensorSpec> specs,
+                                             const LoadOptions& options);
+
+// A model's weights, by TensorSpec::name. Moving it keeps every view valid.
+class WeightStore {
+ public:
+  WeightStore() = default;
+  // Room for these tensors, zeroed, in one piece of memory: so all of it can lie on huge pages, and
+  // none is lost to rounding.
+  WeightStore(Backend& backend, std::span<const WeightPlan> plans, LinearInput input);
+
+  const Linear& linear(std::string_view name) const;  // matrices; CHECKs that it exists
+  TensorView vector(std::string_view name) const;     // kVector; likewise
+  size_t bytes() const { return bytes_; }             // held, as packed
+  // Where a tensor's bytes are to be written.
+  std::span<std::byte> memory(const WeightPlan& plan);
+  std::span<const std::byte> memory(const WeightPlan& plan) const;
+
+  // Copies float32 constants that are computed, not loaded (rotary frequencies).
+  void add_constants(Backend& backend, std::string name, std::span<const float> values);
+
+ private:
+  std::map<std::string, Linear, std::less<>> linears_;
+  std::map<std::string, TensorView, std::less<>> vectors_;
+  std::vector<DeviceBuffer> memory_;
+  size_t bytes_ = 0;
+};
+
+// Memory at any time: the store's, and some megabytes of rows as read.
 Result<WeightStore> load_weights(Backend& backend, WeightSource& source,
                                  std::span<const TensorSpec> specs, const LoadOptions& options);
 

@@ -16,9 +16,9 @@ class TracingBackend final : public Backend {
     return inner_.allocate(bytes, space);
   }
   MemoryInfo memory() const override { return inner_.memory(); }
-  Linear pack(const TensorView& weight, const WeightFormat& format,
-              DeviceBuffer& storage) override {
-    return inner_.pack(weight, format, storage);
+  const char* packed_order() const override { return inner_.packed_order(); }
+  size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
+    return inner_.packed_bytes(format, out, in);
   }
 
   std::vector<std::vector<float>> residuals;  // after the embedding and after every layer
@@ -30,6 +30,9 @@ class TracingBackend final : public Backend {
     return {view.as<float>(), view.as<float>() + view.elements()};
   }
 
+  void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) override {
+    inner_.pack_rows(w, rows, first_row);
+  }
   void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) override {
     inner_.embed(table, ids, x);
     residuals.push_back(floats(x));

@@ -1,0 +1,25 @@
+// Weights as a back end has packed them, in a file: a later start with the same checkpoint, format
+// and back end reads them back as fast as the disk gives them and packs nothing.
+//
+// The file is safetensors: one tensor of bytes for each of the model's, and first of all "key", the
+// text that says what they were made from. Files are found by a hash of that text, and written
+// beside their place and then renamed, so that no reader ever sees half of one. A file that does
+// not hold what it should is made again.
+#pragma once
+
+#include <filesystem>
+#include <span>
+
+#include "weights/weight_store.h"
+
+namespace erne::weights {
+
+// load_weights, from a file in `folder` where there is one, else from `source` and then into such a
+// file. That it cannot be written is a warning, not an error. options.progress counts the same
+// tensors either way.
+Result<WeightStore> load_cached_weights(Backend& backend, WeightSource& source,
+                                        std::span<const TensorSpec> specs,
+                                        const LoadOptions& options,
+                                        const std::filesystem::path& folder);
+
+}  // namespace erne::weights
