@@ -21,25 +21,30 @@ class ServerDidNotStart(RuntimeError):
 
 
 class HttpModel:
-    """A server's /v1/chat/completions."""
+    """A server's model; replies come from /v1/chat/completions."""
 
-    def __init__(self, base_url: str, model_name: str):
-        self.url = base_url.rstrip("/") + "/v1/chat/completions"
-        self.model_name = model_name
+    def __init__(self, base_url: str, name: str):
+        self.base_url = base_url.rstrip("/")
+        self.name = name
 
     def reply(self, messages: list[Message]) -> str:
         body = {
-            "model": self.model_name,
+            "model": self.name,
             "messages": messages,
             "temperature": 0,
             "max_tokens": LONGEST_REPLY,
             "stream": False,
         }
+        return self.ask("/v1/chat/completions", body)["choices"][0]["message"]["content"] or ""
+
+    def ask(self, path: str, body: dict | None = None) -> dict:
+        """The JSON that the server answers to a POST of `body`, or to a GET if there is none."""
+        data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
-            self.url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+            self.base_url + path, data=data, headers={"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:
-            return json.load(response)["choices"][0]["message"]["content"] or ""
+            return json.load(response)
 
 
 class TorchModel:
