@@ -20,10 +20,15 @@ function(erne_library folder)
 
   if(tests)
     erne_test(erne_${folder}_test SOURCES ${tests} LIBRARIES erne_${folder})
+    set_tests_properties(erne_${folder}_test PROPERTIES LABELS unit)
+    add_dependencies(unit_tests erne_${folder}_test)
   endif()
 endfunction()
 
-add_custom_target(unit_tests)  # every GoogleTest executable
+# Two kinds of GoogleTest executables, by target and by CTest label: a folder's own, and the suites of
+# tests/ that cross folders.
+add_custom_target(unit_tests)
+add_custom_target(suites)
 
 # Parsing GoogleTest costs more than most tests do, so it is parsed once for all of them. ccache keeps
 # what includes it only with CCACHE_SLOPPINESS=pch_defines,time_macros (tools/dev sets it) and a
@@ -43,7 +48,7 @@ function(erne_optimise_for_tests)  # target...
 endfunction()
 
 # erne_test(<name> [COMPUTES] SOURCES <file>... LIBRARIES <target>...): one GoogleTest executable, one
-# CTest entry. Tests find what the project ships through ERNE_SOURCE_DIR.
+# CTest entry. Tests find what the project ships through ERNE_SOURCE_DIR. COMPUTES: see above.
 function(erne_test name)
   cmake_parse_arguments(ARG "COMPUTES" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -56,6 +61,11 @@ function(erne_test name)
     target_precompile_headers(${name} REUSE_FROM erne_test_headers)
   endif()
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS unit)
-  add_dependencies(unit_tests ${name})
+endfunction()
+
+# erne_suite(...): an erne_test of tests/.
+function(erne_suite name)
+  erne_test(${name} ${ARGN})
+  set_tests_properties(${name} PROPERTIES LABELS suite)
+  add_dependencies(suites ${name})
 endfunction()

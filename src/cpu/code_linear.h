@@ -197,6 +197,11 @@ void code_linear_of(const CodeLinearTask& task) {
   const int64_t count = task.end_panel - task.first_panel;
   const bool side_by_side = kStreams * task.num_rows <= kDotTile<bits>;
   const int64_t run = side_by_side ? (count + kStreams - 1) / kStreams : count;
+  if (side_by_side) {  // all beginnings at once, not one miss after the other
+    for (int64_t panel = task.first_panel; panel < task.end_panel; panel += run)
+      for (int64_t i = 0; i < kPrefetchBytes; i += 64)
+        __builtin_prefetch(panel_codes(task.weight, panel, 0) + i);
+  }
   for (int64_t i = task.first_panel; i < task.first_panel + run; ++i) {
     if (side_by_side && i + (kStreams - 1) * run < task.end_panel) {
       tall_code_tile<bits, kStreams>(task, i, run);

@@ -16,7 +16,7 @@ namespace {
 enum class TileMode { kStore, kAdd, kContinue };
 
 // Where the next panels to be read lie, for the prefetch: this many bytes ahead in each stream.
-constexpr int64_t kPrefetchBytes = 2048;
+constexpr int64_t kPrefetchBytes = 512;
 
 template <int odd>
 ERNE_LANES F16 load_row(const float* pair) {

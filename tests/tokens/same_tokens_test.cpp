@@ -23,7 +23,7 @@ constexpr int kVocabulary = 97;
 constexpr int kModelLen = 96;
 constexpr int kRequests = 200;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kPairs = 3200;  // sanitizers look at the code, the release build counts the tokens
+constexpr int kPairs = 1600;  // sanitizers look at the code, the release build counts the tokens
 #else
 constexpr int kPairs = 20000;
 #endif
