@@ -48,7 +48,8 @@ function(erne_optimise_for_tests)  # target...
 endfunction()
 
 # erne_test(<name> [COMPUTES] SOURCES <file>... LIBRARIES <target>...): one GoogleTest executable, one
-# CTest entry. Tests find what the project ships through ERNE_SOURCE_DIR. COMPUTES: see above.
+# CTest entry. Tests find what the project ships through ERNE_SOURCE_DIR. COMPUTES: optimised,
+# as erne_optimise_for_tests does.
 function(erne_test name)
   cmake_parse_arguments(ARG "COMPUTES" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <vector>
 
 namespace erne::cpu {
@@ -65,6 +67,25 @@ TEST(Pack, ConvertsBetweenTypesAndReadsBack) {
           EXPECT_EQ(x[t * 3 + k], exact ? wide[at] : to_float(narrow[at]));
         }
     }
+}
+
+TEST(Pack, RunsOfRowsMakeTheBytesOfTheWhole) {
+  const auto backend = make_cpu_backend(CpuIsa::kReference, 2);
+  const int64_t out = 2 * kPackRows + 20, in = 160;
+  std::vector<float> values(out * in);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * 7919 % 1009) - 500;
+  for (const WeightFormat& format : weight_formats()) {
+    DeviceBuffer storage;
+    backend->pack({values.data(), DType::kF32, {out, in}}, format, storage);
+    std::vector<char> pieces(backend->packed_bytes(format, out, in));
+    ASSERT_EQ(pieces.size(), storage.bytes()) << format.name;
+    const Linear w = Linear::at(pieces.data(), format, out, in);
+    for (int64_t first = 0; first < out; first += kPackRows) {
+      const int64_t count = std::min(kPackRows, out - first);
+      backend->pack_rows(w, {values.data() + first * in, DType::kF32, {count, in}}, first);
+    }
+    EXPECT_EQ(std::memcmp(pieces.data(), storage.data(), pieces.size()), 0) << format.name;
+  }
 }
 
 TEST(CpuBackendDeathTest, BlocksMustHoldWholePanels) {

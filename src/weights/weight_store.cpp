@@ -24,16 +24,27 @@ const WeightFormat* format_of(const TensorSpec& spec, DType dtype, const WeightF
   return covers ? wanted : &plain_format(dtype);
 }
 
-int64_t rows_per_run(int64_t row_bytes) {
-  return std::max<int64_t>(1, kRunBytes / row_bytes / kPackRows) * kPackRows;
+// The rows of a matrix that are read at a time, as a shape without memory.
+TensorView run_of_rows(const WeightPlan& plan) {
+  const int64_t out = plan.spec->shape[0], in = plan.spec->shape[1];
+  const int64_t row_bytes = in * dtype_bytes(plan.dtype);
+  const int64_t most = std::max<int64_t>(1, kRunBytes / row_bytes / kPackRows) * kPackRows;
+  return {nullptr, plan.dtype, {std::min(out, most), in}};
+}
+
+// Memory for the longest run.
+DeviceBuffer allocate_staging(Backend& backend, std::span<const WeightPlan> plans) {
+  size_t bytes = 0;
+  for (const WeightPlan& plan : plans)
+    if (plan.format) bytes = std::max(bytes, run_of_rows(plan).bytes());
+  return backend.allocate(bytes, Space::kPinnedHost);
 }
 
 Result<void> load_matrix(Backend& backend, WeightSource& source, const WeightPlan& plan,
-                         const Linear& linear) {
-  const int64_t run = std::min(linear.out, rows_per_run(linear.in * dtype_bytes(plan.dtype)));
-  TensorView rows{nullptr, plan.dtype, {run, linear.in}};
-  const DeviceBuffer staging = backend.allocate(rows.bytes(), Space::kPinnedHost);
+                         const Linear& linear, const DeviceBuffer& staging) {
+  TensorView rows = run_of_rows(plan);
   rows.data = staging.data();
+  const int64_t run = rows.shape[0];
   for (int64_t first = 0; first < linear.out; first += run) {
     rows.shape = {std::min(run, linear.out - first), linear.in};
     TRY(source.read_rows(*plan.spec, first, rows));
@@ -114,11 +125,12 @@ Result<WeightStore> load_weights(Backend& backend, WeightSource& source,
                                  std::span<const TensorSpec> specs, const LoadOptions& options) {
   const std::vector<WeightPlan> plans = TRY(plan_weights(backend, source, specs, options));
   WeightStore store(backend, plans, options.input);
+  const DeviceBuffer staging = allocate_staging(backend, plans);
   size_t done = 0;
   for (const WeightPlan& plan : plans) {
     const std::string& name = plan.spec->name;
     if (plan.format)
-      TRY(load_matrix(backend, source, plan, store.linear(name)));
+      TRY(load_matrix(backend, source, plan, store.linear(name), staging));
     else
       TRY(source.read(*plan.spec, store.vector(name)));
     if (options.progress) options.progress(++done, specs.size());
