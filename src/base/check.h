@@ -3,8 +3,9 @@
 // those return a Status (base/status.h).
 #pragma once
 
-#include <sstream>
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 namespace erne {
 
@@ -12,11 +13,23 @@ namespace erne {
                                const std::string& detail);
 
 namespace check_detail {
+// Without streams: every file includes this header, and <sstream> alone takes 0.25 s to compile.
+template <class T>
+std::string operand(const T& value) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return std::to_string(value);
+  } else if constexpr (std::is_enum_v<T>) {
+    return std::to_string(static_cast<long long>(value));
+  } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+    return std::string(std::string_view(value));
+  } else {  // a pointer, or an element of vector<bool>
+    return value ? "set" : "not set";
+  }
+}
+
 template <class A, class B>
 std::string operands(const A& a, const B& b) {
-  std::ostringstream out;
-  out << a << " vs " << b;
-  return out.str();
+  return operand(a) + " vs " + operand(b);
 }
 }  // namespace check_detail
 
