@@ -25,6 +25,9 @@ class ScopedFloatMode {
   unsigned saved_;
 };
 
+// Of ThreadPool::posts_.
+constexpr uint32_t kStop = 1, kOneJob = 2;
+
 constexpr uint64_t pack_tickets(uint32_t num_tasks, uint32_t next) {
   return uint64_t{num_tasks} << 32 | next;
 }
@@ -61,9 +64,8 @@ ThreadPool::ThreadPool(int threads) : cpus_(allowed_cpus()) {
 }
 
 ThreadPool::~ThreadPool() {
-  stop_ = true;
-  ++jobs_posted_;
-  jobs_posted_.notify_all();
+  posts_.fetch_or(kStop);
+  posts_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -78,8 +80,8 @@ void ThreadPool::run(int64_t num_tasks, Job job) {
   job_ = job;
   unfinished_.store(static_cast<uint32_t>(num_tasks), std::memory_order_relaxed);
   tickets_.store(pack_tickets(static_cast<uint32_t>(num_tasks), 0), std::memory_order_release);
-  jobs_posted_.fetch_add(1);
-  jobs_posted_.notify_all();
+  posts_.fetch_add(kOneJob);
+  posts_.notify_all();
   take_tasks(0);
   wait_until_done();
 }
@@ -121,10 +123,10 @@ void ThreadPool::wait_until_done() {
 void ThreadPool::work(int worker) {
   const ScopedFloatMode mode;
   for (uint32_t seen = 0;;) {
-    const auto posted = [&] { return jobs_posted_.load(std::memory_order_acquire) != seen; };
-    if (!spin(posted)) jobs_posted_.wait(seen, std::memory_order_acquire);
-    if (stop_) return;
-    seen = jobs_posted_.load(std::memory_order_acquire);
+    const auto posted = [&] { return posts_.load(std::memory_order_acquire) != seen; };
+    if (!spin(posted)) posts_.wait(seen, std::memory_order_acquire);
+    seen = posts_.load(std::memory_order_acquire);
+    if (seen & kStop) return;
     take_tasks(worker);
   }
 }

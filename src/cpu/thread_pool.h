@@ -61,8 +61,9 @@ class ThreadPool {
   // its tasks are done.
   alignas(64) std::atomic<uint64_t> tickets_{0};
   alignas(64) std::atomic<uint32_t> unfinished_{0};
-  alignas(64) std::atomic<uint32_t> jobs_posted_{0};
-  std::atomic<bool> stop_{false};
+  // Jobs posted, times two, plus one at the end: the one word that workers wait for, so that none
+  // can miss the end between two of them.
+  alignas(64) std::atomic<uint32_t> posts_{0};
 };
 
 }  // namespace erne::cpu
