@@ -76,7 +76,7 @@ void add_serve_flags(CLI::App& app, bench::ServeBenchOptions& o) {
 }
 
 void add_ops_flags(CLI::App& app, bench::OpsBenchOptions& o, std::string& isa) {
-  app.add_option("--isa", isa, "auto, reference, avx2, avx512 or amx");
+  app.add_option("--isa", isa, "auto, reference, avx2, avx512, avx512_bf16 or amx");
   app.add_option("--threads", o.threads, "of the back end; 0: as many as this process may use");
   app.add_option("--dtype", o.dtype, "of activations: bfloat16 or float32");
   app.add_option("--kv-cache-dtype", o.kv_cache_dtype,

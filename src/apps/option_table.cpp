@@ -90,7 +90,7 @@ const std::vector<Flag> kFlags = {
      "compute long prompts in pieces between other requests' tokens (--no-...: off)"},
 
     {"--cpu-isa", "Device", &O::cpu_isa, "instruction set of the CPU kernels",
-     one_of("auto reference avx2 avx512 amx")},
+     one_of("auto reference avx2 avx512 avx512_bf16 amx")},
     {"--threads", "Device", &O::threads, "threads of the CPU kernels; 0: one per core",
      from_to(0, 1024)},
 };

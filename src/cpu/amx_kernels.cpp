@@ -1,23 +1,23 @@
-// The AVX-512 kernels, but for products of many rows and codes, which go to the tile unit. Compiled
-// for AVX-512 (src/CMakeLists.txt); reached only through its table. tests/parity compiles it once
-// more, for AVX2, with an emulated tile unit and tables of other names.
+// The AVX-512 kernels with BF16, but for products of many rows and codes, which go to the tile
+// unit. Compiled for AVX-512 (src/CMakeLists.txt); reached only through its table. tests/parity
+// compiles it once more, for AVX2, with an emulated tile unit and tables of other names.
 #include "cpu/avx512_dots.h"
 // The lanes come first.
 #include "cpu/amx_code_linear.h"
 
 #ifndef ERNE_AMX_TABLE
 #define ERNE_AMX_TABLE amx_kernels
-#define ERNE_AVX512_TABLE avx512_kernels
+#define ERNE_AVX512_BF16_TABLE avx512_bf16_kernels
 #endif
 
 namespace erne::cpu {
 
-const Kernels& ERNE_AVX512_TABLE();
+const Kernels& ERNE_AVX512_BF16_TABLE();
 
 namespace {
 
 void amx_code_linear(const CodeLinearTask& task, uint8_t* scratch) {
-  if (task.num_rows < kLeastTileRows) return ERNE_AVX512_TABLE().code_linear(task, scratch);
+  if (task.num_rows < kLeastTileRows) return ERNE_AVX512_BF16_TABLE().code_linear(task, scratch);
   tiled_code_linear(task, scratch);
 }
 
@@ -25,7 +25,7 @@ void amx_code_linear(const CodeLinearTask& task, uint8_t* scratch) {
 
 const Kernels& ERNE_AMX_TABLE() {
   static const Kernels kKernels = [] {
-    Kernels kernels = ERNE_AVX512_TABLE();
+    Kernels kernels = ERNE_AVX512_BF16_TABLE();
     kernels.code_linear = amx_code_linear;
     return kernels;
   }();

@@ -4,8 +4,11 @@
 // All sums are float32, all products go into them by fma, rounding is to nearest, denormals are
 // zero.
 //
-//   linear       y[n]: k is cut into groups of kGroup. A group's sum is one chain of fma from 0, k
-//                ascending; groups are added ascending to the first one's sum. (Not the 16 virtual
+//   chain        One fma after the other from 0, k in ascending pairs, of each pair the second
+//                first: what VDPBF16PS does with two bfloat16 each, which has no rounding between
+//                product and sum either.
+//   linear       y[n]: k is cut into groups of kGroup. A group's sum is one chain over k; groups
+//   are added ascending to the first one's sum. (Not the 16 virtual
 //                lanes along k of design/cpu-kernels.md: with lanes along n a row of weights needs
 //                no sum across a register and its bfloat16 pairs no shuffle, one packing serves one
 //                row and many, and groups bound the error as well: 256 + k / 256 steps.)
@@ -20,13 +23,13 @@
 //   norms, sums  kLanes virtual lanes, lane = index mod 16, each a chain from 0; combine_lanes().
 //   attention    Keys ascend in segments of kSegment positions. In a segment: score = scale * chain
 //                over d of q[d] * k[d], where d is cut into groups as in linear; m = the largest
-//                score; p = exp(score - m); sum of p in lanes; out[d] = one chain over the keys of
-//                p * v[d]. Segments are merged ascending into (-inf, 0, 0), also when there is one:
-//                m' = max(m, m_s), a = exp(m - m'), b = exp(m_s - m'), sum' = fma(sum_s, b, sum *
-//                a), out' = fma(out_s, b, out * a). At the end out / sum.
-//                int8 keys and values count as they are stored, and their scales enter once: score
-//                = (key scale * scale) * chain, and p * value scale stands for p in front of v,
-//                after the sum of p.
+//                score; p = exp(score - m), rounded to bfloat16 where queries, keys and values are
+//                that; sum of p in lanes; out[d] = one chain over the keys of p * v[d]. Segments
+//                are merged ascending into (-inf, 0, 0), also when there is one: m' = max(m, m_s),
+//                a = exp(m - m'), b = exp(m_s - m'), sum' = fma(sum_s, b, sum * a), out' =
+//                fma(out_s, b, out * a). At the end out / sum. int8 keys and values count as they
+//                are stored, and their scales enter once: score = (key scale * scale) * chain, and
+//                p * value scale stands for p in front of v, after the sum of p.
 //   int8 KV      K or V of one token and kv head is an int8 row.
 //   exp          exp_f32() below; silu(x) = x / (1 + exp(-x)).
 //   rope         angle = position * inv_freq as a float32 product (rope_angles.h);
@@ -34,8 +37,9 @@
 //
 // Values are rounded to the activation type where an op ends, once, as Paddle's fused kernels do
 // (Hugging Face's bfloat16 rounds inside norm and silu as well, which is further from its own
-// float32). The one exception: a residual sum is rounded before it is normed, since it is stored.
-// Probabilities stay float32.
+// float32). There are two exceptions. A residual sum is rounded before it is normed, since it is
+// stored. Probabilities of bfloat16 values are rounded, to be multiplied in pairs: as Hugging
+// Face's are, but before they are summed, so that they still sum to 1.
 //
 // The functions here are for baseline code. A kernel file compiled for an instruction set must not
 // call them: the linker could keep its copy for everybody.

@@ -71,24 +71,30 @@ ERNE_LANES I16 codes_of(Codes c, int i) {
 }
 
 // Activations of k..k+3, in every lane.
-ERNE_LANES __m256i four_of(const int8_t* x) {
+typedef __m256i Activations;
+ERNE_LANES Activations load_activations(const int8_t* x) {
   int32_t four;
   __builtin_memcpy(&four, x, sizeof(four));
   return _mm256_set1_epi32(four);
 }
 
-// Running sums of code * activation over k. add(codes of k..k+3, activations of them) at most
-// 2 * kDotSteps times before drain(), which moves them to `total`.
+// Running sums of code * activation over k, and `total`, which begin() sets to where they start.
+// add(codes of k..k+3, activations of them) at most 2 * kDotSteps times before drain(), which moves
+// the sums to the total; end() is the total after the last one.
 template <int bits>
 struct Dots;
 
 // Four bits: pairs of products, each at most 15 * 127 * 2, stay in 16 bits for eight additions.
 template <>
 struct Dots<4> {
-  __m256i lo = _mm256_setzero_si256(), hi = _mm256_setzero_si256();
+  __m256i lo, hi;
 
-  ERNE_LANES void add(Codes w, const int8_t* x) {
-    const __m256i four = four_of(x);
+  ERNE_LANES void begin(I16& total, int32_t start) {
+    total = broadcast_int(start);
+    lo = hi = _mm256_setzero_si256();
+  }
+
+  ERNE_LANES void add(Codes w, Activations four) {
     // Written as the instruction: else g++ 12 gathers many products first and spills them, or
     // moves the sums about.
     asm("vpaddw %1, %0, %0" : "+x"(lo) : "x"(_mm256_maddubs_epi16(w.lo, four)));
@@ -99,15 +105,20 @@ struct Dots<4> {
     total = total + I16{_mm256_madd_epi16(lo, ones), _mm256_madd_epi16(hi, ones)};
     lo = hi = _mm256_setzero_si256();
   }
+  ERNE_LANES I16 end(const I16& total) const { return total; }
 };
 
 // Eight bits: |x| * (+-w) fits 16 bits in pairs, where w is the code less 128.
 template <>
 struct Dots<8> {
-  __m256i lo = _mm256_setzero_si256(), hi = _mm256_setzero_si256();
+  __m256i lo, hi;
 
-  ERNE_LANES void add(Codes w, const int8_t* x) {
-    const __m256i four = four_of(x);
+  ERNE_LANES void begin(I16& total, int32_t start) {
+    total = broadcast_int(start);
+    lo = hi = _mm256_setzero_si256();
+  }
+
+  ERNE_LANES void add(Codes w, Activations four) {
     const __m256i size = _mm256_abs_epi8(four), ones = _mm256_set1_epi16(1);
     const __m256i middle = _mm256_set1_epi8(static_cast<char>(0x80));
     const auto product = [&](__m256i codes) {
@@ -122,6 +133,7 @@ struct Dots<8> {
     total = total + I16{lo, hi};
     lo = hi = _mm256_setzero_si256();
   }
+  ERNE_LANES I16 end(const I16& total) const { return total; }
 };
 
 // Steps of kCodeStep inputs between drains, the tile's sums, and what a sum of codes is too large

@@ -20,6 +20,9 @@ struct F16 {
   __m256 lo, hi;  // lanes 0..7, 8..15
 };
 
+// There is no product of bfloat16 pairs.
+constexpr bool kBf16Rows = false;
+
 // Sixteen registers: six sums of two, a row of weights, a broadcast.
 constexpr int64_t kTileRows = 6, kTileSums = 6;
 

@@ -112,9 +112,10 @@ ERNE_LANES float combine(F16 v) {
 ERNE_LANES float largest(F16 v) {
   const F8 low = low_half(v), high = high_half(v);
   const F8 eight = low > high ? low : high;
-  float max = eight[0];
-  for (int i = 1; i < 8; ++i) max = eight[i] > max ? eight[i] : max;
-  return max;
+  const F4 four = low_half(eight) > high_half(eight) ? low_half(eight) : high_half(eight);
+  const float even = four[0] > four[2] ? four[0] : four[2];
+  const float odd = four[1] > four[3] ? four[1] : four[3];
+  return even > odd ? even : odd;
 }
 ERNE_LANES float inverse_square_root(float v) {
   return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(v)));
@@ -147,9 +148,14 @@ ERNE_LANES void store(Bf16* p, F16 v) {
 }
 
 ERNE_LANES F16 load(const int8_t* p) {
+#ifdef __AVX512F__
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+#else
   Byte16 bytes;
   __builtin_memcpy(&bytes, p, sizeof(bytes));
   return __builtin_convertvector(__builtin_convertvector(bytes, I16), F16);
+#endif
 }
 
 // One row of a pair of rows of a panel: words hold pairs of bfloat16 (panels.h).
@@ -158,6 +164,33 @@ ERNE_LANES F16 load_row(const Bf16* pair) {
   U16 words;
   __builtin_memcpy(&words, pair, sizeof(words));
   return bits_of<F16>(odd ? words & 0xFFFF0000u : words << 16);
+}
+
+// Pairs of bfloat16, in rows of activations as in panels.
+#ifdef ERNE_BF16_ROWS
+constexpr bool kBf16Rows = true;
+#else
+constexpr bool kBf16Rows = false;
+#endif
+ERNE_LANES U16 load_pairs(const Bf16* pair) {
+  U16 words;
+  __builtin_memcpy(&words, pair, sizeof(words));
+  return words;
+}
+ERNE_LANES U16 spread_pair(const Bf16* pair) {
+  uint32_t word;
+  __builtin_memcpy(&word, pair, sizeof(word));
+  return U16{word, word, word, word, word, word, word, word,
+             word, word, word, word, word, word, word, word};
+}
+// sum = fma(even of x, even of w, fma(odd of x, odd of w, sum)): what VDPBF16PS does.
+ERNE_LANES void add_pair_products(F16& sum, U16 x, U16 w) {
+#ifdef __AVX512BF16__
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+#else
+  add_product(sum, bits_of<F16>(x & 0xFFFF0000u), bits_of<F16>(w & 0xFFFF0000u));
+  add_product(sum, bits_of<F16>(x << 16), bits_of<F16>(w << 16));
+#endif
 }
 
 // As if stored as a T and loaded again.

@@ -70,57 +70,90 @@ inline void quantize(const QuantizeTask& task) {
 
 // ---- products ----
 
-// Sums of R rows and one panel, then of P such panels. Nested members and not arrays, as in
-// panel_tile.h.
-template <int bits, int R>
-struct DotRows {
-  Dots<bits> dots;
-  DotRows<bits, R - 1> rest;
+// Codes of the first or second four of kCodeStep inputs.
+template <int bits, int half>
+ERNE_LANES Codes load_half(const uint8_t* w) {
+  if constexpr (bits == 8) return load_codes(w + 64 * half);
+  const Codes both = load_codes(w);
+  return half ? high_halves(both) : low_halves(both);
+}
 
-  ERNE_LANES void add(Codes w, const int8_t* x, int64_t stride) {
-    dots.add(w, x);
-    rest.add(w, x + stride, stride);
+// Sums of one row and P panels, then of R such rows: each four activations are spread over the
+// lanes once for all panels, and the codes of a panel are unpacked once for all rows. Nested
+// members and not arrays, as in panel_tile.h.
+template <int bits, int P>
+struct DotRow {
+  Dots<bits> dots;
+  DotRow<bits, P - 1> rest;
+
+  ERNE_LANES void begin(I16* totals, int32_t start) {
+    dots.begin(*totals, start);
+    rest.begin(totals + 1, start);
+  }
+  template <int half>
+  ERNE_LANES void add(const uint8_t* w, int64_t panel_stride, Activations x) {
+    dots.add(load_half<bits, half>(w), x);
+    rest.template add<half>(w + panel_stride, panel_stride, x);
   }
   ERNE_LANES void drain(I16* totals) {
     dots.drain(*totals);
     rest.drain(totals + 1);
   }
+  // y += the sums, as the integers that the scales stand for.
+  ERNE_LANES void end(const I16* totals, F16 x_scale, const F16* scales, F16* y) const {
+    *y = fma(converted(dots.end(*totals)), x_scale * *scales, *y);
+    rest.end(totals + 1, x_scale, scales + 1, y + 1);
+  }
 };
 template <int bits>
-struct DotRows<bits, 0> {
-  void add(Codes, const int8_t*, int64_t) {}
+struct DotRow<bits, 0> {
+  void begin(I16*, int32_t) {}
+  template <int half>
+  void add(const uint8_t*, int64_t, Activations) {}
   void drain(I16*) {}
+  void end(const I16*, F16, const F16*, F16*) const {}
 };
 
 template <int bits, int R, int P>
-struct DotPanels {
-  DotRows<bits, R> first;
-  DotPanels<bits, R, P - 1> rest;
+struct DotRows {
+  DotRow<bits, P> first;
+  DotRows<bits, R - 1, P> rest;
 
-  // kCodeStep inputs.
-  ERNE_LANES void step(const uint8_t* w, int64_t panel_stride, const int8_t* x, int64_t stride) {
-    __builtin_prefetch(w + kPrefetchBytes);
-    const Codes codes = load_codes(w);
-    if constexpr (bits == 4) {
-      first.add(low_halves(codes), x, stride);
-      first.add(high_halves(codes), x + 4, stride);
-    } else {
-      __builtin_prefetch(w + kPrefetchBytes + 64);
-      first.add(codes, x, stride);
-      first.add(load_codes(w + 64), x + 4, stride);
-    }
-    rest.step(w + panel_stride, panel_stride, x, stride);
+  // x_sums, and below x_scales: the row's for the group at hand, `groups` from row to row.
+  ERNE_LANES void begin(I16* totals, const int32_t* x_sums, int64_t groups) {
+    first.begin(totals, -kDotOffset<bits> * *x_sums);
+    rest.begin(totals + P, x_sums + groups, groups);
+  }
+  template <int half>
+  ERNE_LANES void add(const uint8_t* w, int64_t panel_stride, const int8_t* x, int64_t stride) {
+    first.template add<half>(w, panel_stride, load_activations(x + 4 * half));
+    rest.template add<half>(w, panel_stride, x + stride, stride);
   }
   ERNE_LANES void drain(I16* totals) {
     first.drain(totals);
-    rest.drain(totals + R);
+    rest.drain(totals + P);
+  }
+  ERNE_LANES void end(const I16* totals, const float* x_scales, int64_t groups, const F16* scales,
+                      F16* y) const {
+    first.end(totals, broadcast(*x_scales), scales, y);
+    rest.end(totals + P, x_scales + groups, groups, scales, y + P);
   }
 };
-template <int bits, int R>
-struct DotPanels<bits, R, 0> {
-  void step(const uint8_t*, int64_t, const int8_t*, int64_t) {}
+template <int bits, int P>
+struct DotRows<bits, 0, P> {
+  void begin(I16*, const int32_t*, int64_t) {}
+  template <int half>
+  void add(const uint8_t*, int64_t, const int8_t*, int64_t) {}
   void drain(I16*) {}
+  void end(const I16*, const float*, int64_t, const F16*, F16*) const {}
 };
+
+// What a step of P panels will read a while later.
+template <int bits, int P>
+ERNE_LANES void prefetch_codes(const uint8_t* w, int64_t panel_stride) {
+  for (int p = 0; p < P; ++p, w += panel_stride)
+    for (int64_t i = 0; i < step_bytes(bits); i += 64) __builtin_prefetch(w + kPrefetchBytes + i);
+}
 
 // Row `row` of y at the columns of a panel.
 ERNE_LANES void store_output(const CodeLinearTask& task, int64_t row, int64_t panel, F16 v) {
@@ -143,29 +176,26 @@ void code_tile(const CodeLinearTask& task, int64_t row, int64_t panel, int64_t a
   for (F16& sum : sums) sum = broadcast(0);
   for (int64_t g = 0; g < groups; ++g) {
     I16 totals[R * P];
-    for (I16& total : totals) total = broadcast_int(0);
-    DotPanels<bits, R, P> dots;
+    DotRows<bits, R, P> dots;
+    dots.begin(totals, &task.x.sums[row * groups + g], groups);
     const int64_t inputs = smaller(w.group, w.in - g * w.group);
     for (int64_t steps = (inputs + kCodeStep - 1) / kCodeStep; steps > 0; steps -= kDotSteps) {
       for (int64_t i = smaller(steps, kDotSteps); i > 0; --i) {
-        dots.step(codes, stride, x, task.x.stride);
+        prefetch_codes<bits, P>(codes, stride);
+        dots.template add<0>(codes, stride, x, task.x.stride);
+        dots.template add<1>(codes, stride, x, task.x.stride);
         codes += step_bytes(bits);
         x += kCodeStep;
       }
       dots.drain(totals);
     }
-    for (int p = 0; p < P; ++p) {
-      const F16 scale = load(panel_scales(w, panel + p * apart, w.run == w.group ? g : 0));
-      for (int r = 0; r < R; ++r) {
-        const int64_t at = (row + r) * groups + g;
-        const I16 sum = totals[p * R + r] - broadcast_int(kDotOffset<bits> * task.x.sums[at]);
-        F16& y = sums[p * R + r];
-        y = fma(converted(sum), broadcast(task.x.scales[at]) * scale, y);
-      }
-    }
+    F16 scales[P];
+    for (int p = 0; p < P; ++p)
+      scales[p] = load(panel_scales(w, panel + p * apart, w.run == w.group ? g : 0));
+    dots.end(totals, &task.x.scales[row * groups + g], groups, scales, sums);
   }
   for (int p = 0; p < P; ++p)
-    for (int r = 0; r < R; ++r) store_output(task, row + r, panel + p * apart, sums[p * R + r]);
+    for (int r = 0; r < R; ++r) store_output(task, row + r, panel + p * apart, sums[r * P + p]);
 }
 
 template <int bits, int P, int R>
@@ -188,28 +218,38 @@ void tall_code_tile(const CodeLinearTask& task, int64_t panel, int64_t apart) {
   }
 }
 
-// Few rows leave registers free for four panels, whose weights are then read side by side: the
-// task's panels are cut into four runs, and the i-th panels of all runs are read together, so that
-// each stream goes on through memory from panel to panel.
-template <int bits>
-void code_linear_of(const CodeLinearTask& task) {
-  constexpr int64_t kStreams = 4;
-  const int64_t count = task.end_panel - task.first_panel;
-  const bool side_by_side = kStreams * task.num_rows <= kDotTile<bits>;
-  const int64_t run = side_by_side ? (count + kStreams - 1) / kStreams : count;
-  if (side_by_side) {  // all beginnings at once, not one miss after the other
-    for (int64_t panel = task.first_panel; panel < task.end_panel; panel += run)
-      for (int64_t i = 0; i < kPrefetchBytes; i += 64)
-        __builtin_prefetch(panel_codes(task.weight, panel, 0) + i);
-  }
+// P panels at a time, side by side: the task's panels are cut into P runs, and the i-th panels of
+// all runs are read together, so that each stream goes on through memory from panel to panel.
+template <int bits, int P>
+void code_streams(const CodeLinearTask& task) {
+  const int64_t run = (task.end_panel - task.first_panel + P - 1) / P;
   for (int64_t i = task.first_panel; i < task.first_panel + run; ++i) {
-    if (side_by_side && i + (kStreams - 1) * run < task.end_panel) {
-      tall_code_tile<bits, kStreams>(task, i, run);
+    if (i + (P - 1) * run < task.end_panel) {
+      tall_code_tile<bits, P>(task, i, run);
     } else {  // a last run may be shorter
       for (int64_t panel = i; panel < task.end_panel; panel += run)
         tall_code_tile<bits, 1>(task, panel, run);
     }
   }
+}
+
+// The beginnings of P streams at once, not one miss after the other.
+template <int P>
+void prefetch_streams(const CodeLinearTask& task) {
+  const int64_t run = (task.end_panel - task.first_panel + P - 1) / P;
+  for (int64_t panel = task.first_panel; panel < task.end_panel; panel += run)
+    for (int64_t i = 0; i < kPrefetchBytes; i += 64)
+      __builtin_prefetch(panel_codes(task.weight, panel, 0) + i);
+}
+
+// Few rows wait for memory, and least for four streams. Many rows take as many panels as leave room
+// for a tile of full height.
+template <int bits>
+void code_linear_of(const CodeLinearTask& task) {
+  constexpr int kFewRowsStreams = 4, kStreams = kDotTile<bits> < 2 * kDotRows ? 1 : 2;
+  if (kFewRowsStreams * task.num_rows > kDotTile<bits>) return code_streams<bits, kStreams>(task);
+  prefetch_streams<kFewRowsStreams>(task);
+  code_streams<bits, kFewRowsStreams>(task);
 }
 
 inline void code_linear(const CodeLinearTask& task, uint8_t*) {

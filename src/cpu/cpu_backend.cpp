@@ -106,9 +106,13 @@ class CpuBackend final : public Backend {
   void norm(const TensorView& x, const TensorView* h, const TensorView& weight, float eps,
             const TensorView& y);
 
+  // Rows of activations as a kernel takes them.
   struct Rows {
-    const float* data;
-    int64_t stride;
+    const std::byte* data;
+    DType type;
+    int64_t stride;  // elements
+
+    const void* from(int64_t row) const { return data + row * stride * dtype_bytes(type); }
   };
   Rows as_float(const TensorView& x);
   QuantizedRows as_int8(const TensorView& x, const CodePanels& w);
@@ -143,14 +147,14 @@ void CpuBackend::norm(const TensorView& x, const TensorView* h, const TensorView
 // from falling into the same few sets of the cache.
 CpuBackend::Rows CpuBackend::as_float(const TensorView& x) {
   const int64_t rows = x.shape[0], width = x.shape[1];
-  if (x.dtype == DType::kF32) return {x.as<const float>(), width};
+  if (x.dtype == DType::kF32) return {x.as<std::byte>(), DType::kF32, width};
   const int64_t stride = ceil_div(width, kPanel) * kPanel + kPanel;
   float* out = scratch_.floats(rows * stride);
   for_rows(rows, width, [&](int64_t first, int64_t count) {
     for (int64_t row = first; row < first + count; ++row)
       kernels_.widen(x.as<const Bf16>() + row * width, width, out + row * stride);
   });
-  return {out, stride};
+  return {reinterpret_cast<std::byte*>(out), DType::kF32, stride};
 }
 
 // As 8-bit integers. The padding is there for the same reason.
@@ -197,7 +201,9 @@ void CpuBackend::do_linear(const Linear& w, TensorView x, TensorView y) {
 }
 
 void CpuBackend::plain_linear(const Linear& w, const TensorView& x, const TensorView& y) {
-  const Rows rows = as_float(x);
+  const bool as_given = kernels_.bf16_rows && x.dtype == DType::kBf16 &&
+                        w.data.dtype == DType::kBf16 && w.in % 2 == 0;
+  const Rows rows = as_given ? Rows{x.as<std::byte>(), DType::kBf16, w.in} : as_float(x);
   for_tiles(x.shape[0], num_panels(w.out),
             [&](int64_t row, int64_t count, int64_t panel, int64_t end, int worker) {
               kernels_.linear({.weight = w.data.data,
@@ -206,7 +212,8 @@ void CpuBackend::plain_linear(const Linear& w, const TensorView& x, const Tensor
                                .out = w.out,
                                .first_panel = panel,
                                .end_panel = end,
-                               .x = rows.data + row * rows.stride,
+                               .x = rows.from(row),
+                               .x_type = rows.type,
                                .x_stride = rows.stride,
                                .num_rows = count,
                                .y = row_of(y, row),
@@ -257,7 +264,8 @@ void CpuBackend::decoded_linear(const Linear& w, const TensorView& x, const Tens
                                  .out = w.out - column,
                                  .first_panel = 0,
                                  .end_panel = at_once,
-                                 .x = rows.data + row * rows.stride,
+                                 .x = rows.from(row),
+                                 .x_type = rows.type,
                                  .x_stride = rows.stride,
                                  .num_rows = count,
                                  .y = row_of(y, row) + column * dtype_bytes(y.dtype),

@@ -34,7 +34,8 @@ TEST(CpuIsa, AnotherNameIsRefused) {
     const auto isa = parse_cpu_isa(name);
     ASSERT_FALSE(isa.ok()) << name;
     EXPECT_EQ(isa.status().code, Code::kInvalid);
-    EXPECT_THAT(isa.status().message, testing::HasSubstr("auto, amx, avx512, avx2, reference"));
+    EXPECT_THAT(isa.status().message,
+                testing::HasSubstr("auto, amx, avx512_bf16, avx512, avx2, reference"));
   }
 }
 

@@ -30,6 +30,10 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vnni");
 }
 
+bool has_avx512_bf16() {
+  return has_avx512() && __builtin_cpu_supports("avx512bf16");
+}
+
 bool has_amx_int8() {
   constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;  // CPUID 7.0, edx
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -45,8 +49,9 @@ bool may_use_tiles() {
 
 // The best first. The compiler's checks cover CPUID and whether the system saves the registers.
 constexpr IsaRow kRows[] = {
-    {CpuIsa::kAmx, "amx", [] { return has_avx512() && has_amx_int8() && may_use_tiles(); },
+    {CpuIsa::kAmx, "amx", [] { return has_avx512_bf16() && has_amx_int8() && may_use_tiles(); },
      amx_kernels},
+    {CpuIsa::kAvx512Bf16, "avx512_bf16", has_avx512_bf16, avx512_bf16_kernels},
     {CpuIsa::kAvx512, "avx512", has_avx512, avx512_kernels},
     {CpuIsa::kAvx2, "avx2",
      [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, avx2_kernels},

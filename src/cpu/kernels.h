@@ -20,8 +20,11 @@ struct LinearTask {
   DType weight_type;
   int64_t in, out;
   int64_t first_panel, end_panel;
-  const float* x;  // the first of these rows
-  int64_t x_stride;
+  // The first of these rows; bfloat16 only where `bf16_rows` of the table says so, the weight is
+  // bfloat16 and `in` is even.
+  const void* x;
+  DType x_type;
+  int64_t x_stride;  // elements
   int64_t num_rows;  // at most kLinearRows
   void* y;           // the first of these rows, column 0
   DType y_type;
@@ -100,6 +103,8 @@ struct AttentionSums {
 };
 
 struct Kernels {
+  // Whether linear() takes bfloat16 activations as they are.
+  bool bf16_rows;
   // scratch: kLinearScratch floats.
   void (*linear)(const LinearTask& task, float* scratch);
   void (*quantize)(const QuantizeTask& task);
@@ -134,6 +139,7 @@ constexpr int64_t attention_scratch(int64_t num_rows, int64_t head_dim) {
 const Kernels& reference_kernels();
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
+const Kernels& avx512_bf16_kernels();
 const Kernels& amx_kernels();
 
 }  // namespace erne::cpu

@@ -21,21 +21,31 @@ T from_float(float v) {
   }
 }
 
-// sum over k in [begin, end) of x[k] * panel[k, column], added to `start` in ascending k.
+// The order in which a chain takes [begin, end): pairs ascending, of each the second first.
+template <class Body>
+void for_pairs(int64_t begin, int64_t end, const Body& body) {
+  for (int64_t k = begin; k < end; k += 2) {
+    if (k + 1 < end) body(k + 1);
+    body(k);
+  }
+}
+
+// sum over k in [begin, end) of x[k] * panel[k, column].
 template <class T>
-float chain(const T* panel, int64_t column, const float* x, int64_t begin, int64_t end,
-            float start) {
-  for (int64_t k = begin; k < end; ++k)
-    start = std::fma(x[k], to_float(panel[panel_offset<T>(k, column)]), start);
-  return start;
+float chain(const T* panel, int64_t column, const float* x, int64_t begin, int64_t end) {
+  float sum = 0;
+  for_pairs(begin, end, [&](int64_t k) {
+    sum = std::fma(x[k], to_float(panel[panel_offset<T>(k, column)]), sum);
+  });
+  return sum;
 }
 
 // The groups of a sum over k, ascending.
 template <class T>
 float grouped_dot(const T* panel, int64_t column, const float* x, int64_t k) {
-  float total = chain(panel, column, x, 0, std::min<int64_t>(kGroup, k), 0.0f);
+  float total = chain(panel, column, x, 0, std::min<int64_t>(kGroup, k));
   for (int64_t begin = kGroup; begin < k; begin += kGroup)
-    total += chain(panel, column, x, begin, std::min(begin + kGroup, k), 0.0f);
+    total += chain(panel, column, x, begin, std::min(begin + kGroup, k));
   return total;
 }
 
@@ -46,7 +56,7 @@ void linear_typed(const LinearTask& task) {
   const int64_t end = std::min(task.end_panel * kPanel, task.out);
   for (int64_t row = 0; row < task.num_rows; ++row) {
     auto* y = static_cast<Y*>(task.y) + row * task.y_stride;
-    const float* x = task.x + row * task.x_stride;
+    const float* x = static_cast<const float*>(task.x) + row * task.x_stride;
     for (int64_t n = task.first_panel * kPanel; n < end; ++n)
       y[n] = from_float<Y>(grouped_dot(weight + n / kPanel * stride, n % kPanel, x, task.in));
   }
@@ -147,6 +157,7 @@ struct Segment {
   const AttentionTask& task;
   int begin, end;  // positions
 
+  bool rounds_probabilities() const { return task.q_type == DType::kBf16 && sizeof(Kv) == 2; }
   int32_t block_of(int position) const { return task.blocks[position / task.kv->block_tokens]; }
   float score(const float* q, int position) const {
     const int token = position % task.kv->block_tokens;
@@ -180,14 +191,16 @@ void attend(const Segment<Kv>& segment, const float* q, float* max, float* sum, 
   float lanes[kLanes] = {};
   for (int j = 0; j < count; ++j) {
     p[j] = exp_f32(p[j] - *max);
+    if (segment.rounds_probabilities()) p[j] = to_float(to_bf16(p[j]));
     lanes[j % kLanes] += p[j];
     p[j] *= segment.scale_of(segment.begin + j, true);
   }
   *sum = combine_lanes(lanes);
   for (int d = 0; d < segment.task.kv->head_dim; ++d) {
     out[d] = 0;
-    for (int j = 0; j < count; ++j)
-      out[d] = std::fma(p[j], segment.value(segment.begin + j, d), out[d]);
+    for_pairs(0, count, [&](int64_t j) {
+      out[d] = std::fma(p[j], segment.value(segment.begin + static_cast<int>(j), d), out[d]);
+    });
   }
 }
 
@@ -252,6 +265,7 @@ void attention_finish(const AttentionSums& sums, const AttentionTask& task) {
 
 const Kernels& reference_kernels() {
   static constexpr Kernels kKernels = {
+      .bf16_rows = false,
       .linear = linear,
       .quantize = reference_quantize,
       .code_linear = reference_code_linear,

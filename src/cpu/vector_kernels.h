@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "cpu/arithmetic.h"
 #include "cpu/code_linear.h"
@@ -131,18 +132,20 @@ inline int64_t num_streams(int64_t num_rows) {
 
 // The task's panels are cut into as many runs as there are streams, and the i-th panels of all runs
 // are read together: so each stream goes on through memory from panel to panel.
-template <class W, class Y>
+template <class W, class X, class Y>
 void linear_typed(const LinearTask& task, float* c) {
   constexpr int64_t kStride = kLinearPanels * kPanel;
   const int64_t stride = panel_stride(task.weight_type, task.in);
   const int64_t count = task.end_panel - task.first_panel, streams = num_streams(task.num_rows);
   const int64_t run = (count + streams - 1) / streams;
+  const RowSpan<const X> x{static_cast<const X*>(task.x), task.x_stride};
   for (int64_t i = 0; i < run; ++i) {
-    const W* w = static_cast<const W*>(task.weight) + (task.first_panel + i) * stride;
     const int64_t panels = (count - i + run - 1) / run;  // the last run may be shorter
+    const PanelSpan<W> w{static_cast<const W*>(task.weight) + (task.first_panel + i) * stride,
+                         run * stride, kPrefetchBytes};
     for (int64_t k = 0; k < task.in; k += kGroup)
-      multiply(task.num_rows, w + k * kPanel, run * stride, panels, smaller(kGroup, task.in - k),
-               task.x + k, task.x_stride, c, kStride, k == 0 ? TileMode::kStore : TileMode::kAdd);
+      multiply(task.num_rows, w.from_row(k), panels, smaller(kGroup, task.in - k), x.from_column(k),
+               {c, kStride}, k == 0 ? TileMode::kStore : TileMode::kAdd);
     for (int64_t p = 0; p < panels; ++p) {
       const int64_t first = (task.first_panel + i + p * run) * kPanel;
       for (int64_t row = 0; row < task.num_rows; ++row)
@@ -152,22 +155,29 @@ void linear_typed(const LinearTask& task, float* c) {
   }
 }
 
+template <class W, class Y>
+void linear_of_rows(const LinearTask& task, float* scratch) {
+  if constexpr (kBf16Rows && sizeof(W) == 2)
+    if (task.x_type == DType::kBf16) return linear_typed<W, Bf16, Y>(task, scratch);
+  linear_typed<W, float, Y>(task, scratch);
+}
+
 inline void linear(const LinearTask& task, float* scratch) {
   const bool bf16_weight = task.weight_type == DType::kBf16;
   if (task.y_type == DType::kBf16)
-    bf16_weight ? linear_typed<Bf16, Bf16>(task, scratch)
-                : linear_typed<float, Bf16>(task, scratch);
+    bf16_weight ? linear_of_rows<Bf16, Bf16>(task, scratch)
+                : linear_of_rows<float, Bf16>(task, scratch);
   else
-    bf16_weight ? linear_typed<Bf16, float>(task, scratch)
-                : linear_typed<float, float>(task, scratch);
+    bf16_weight ? linear_of_rows<Bf16, float>(task, scratch)
+                : linear_of_rows<float, float>(task, scratch);
 }
 
 // ---- attention ----
 
-// The rows' queries as float32, q_stride apart: padded, or rows of 128 would fall into the same few
-// sets of the cache.
-template <class Q>
-void widen_queries(const AttentionTask& task, float* q, int64_t q_stride) {
+// The rows' queries as X, q_stride apart: padded, or rows of 128 would fall into the same few sets
+// of the cache.
+template <class Q, class X>
+void copy_queries(const AttentionTask& task, X* q, int64_t q_stride) {
   const int head_dim = task.kv->head_dim;
   for (int token = 0; token < task.num_tokens; ++token)
     for (int head = 0; head < task.group; ++head, q += q_stride) {
@@ -183,10 +193,12 @@ struct KeyFactors {
   float *score, *value;  // [kSegment]
 };
 
-// Sums q * k of the first `count` keys become probabilities, up to a common factor, times the
-// factors of the values; those behind, up to `padded` (a multiple of 16), become 0.
-inline void softmax_row(float* p, int count, int padded, KeyFactors factors, float* max,
-                        float* sum) {
+// Sums q * k of the first `count` keys become probabilities, up to a common factor and rounded to
+// P, times the factors of the values; those behind, up to `padded` (a multiple of 16), become 0.
+// `out` may be where the sums are: it is written no further than they have been read.
+template <class P, class X>
+void softmax_row(float* p, int count, int padded, KeyFactors factors, X* out, float* max,
+                 float* sum) {
   const F16 none = broadcast(-__builtin_inff());
   F16 highest = none;
   int j = 0;
@@ -204,11 +216,11 @@ inline void softmax_row(float* p, int count, int padded, KeyFactors factors, flo
   *max = highest_score;
   F16 total = broadcast(0);
   for (j = 0; j < count; j += kLanes) {
-    const F16 value = exp(load(p + j) - broadcast(highest_score));
-    store(p + j, value * load(factors.value + j));
+    const F16 value = rounded<P>(exp(load(p + j) - broadcast(highest_score)));
+    store(out + j, value * load(factors.value + j));
     total = total + value;
   }
-  for (; j < padded; j += kLanes) store(p + j, broadcast(0));
+  for (; j < padded; j += kLanes) store(out + j, broadcast(0));
   *sum = combine(total);
 }
 
@@ -218,26 +230,29 @@ struct SegmentOfKeys {
   const AttentionTask& task;
   int begin, count;
 
-  // The tiles prefetch along one head's data; where it ends, the next block lies anywhere.
-  void prefetch_head(int position, bool value) const {
-    const int32_t block = task.blocks[position / task.kv->block_tokens];
-    const char* at = kv_head_data<char>(*task.kv, block, value, task.kv_head);
-    for (int64_t i = 0; i < kPrefetchBytes; i += 64) __builtin_prefetch(at + i);
+  const char* head(int block, bool value) const {
+    return kv_head_data<char>(*task.kv, task.blocks[block], value, task.kv_head);
+  }
+  // Bytes from a block's keys or values to those that are read after them: of the next block, or
+  // the first values after the last keys. A block is large enough for memory to bring the next one
+  // while it is multiplied.
+  int64_t ahead_of(int block, bool value) const {
+    const int first = begin / task.kv->block_tokens;
+    const int last = (begin + count - 1) / task.kv->block_tokens;
+    if (block == last && value) return kPrefetchBytes;
+    const char* next = block == last ? head(first, true) : head(block + 1, value);
+    return next - head(block, value);
   }
 
-  // body(block, first token in the block, keys there, index of the first key in the segment).
-  // Values are read after all keys.
+  // body(index of a block in the sequence, first token in it, keys there, index of the first key in
+  // the segment).
   template <class Body>
-  void for_blocks(bool value, const Body& body) const {
+  void for_blocks(const Body& body) const {
     const int block_tokens = task.kv->block_tokens;
     for (int j = 0; j < count;) {
       const int token = (begin + j) % block_tokens;
       const int keys = static_cast<int>(smaller(block_tokens - token, count - j));
-      if (j + keys < count)
-        prefetch_head(begin + j + keys, value);
-      else if (!value)
-        prefetch_head(begin, true);
-      body(task.blocks[(begin + j) / block_tokens], token, keys, j);
+      body((begin + j) / block_tokens, token, keys, j);
       j += keys;
     }
   }
@@ -249,9 +264,10 @@ struct SegmentOfKeys {
       store(factors.value + j, broadcast(1));
     }
     if constexpr (sizeof(Kv) == 1)
-      for_blocks(false, [&](int32_t block, int token, int keys, int j) {
-        const float* of_keys = kv_scales(*task.kv, block, false, task.kv_head) + token;
-        const float* of_values = kv_scales(*task.kv, block, true, task.kv_head) + token;
+      for_blocks([&](int block, int token, int keys, int j) {
+        const float* of_keys = kv_scales(*task.kv, task.blocks[block], false, task.kv_head) + token;
+        const float* of_values =
+            kv_scales(*task.kv, task.blocks[block], true, task.kv_head) + token;
         for (int i = 0; i < keys; i += kLanes) {
           store(factors.score + j + i, load(of_keys + i) * scale);
           store(factors.value + j + i, load(of_values + i));
@@ -260,60 +276,71 @@ struct SegmentOfKeys {
   }
 
   // scores [rows, kSegment], not yet scaled
-  void multiply_keys(int64_t rows, const float* q, int64_t q_stride, float* scores) const {
+  template <class X>
+  void multiply_keys(int64_t rows, RowSpan<const X> q, RowSpan<float> scores) const {
     const int64_t head_dim = task.kv->head_dim;
-    const int64_t stride = panel_stride(task.kv->dtype, head_dim);
-    for_blocks(false, [&](int32_t block, int token, int keys, int j) {
-      const Kv* panel = key_panel<Kv>(*task.kv, block, task.kv_head, token);
+    for_blocks([&](int block, int token, int keys, int j) {
+      const PanelSpan<Kv> panels{key_panel<Kv>(*task.kv, task.blocks[block], task.kv_head, token),
+                                 panel_stride(task.kv->dtype, head_dim), ahead_of(block, false)};
       for (int64_t d = 0; d < head_dim; d += kGroup)
-        multiply(rows, panel + d * kPanel, stride, num_panels(keys), smaller(kGroup, head_dim - d),
-                 q + d, q_stride, scores + j, kSegment, d == 0 ? TileMode::kStore : TileMode::kAdd);
+        multiply(rows, panels.from_row(d), num_panels(keys), smaller(kGroup, head_dim - d),
+                 q.from_column(d), scores.from_column(j),
+                 d == 0 ? TileMode::kStore : TileMode::kAdd);
     });
   }
 
   // out [rows, head_dim]
-  void multiply_values(int64_t rows, const float* p, float* out) const {
+  template <class X>
+  void multiply_values(int64_t rows, RowSpan<const X> p, RowSpan<float> out) const {
     const int64_t head_dim = task.kv->head_dim;
-    const int64_t stride = panel_stride(task.kv->dtype, task.kv->block_tokens);
-    for_blocks(true, [&](int32_t block, int token, int keys, int j) {
-      const Kv* values = value_panel<Kv>(*task.kv, block, task.kv_head, 0) + token * kPanel;
-      multiply(rows, values, stride, head_dim / kPanel, keys, p + j, kSegment, out, head_dim,
+    for_blocks([&](int block, int token, int keys, int j) {
+      const PanelSpan<Kv> panels{value_panel<Kv>(*task.kv, task.blocks[block], task.kv_head, 0),
+                                 panel_stride(task.kv->dtype, task.kv->block_tokens),
+                                 ahead_of(block, true)};
+      multiply(rows, panels.from_row(token), head_dim / kPanel, keys, p.from_column(j), out,
                j == 0 ? TileMode::kStore : TileMode::kContinue);
     });
   }
 };
 
-template <class Kv>
+// Keys and values Kv, queries and probabilities multiplied as X, probabilities rounded to P.
+template <class Kv, class P, class X>
 void attention_segment_typed(const AttentionTask& task, int segment, const AttentionSums& sums,
                              float* scratch) {
   const int64_t rows = int64_t{task.num_tokens} * task.group, head_dim = task.kv->head_dim;
   const int64_t q_stride = head_dim + kLanes;
-  float *q = scratch, *p = scratch + rows * q_stride;
-  const KeyFactors factors{p + rows * kSegment, p + (rows + 1) * kSegment};
-  task.q_type == DType::kBf16 ? widen_queries<Bf16>(task, q, q_stride)
-                              : widen_queries<float>(task, q, q_stride);
+  constexpr int64_t kProbabilityStride = kSegment * sizeof(float) / sizeof(X);
+  float* const scores = scratch + rows * q_stride;
+  auto *q = reinterpret_cast<X*>(scratch), *p = reinterpret_cast<X*>(scores);
+  const KeyFactors factors{scores + rows * kSegment, scores + (rows + 1) * kSegment};
+  task.q_type == DType::kBf16 ? copy_queries<Bf16>(task, q, q_stride)
+                              : copy_queries<float>(task, q, q_stride);
   const int begin = segment * kSegment;
   const int past_last = task.first_position + task.num_tokens;
   const SegmentOfKeys<Kv> keys{task, begin, static_cast<int>(smaller(kSegment, past_last - begin))};
   keys.fill_factors(factors);
-  keys.multiply_keys(rows, q, q_stride, p);
+  keys.multiply_keys(rows, RowSpan<const X>{q, q_stride}, {scores, kSegment});
   const int padded = (keys.count + kLanes - 1) / kLanes * kLanes;
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t visible = task.first_position + row / task.group + 1 - begin;
     const auto count = static_cast<int>(smaller(visible < 0 ? 0 : visible, keys.count));
-    softmax_row(p + row * kSegment, count, padded, factors, &sums.max[row], &sums.sum[row]);
+    softmax_row<P>(scores + row * kSegment, count, padded, factors, p + row * kProbabilityStride,
+                   &sums.max[row], &sums.sum[row]);
   }
-  keys.multiply_values(rows, p, sums.out);
+  keys.multiply_values(rows, RowSpan<const X>{p, kProbabilityStride}, {sums.out, head_dim});
 }
 
 inline void attention_segment(const AttentionTask& task, int segment, const AttentionSums& sums,
                               float* scratch) {
+  typedef std::conditional_t<kBf16Rows, Bf16, float> BfloatRow;
   if (task.kv->dtype == DType::kI8)
-    attention_segment_typed<int8_t>(task, segment, sums, scratch);
-  else if (task.kv->dtype == DType::kBf16)
-    attention_segment_typed<Bf16>(task, segment, sums, scratch);
+    attention_segment_typed<int8_t, float, float>(task, segment, sums, scratch);
+  else if (task.kv->dtype == DType::kF32)
+    attention_segment_typed<float, float, float>(task, segment, sums, scratch);
+  else if (task.q_type == DType::kF32)
+    attention_segment_typed<Bf16, float, float>(task, segment, sums, scratch);
   else
-    attention_segment_typed<float>(task, segment, sums, scratch);
+    attention_segment_typed<Bf16, Bf16, BfloatRow>(task, segment, sums, scratch);
 }
 
 inline void attention_merge(const AttentionSums& into, const AttentionSums& from, int64_t num_rows,
@@ -350,6 +377,7 @@ inline void attention_finish(const AttentionSums& sums, const AttentionTask& tas
 
 constexpr Kernels make_vector_kernels() {
   return {
+      .bf16_rows = kBf16Rows,
       .linear = linear,
       .quantize = quantize,
       .code_linear = code_linear,

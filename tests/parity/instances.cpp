@@ -4,8 +4,9 @@
 #include "cpu/kernel_backend.h"
 
 namespace erne::cpu {
-// cpu/avx512_kernels.cpp and cpu/amx_kernels.cpp, compiled for AVX2
+// The AVX-512 and AMX files of cpu/, compiled for AVX2.
 const Kernels& avx512_emulated_kernels();
+const Kernels& avx512_bf16_emulated_kernels();
 const Kernels& amx_emulated_kernels();
 }  // namespace erne::cpu
 
@@ -28,8 +29,10 @@ constexpr Instance kInstances[] = {
     cpu_instance<cpu::CpuIsa::kReference>("cpu_reference"),
     cpu_instance<cpu::CpuIsa::kAvx2>("cpu_avx2"),
     cpu_instance<cpu::CpuIsa::kAvx512>("cpu_avx512"),
+    cpu_instance<cpu::CpuIsa::kAvx512Bf16>("cpu_avx512_bf16"),
     cpu_instance<cpu::CpuIsa::kAmx>("cpu_amx"),
     emulated_instance<cpu::avx512_emulated_kernels>("cpu_avx512_emulated"),
+    emulated_instance<cpu::avx512_bf16_emulated_kernels>("cpu_avx512_bf16_emulated"),
     emulated_instance<cpu::amx_emulated_kernels>("cpu_amx_emulated"),
 };
 

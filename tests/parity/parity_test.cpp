@@ -253,9 +253,10 @@ struct ExactSequence {
   // Relative error of one head of one token, against the sum of p |v|. A score's error is at most
   // d = chain_error(D + 2) * scale * |q| |k| (Cauchy and Schwarz over the sum of |q k|; two
   // roundings for the scales); it moves numerator and denominator by d each. exp adds its own error
-  // and the rounding of an argument of at most 88, to both; the sum and the output pass at most one
-  // rounding per key, and the output one more for the scale of an int8 value; each merged
-  // segment costs two exps, three roundings and a product on both sides.
+  // and the rounding of an argument of at most 88, to both; so does a probability that is rounded
+  // to bfloat16 (at most twice the error of one: the weights of both move); the sum and the output
+  // pass at most one rounding per key, and the output one more for the scale of an int8 value; each
+  // merged segment costs two exps, three roundings and a product on both sides.
   double error(int64_t t, int64_t head) const {
     const int64_t kv_first = head / (c.heads / c.kv_heads) * c.head_dim;
     const int64_t keys = context + t + 1, segments = keys / 256 + 1;
@@ -264,7 +265,9 @@ struct ExactSequence {
       longest = std::max(longest, norm_of(k, j, kv_first, c.head_dim));
     const double score = chain_error(c.head_dim + 2) * scale * longest *
                          norm_of(q, t, head * c.head_dim, c.head_dim);
-    return 2 * (score + 88 * kU + kExpError) + chain_error(2 * keys + 1) +
+    const bool rounded = c.activation == DType::kBf16 && c.kv == DType::kBf16;
+    const double probability = kExpError + (rounded ? unit_roundoff(DType::kBf16) : 0);
+    return 2 * (score + 88 * kU + probability) + chain_error(2 * keys + 1) +
            2 * static_cast<double>(segments) * (2 * kExpError + 4 * kU);
   }
 

@@ -183,10 +183,9 @@ Setting random_setting(std::mt19937& random, const Types& types) {
   Setting s;
   s.types = types;
   const auto draw = random() % 16;
-  const cpu::CpuIsa isa = draw == 0       ? cpu::CpuIsa::kReference
-                          : draw % 3 == 0 ? cpu::CpuIsa::kAvx2
-                          : draw % 3 == 1 ? cpu::CpuIsa::kAvx512
-                                          : cpu::CpuIsa::kAmx;
+  constexpr cpu::CpuIsa kFastIsas[] = {cpu::CpuIsa::kAvx2, cpu::CpuIsa::kAvx512,
+                                       cpu::CpuIsa::kAvx512Bf16, cpu::CpuIsa::kAmx};
+  const cpu::CpuIsa isa = draw == 0 ? cpu::CpuIsa::kReference : kFastIsas[draw % 4];
   s.isa = cpu::cpu_supports(isa) ? isa : cpu::parse_cpu_isa("auto").value();
   s.threads = pick({1, 1, 1, 2, 3});
   s.max_rows = pick({1, 2, 7, 16, 64});
