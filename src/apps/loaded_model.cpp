@@ -48,21 +48,21 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   model::ModelOptions model_options;
   model_options.activation = options.dtype == "float32" ? DType::kF32 : DType::kBf16;
   model_options.progress = show_progress;
-  const WeightFormat* format = TRY(parse_quantization(options.quantization));
-  model_options.quantization = format;
+  const QuantizationScheme* scheme = TRY(parse_quantization(options.quantization));
+  model_options.quantization = scheme;
   model_options.input = parse_quantized_activations(options.quantized_activations);
   model_options.weight_cache = options.weight_cache;
   if (options.load_choices == "dummy") model_options.random_seed = options.seed;
   loaded.model = TRY(model::load_model(*loaded.backend, options.model, model_options));
   const model::ErnieConfig& config = loaded.model->config();
-  const char* arithmetic = format == nullptr                           ? ""
+  const char* arithmetic = scheme == nullptr                           ? ""
                            : model_options.input == LinearInput::kInt8 ? " as int8"
                                                                        : ", weight-only";
   log_info(
       "model: {} ({}), {} layers, hidden {}, {:.1f} MB of {}weights{} in {:.2f} s, {} "
       "activations{}",
       options.model, config.architecture, config.num_layers, config.hidden_size,
-      loaded.model->weight_bytes() / 1e6, format ? std::string(format->name) + " " : "",
+      loaded.model->weight_bytes() / 1e6, scheme ? std::string(scheme->name) + " " : "",
       model_options.random_seed ? " drawn at random" : " loaded", watch.seconds(),
       dtype_name(model_options.activation), arithmetic);
   loaded.generation = TRY(model::read_generation_config(options.model, config));

@@ -19,9 +19,10 @@ const CLI::Range kCount(1, 1 << 20);
 
 // Of the products with the weights. Where tables stay bfloat16 the head is computed in float32: the
 // floor counts it as if it were not.
-Result<bench::Arithmetic> arithmetic_of(const ServeOptions& options) {
-  const WeightFormat* format = TRY(parse_quantization(options.quantization));
+Result<bench::Arithmetic> arithmetic_of(const ServeOptions& options, bool has_experts) {
+  const QuantizationScheme* scheme = TRY(parse_quantization(options.quantization));
   const LinearInput input = parse_quantized_activations(options.quantized_activations);
+  const WeightFormat* format = scheme ? scheme->formats(has_experts).experts : nullptr;
   if (format == nullptr || input != LinearInput::kInt8) return bench::Arithmetic::kFloat32;
   return format->bits == 4 ? bench::Arithmetic::kInt4 : bench::Arithmetic::kInt8;
 }
@@ -98,15 +99,16 @@ Result<void> ModelBenches::run() const {
   const auto cases = this->cases();
   const ServeOptions options = TRY(serve_options(chosen()->remaining(), cases));
   const LoadedModel loaded = TRY(load_model(options));
-  const bench::ModelUnderTest model{.executor = *loaded.executor,
-                                    .counters = loaded.backend->counters(),
-                                    .backend = loaded.backend->name(),
-                                    .limits = loaded.capacity.limits,
-                                    .threads = loaded.threads,
-                                    .arithmetic = TRY(arithmetic_of(options)),
-                                    .weight_bytes = loaded.model->weight_bytes(),
-                                    .num_tokens = loaded.num_tokens(),
-                                    .name = options.model};
+  const bench::ModelUnderTest model{
+      .executor = *loaded.executor,
+      .counters = loaded.backend->counters(),
+      .backend = loaded.backend->name(),
+      .limits = loaded.capacity.limits,
+      .threads = loaded.threads,
+      .arithmetic = TRY(arithmetic_of(options, loaded.model->config().has_experts())),
+      .weight_bytes = loaded.model->weight_bytes(),
+      .num_tokens = loaded.num_tokens(),
+      .name = options.model};
   TRY(bench::run_model_bench(model, cases, options_, SteadyClock(), print));
   return {};
 }

@@ -15,17 +15,16 @@ constexpr std::string_view kNotBuilt[] = {"wint2",          "w4a8",     "w4a8c8"
 
 std::string allowed_names() {
   std::string names = "none";
-  for (const WeightFormat& format : weight_formats())
-    if (format.is_quantized()) names += fmt::format(", {}", format.name);
+  for (const QuantizationScheme& scheme : quantization_schemes())
+    names += fmt::format(", {}", scheme.name);
   return names;
 }
 
 }  // namespace
 
-Result<const WeightFormat*> parse_quantization(std::string_view name) {
+Result<const QuantizationScheme*> parse_quantization(std::string_view name) {
   if (std::ranges::find(kPlain, name) != std::end(kPlain)) return nullptr;
-  const WeightFormat* format = find_weight_format(name);
-  if (format != nullptr && format->is_quantized()) return format;
+  if (const QuantizationScheme* scheme = find_quantization(name); scheme != nullptr) return scheme;
   // FastDeploy also takes a JSON object with a type for each part of a model.
   if (std::ranges::find(kNotBuilt, name) != std::end(kNotBuilt) || name.starts_with('{'))
     return unsupported(

@@ -5,13 +5,13 @@
 
 #include "backend/backend.h"
 #include "base/status.h"
-#include "tensor/weight_format.h"
+#include "tensor/quantization.h"
 
 namespace erne::apps {
 
-// The format that weights are quantised to, nullptr where they stay as stored. Another name is
-// refused with those allowed; one of FastDeploy's that is not built, with a sentence saying so.
-Result<const WeightFormat*> parse_quantization(std::string_view name);
+// What weights are quantised to, nullptr where they stay as stored. Another name is refused with
+// those allowed; one of FastDeploy's that is not built, with a sentence saying so.
+Result<const QuantizationScheme*> parse_quantization(std::string_view name);
 
 // "int8" or "none", as the option table allows.
 LinearInput parse_quantized_activations(std::string_view name);

@@ -10,11 +10,10 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(Quantization, EveryFormatIsTakenByItsNameAndListedInTheHelp) {
-  for (const WeightFormat& format : weight_formats()) {
-    if (!format.is_quantized()) continue;
-    EXPECT_EQ(parse_quantization(format.name).value(), &format);
-    EXPECT_THAT(options_help(), HasSubstr(format.name));
+TEST(Quantization, EverySchemeIsTakenByItsNameAndListedInTheHelp) {
+  for (const QuantizationScheme& scheme : quantization_schemes()) {
+    EXPECT_EQ(parse_quantization(scheme.name).value(), &scheme);
+    EXPECT_THAT(options_help(), HasSubstr(scheme.name));
   }
 }
 

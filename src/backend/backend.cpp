@@ -210,6 +210,49 @@ void Backend::add(TensorView x, TensorView h) {
   if (tokens.size > 0) do_add(x, h);
 }
 
+void Backend::route(const RouteArgs& args) {
+  const ShapeCheck check("route");
+  Dim tokens{"T"}, num_experts{"E"}, chosen{"k"};
+  check.shape("logits", args.logits, {&tokens, &num_experts});
+  check.dtype("logits", args.logits, DType::kF32);
+  if (args.correction_bias.data != nullptr) {
+    check.shape("correction_bias", args.correction_bias, {&num_experts});
+    check.dtype("correction_bias", args.correction_bias, DType::kF32);
+  }
+  check.shape("experts", args.experts, {&tokens, &chosen});
+  check.dtype("experts", args.experts, DType::kI32);
+  check.shape("weights", args.weights, {&tokens, &chosen});
+  check.dtype("weights", args.weights, DType::kF32);
+  check.index("k", chosen.size, 1, num_experts.size + 1);
+  counters_.bytes += bytes_of({args.logits, args.experts, args.weights});
+  counters_.flops += 4 * args.logits.elements();
+  if (tokens.size > 0) do_route(args);
+}
+
+void Backend::experts(const ExpertsArgs& args) {
+  const ShapeCheck check("experts");
+  Dim tokens{"T"}, hidden{"H"}, chosen{"k"};
+  check.activation("x", args.x);
+  check.shape("x", args.x, {&tokens, &hidden});
+  check.shape("experts", args.experts, {&tokens, &chosen});
+  check.dtype("experts", args.experts, DType::kI32);
+  check.shape("weights", args.weights, {&tokens, &chosen});
+  check.dtype("weights", args.weights, DType::kF32);
+  check.shape("y", args.y, {&tokens, &hidden});
+  check.dtype("y", args.y, args.x.dtype);
+  CHECK(!args.gate_up.empty() && args.gate_up.size() == args.down.size());
+  Dim width{"I", args.down[0].in}, both{"2I", 2 * width.size};
+  for (size_t e = 0; e < args.down.size(); ++e) {
+    check.shape("gate_up", args.gate_up[e].data, {&both, &hidden});
+    check.shape("down", args.down[e].data, {&hidden, &width});
+  }
+  counters_.bytes += bytes_of({args.x, args.y, args.experts, args.weights});
+  counters_.flops += tokens.size * chosen.size * (6 * hidden.size * width.size + 4 * width.size);
+  if (tokens.size == 0) return;
+  const int64_t used = do_experts(args);
+  counters_.bytes += used * (weight_bytes(args.gate_up[0]) + weight_bytes(args.down[0]));
+}
+
 void Backend::gather(TensorView x, std::span<const int32_t> rows, TensorView y) {
   const ShapeCheck check("gather");
   Dim tokens{"T"}, hidden{"H"}, chosen{"R"};

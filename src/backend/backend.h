@@ -92,6 +92,25 @@ struct AttentionArgs {
   float scale;     // 1 / sqrt(D)
 };
 
+// Symbols of a mixture: E experts, k of them for each token, I the width of one.
+struct RouteArgs {
+  TensorView logits;           // [T, E] float32
+  TensorView correction_bias;  // [E] float32; no data: none
+  TensorView experts;          // [T, k] int32, out: best first
+  TensorView weights;          // [T, k] float32, out
+  float norm_min;              // the least sum that weights are divided by
+};
+
+struct ExpertsArgs {
+  TensorView x;                     // [T, H]
+  TensorView experts;               // [T, k] int32, no expert twice in a row
+  TensorView weights;               // [T, k] float32
+  std::span<const Linear> gate_up;  // [E] of [2I, H]
+  std::span<const Linear> down;     // [E] of [H, I]
+  TensorView y;                     // [T, H]; not x
+  bool add;                         // to what y holds
+};
+
 // Work done since the last reset, for rooflines and the cost model.
 struct OpCounters {
   int64_t bytes = 0;  // weights, KV and activations read and written, once each
@@ -134,6 +153,12 @@ class Backend {
   void attention(const AttentionArgs& args);
   void silu_mul(TensorView gate_up, TensorView y);  // gate_up [T, 2I] (gate first), y [T, I]
   void add(TensorView x, TensorView h);             // x += h
+  // p = softmax(logits); the k experts with the largest p + bias, the lower index where they are
+  // equal; their p, divided by the sum of these, as weights (reference/ernie-models.md, 3).
+  void route(const RouteArgs& args);
+  // y (+)= sum over a token's experts of weight * down(silu_mul(gate_up(x))), in float32 from the
+  // last product on.
+  void experts(const ExpertsArgs& args);
   void gather(TensorView x, std::span<const int32_t> rows, TensorView y);  // y[r] = x[rows[r]]
   void copy_blocks(std::span<const KvLayerView> layers,
                    std::span<const std::pair<int32_t, int32_t>> copies);
@@ -155,6 +180,10 @@ class Backend {
   virtual void do_attention(const AttentionArgs& args) = 0;
   virtual void do_silu_mul(TensorView gate_up, TensorView y) = 0;
   virtual void do_add(TensorView x, TensorView h) = 0;
+  virtual void do_route(const RouteArgs& args) = 0;
+  // Returns how many experts computed anything; at most min(E, T * k), which will do where a back
+  // end does not know.
+  virtual int64_t do_experts(const ExpertsArgs& args) = 0;
   virtual void do_gather(TensorView x, std::span<const int32_t> rows, TensorView y) = 0;
   virtual void do_copy_blocks(std::span<const KvLayerView> layers,
                               std::span<const std::pair<int32_t, int32_t>> copies) = 0;

@@ -30,6 +30,11 @@ class IdleBackend final : public Backend {
   void do_attention(const AttentionArgs&) override { ++calls; }
   void do_silu_mul(TensorView, TensorView) override { ++calls; }
   void do_add(TensorView, TensorView) override { ++calls; }
+  void do_route(const RouteArgs&) override { ++calls; }
+  int64_t do_experts(const ExpertsArgs&) override {
+    ++calls;
+    return 3;
+  }
   void do_gather(TensorView, std::span<const int32_t>, TensorView) override { ++calls; }
   void do_copy_blocks(std::span<const KvLayerView>,
                       std::span<const std::pair<int32_t, int32_t>>) override {
@@ -66,6 +71,28 @@ TEST_F(BackendDoor, CountsBytesAndOperations) {
   EXPECT_EQ(backend_.counters().bytes, 0);
   backend_.add(view({3, 4}, DType::kBf16), view({3, 4}, DType::kBf16));
   EXPECT_EQ(backend_.counters().bytes, 3 * 12 * 2);
+}
+
+TEST_F(BackendDoor, ExpertsCountTheWeightsThatWereReadAndTheRowsOfEachToken) {
+  const std::vector<Linear> gate_up(5, linear(12, 4)), down(5, linear(4, 6));
+  backend_.experts({.x = view({3, 4}),
+                    .experts = view({3, 2}, DType::kI32),
+                    .weights = view({3, 2}),
+                    .gate_up = gate_up,
+                    .down = down,
+                    .y = view({3, 4}),
+                    .add = false});
+  EXPECT_EQ(backend_.counters().flops, 3 * 2 * (2 * 4 * 12 + 2 * 6 * 4 + 4 * 6));
+  EXPECT_EQ(backend_.counters().bytes, 3 * (12 * 4 + 4 * 6) * 2 + 2 * 3 * 4 * 4 + 2 * 3 * 2 * 4);
+}
+
+TEST_F(BackendDoorDeathTest, ARouteHasAtMostAsManyExpertsAsThereAre) {
+  EXPECT_DEATH(backend_.route({.logits = view({3, 4}),
+                               .correction_bias = {},
+                               .experts = view({3, 5}, DType::kI32),
+                               .weights = view({3, 5}),
+                               .norm_min = 0}),
+               "route");
 }
 
 TEST_F(BackendDoor, AttentionCountsKeysBelowTheDiagonal) {

@@ -68,6 +68,8 @@ class FakeBackend final : public Backend {
   }
   void do_silu_mul(TensorView, TensorView y) override { pass(y.shape[0]); }
   void do_add(TensorView x, TensorView) override { pass(x.shape[0]); }
+  void do_route(const RouteArgs&) override {}
+  int64_t do_experts(const ExpertsArgs&) override { return 0; }
   void do_gather(TensorView, std::span<const int32_t>, TensorView y) override { pass(y.shape[0]); }
   void do_copy_blocks(std::span<const KvLayerView>,
                       std::span<const std::pair<int32_t, int32_t>> copies) override {

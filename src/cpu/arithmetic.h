@@ -30,6 +30,11 @@
 //                fma(out_s, b, out * a). At the end out / sum. int8 keys and values count as they
 //                are stored, and their scales enter once: score = (key scale * scale) * chain, and
 //                p * value scale stands for p in front of v, after the sum of p.
+//   route        softmax over the experts: exp(z - largest), sum in lanes, one division each; the
+//   sum
+//                of the chosen ascends from the best.
+//   experts      linear, silu and linear as they are alone, but for the last one's rounding; then
+//                the chain of MixTask (cpu/kernels.h).
 //   int8 KV      K or V of one token and kv head is an int8 row.
 //   exp          exp_f32() below; silu(x) = x / (1 + exp(-x)).
 //   rope         angle = position * inv_freq as a float32 product (rope_angles.h);

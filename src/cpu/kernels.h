@@ -76,6 +76,18 @@ struct NormTask {
   float eps;
 };
 
+// One token: y = round(y + sum) with `add`, else round(sum), where the sum is one chain over its
+// rows of weight * row.
+struct MixTask {
+  DType type;
+  void* y;  // [width]
+  bool add;
+  const float* x;  // all rows, `width` apart
+  const int32_t* rows;
+  const float* weights;
+  int64_t num_rows, width;
+};
+
 // Queries of neighbouring tokens of one sequence for one kv head, as rows (token, head of the
 // group).
 struct AttentionTask {
@@ -116,6 +128,7 @@ struct Kernels {
   // y[r] = silu(gate_up[r, :width]) * gate_up[r, width:].
   void (*silu_mul)(DType type, const void* gate_up, void* y, int64_t num_rows, int64_t width);
   void (*add)(DType type, void* x, const void* h, int64_t count);
+  void (*mix)(const MixTask& task);
   // Rotates num_heads heads of each row in place. cosines, sines: [row, head_dim], twice each, the
   // first of a pair of sines negated.
   void (*rope)(DType type, void* x, int64_t stride, int64_t num_rows, int num_heads, int head_dim,

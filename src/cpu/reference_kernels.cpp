@@ -127,6 +127,21 @@ void add(DType type, void* x, const void* h, int64_t count) {
 }
 
 template <class T>
+void mix_typed(const MixTask& task) {
+  T* y = static_cast<T*>(task.y);
+  for (int64_t i = 0; i < task.width; ++i) {
+    float sum = 0;
+    for (int64_t j = 0; j < task.num_rows; ++j)
+      sum = std::fma(task.weights[j], task.x[task.rows[j] * task.width + i], sum);
+    y[i] = from_float<T>(task.add ? to_float(y[i]) + sum : sum);
+  }
+}
+
+void mix(const MixTask& task) {
+  task.type == DType::kBf16 ? mix_typed<Bf16>(task) : mix_typed<float>(task);
+}
+
+template <class T>
 void rope_typed(T* x, int64_t stride, int64_t num_rows, int num_heads, int head_dim,
                 const float* cosines, const float* sines) {
   for (int64_t row = 0; row < num_rows; ++row, cosines += head_dim, sines += head_dim)
@@ -273,6 +288,7 @@ const Kernels& reference_kernels() {
       .norm = norm,
       .silu_mul = silu_mul,
       .add = add,
+      .mix = mix,
       .rope = rope,
       .widen = widen,
       .attention_segment = attention_segment,

@@ -93,6 +93,23 @@ inline void add(DType type, void* x, const void* h, int64_t count) {
 }
 
 template <class T>
+void mix_typed(const MixTask& task) {
+  T* y = static_cast<T*>(task.y);
+  for (int64_t i = 0; i < task.width; i += kLanes) {
+    const int64_t count = task.width - i;
+    F16 sum = broadcast(0);
+    for (int64_t j = 0; j < task.num_rows; ++j)
+      sum = fma(broadcast(task.weights[j]),
+                load_part(task.x + task.rows[j] * task.width + i, count), sum);
+    store_part(y + i, task.add ? load_part(y + i, count) + sum : sum, count);
+  }
+}
+
+inline void mix(const MixTask& task) {
+  task.type == DType::kBf16 ? mix_typed<Bf16>(task) : mix_typed<float>(task);
+}
+
+template <class T>
 void rope_typed(T* x, int64_t stride, int64_t num_rows, int num_heads, int head_dim,
                 const float* cosines, const float* sines) {
   for (int64_t row = 0; row < num_rows; ++row, cosines += head_dim, sines += head_dim)
@@ -385,6 +402,7 @@ constexpr Kernels make_vector_kernels() {
       .norm = norm,
       .silu_mul = silu_mul,
       .add = add,
+      .mix = mix,
       .rope = rope,
       .widen = widen,
       .attention_segment = attention_segment,

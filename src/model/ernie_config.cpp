@@ -17,6 +17,9 @@ constexpr int kMaxVocab = 1 << 22;
 constexpr int kMaxHidden = 1 << 16;
 constexpr int kMaxIntermediate = 1 << 20;
 constexpr int kMaxLayers = 1024;
+constexpr int kMaxExperts = 1024;
+constexpr int kMaxExpertLayers = 1 << 16;  // experts of all layers: a list of them is made
+constexpr int kMaxSharedExperts = 64;
 constexpr int kMaxHeads = 1024;
 constexpr int kMaxHeadDim = 1024;
 constexpr int kHeadDimStep = 16;  // what attention kernels work on at a time; every model has 128
@@ -27,6 +30,7 @@ Result<std::string> parse_architecture(const ConfigFields& fields) {
   if (list == nullptr) {
     const std::string type = TRY(fields.text("model_type")).value_or("");
     if (type == "ernie4_5") return std::string("Ernie4_5ForCausalLM");
+    if (type == "ernie4_5_moe") return std::string("Ernie4_5_MoeForCausalLM");
   } else if (list->is_array() && list->as_array().size() == 1 && list->as_array()[0].is_string()) {
     return list->as_array()[0].as_string();
   }
@@ -37,6 +41,8 @@ Result<std::string> parse_architecture(const ConfigFields& fields) {
 Result<void> check_arithmetic(const ConfigFields& fields) {
   if (const auto act = TRY(fields.text("hidden_act")); act && *act != "silu")
     return bad_field("hidden_act", fields.find("hidden_act"), "\"silu\"");
+  if (const auto act = TRY(fields.text("moe_gate_act")); act && *act != "softmax")
+    return bad_field("moe_gate_act", fields.find("moe_gate_act"), "\"softmax\"");
   for (const char* key : {"use_bias", "rope_3d", "use_qk_norm"})
     if (TRY(fields.boolean(key)).value_or(false)) return bad_field(key, fields.find(key), "false");
   for (const char* key : {"sliding_window", "quantization_config"})
@@ -99,15 +105,74 @@ Result<void> parse_constants(const ConfigFields& fields, ErnieConfig& config) {
   return {};
 }
 
+// A number that files of text models give as one, and those of vision models as a list whose first
+// is the text's.
+Result<int> first_integer(const ConfigFields& fields, const char* key, int min, int max) {
+  const std::vector<int32_t> list = TRY(fields.integers(key, min, max));
+  if (list.empty())
+    return bad_field(key, fields.find(key),
+                     fmt::format("an integer in [{}, {}] or a list of them", min, max));
+  return list[0];
+}
+
+// HF's own files list the kind of each layer.
+Result<std::vector<bool>> listed_layers(const Json& list, int num_layers) {
+  constexpr const char* kKey = "mlp_layer_types";
+  const std::string expected = fmt::format("a list of {} of \"dense\" and \"sparse\"", num_layers);
+  if (!list.is_array() || std::ssize(list.as_array()) != num_layers)
+    return bad_field(kKey, &list, expected);
+  std::vector<bool> layers;
+  for (const Json& type : list.as_array()) {
+    if (!type.is_string() || (type.as_string() != "dense" && type.as_string() != "sparse"))
+      return bad_field(kKey, &list, expected);
+    layers.push_back(type.as_string() == "sparse");
+  }
+  return layers;
+}
+
+// Baidu's say where mixtures begin, where they end (that layer included; -1 is the last) and how
+// far they are apart. Lists give a number for text and one for vision: the layers of either.
+Result<std::vector<bool>> moe_layers(const ConfigFields& fields, int num_layers) {
+  if (const Json* list = fields.find("mlp_layer_types"); list != nullptr)
+    return listed_layers(*list, num_layers);
+  const std::vector<int32_t> starts = TRY(fields.integers("moe_layer_start_index", 0, kMaxLayers));
+  const std::vector<int32_t> ends = TRY(fields.integers("moe_layer_end_index", -1, kMaxLayers));
+  const int interval = TRY(fields.integer("moe_layer_interval", 1, kMaxLayers, 1));
+  const int start = starts.empty() ? 0 : *std::ranges::min_element(starts);
+  int end = ends.empty() ? -1 : *std::ranges::max_element(ends);
+  if (end == -1) end = num_layers - 1;
+  std::vector<bool> layers;
+  for (int i = 0; i < num_layers; ++i)
+    layers.push_back((i + 1) % interval == 0 && start <= i && i <= end);
+  return layers;
+}
+
+Result<void> parse_experts(const ConfigFields& fields, ErnieConfig& config) {
+  MoeConfig& moe = config.moe;
+  moe.num_experts = TRY(first_integer(fields, "moe_num_experts", 1, kMaxExperts));
+  if (int64_t{moe.num_experts} * config.num_layers > kMaxExpertLayers)
+    return bad_field(
+        "moe_num_experts", fields.find("moe_num_experts"),
+        fmt::format("at most {} / num_hidden_layers, {}", kMaxExpertLayers, config.num_layers));
+  moe.top_k = TRY(fields.integer("moe_k", 1, moe.num_experts));
+  moe.intermediate_size = TRY(first_integer(fields, "moe_intermediate_size", 1, kMaxIntermediate));
+  moe.num_shared_experts = TRY(fields.integer("moe_num_shared_experts", 0, kMaxSharedExperts, 0));
+  moe.has_correction_bias = TRY(fields.boolean("moe_use_aux_free")).value_or(true);
+  moe.norm_min = static_cast<float>(TRY(fields.number("moe_norm_min", 0, 1)).value_or(1e-12));
+  moe.layers = TRY(moe_layers(fields, config.num_layers));
+  return {};
+}
+
 }  // namespace
 
 Result<ErnieConfig> parse_ernie_config(std::string_view text) {
   const ConfigFields fields = TRY(ConfigFields::parse(text));
   ErnieConfig config;
   config.architecture = TRY(parse_architecture(fields));
-  TRY(find_architecture(config.architecture));
+  const Architecture* architecture = TRY(find_architecture(config.architecture));
   TRY(check_arithmetic(fields));
   TRY(parse_dimensions(fields, config));
+  if (architecture->has_experts) TRY(parse_experts(fields, config));
   TRY(parse_constants(fields, config));
 
   const std::optional<bool> tied = TRY(fields.boolean("tie_word_embeddings"));

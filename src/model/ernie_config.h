@@ -12,6 +12,19 @@
 
 namespace erne::model {
 
+// What a mixture of experts adds (reference/ernie-models.md, 3). No experts: every layer is dense.
+struct MoeConfig {
+  int num_experts = 0;
+  int top_k = 0;               // experts that compute a token
+  int intermediate_size = 0;   // of one expert
+  int num_shared_experts = 0;  // that compute every token, as one of this many times that width
+  bool has_correction_bias = true;
+  float norm_min = 1e-12f;   // the least sum that a token's weights are divided by
+  std::vector<bool> layers;  // [num_layers] which are mixtures
+
+  int shared_width() const { return num_shared_experts * intermediate_size; }
+};
+
 struct ErnieConfig {
   std::string architecture;  // as in the file; model/registry.h knows which are built
   int vocab_size = 0;        // rows of the embedding; the tokenizer may know fewer
@@ -21,6 +34,7 @@ struct ErnieConfig {
   int num_kv_heads = 0;  // divides num_heads
   int head_dim = 0;      // a multiple of 16; num_heads * head_dim need not be hidden_size
   int intermediate_size = 0;
+  MoeConfig moe;
   int max_position_embeddings = 131072;
   float rms_norm_eps = 1e-5f;
   double rope_theta = 500000.0;
@@ -33,6 +47,8 @@ struct ErnieConfig {
   int q_width() const { return num_heads * head_dim; }
   int kv_width() const { return num_kv_heads * head_dim; }
   int qkv_width() const { return q_width() + 2 * kv_width(); }
+  bool has_experts() const { return moe.num_experts > 0; }
+  bool is_moe_layer(int layer) const { return has_experts() && moe.layers[layer]; }
 };
 
 // Baidu's keys, -PT and -Paddle, and HF's own (`rope_parameters`). Keys that a model of this kind

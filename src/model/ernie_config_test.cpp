@@ -136,12 +136,108 @@ TEST(ErnieConfig, a_head_dim_that_does_not_come_out_even_is_asked_for) {
 }
 
 TEST(ErnieConfig, other_models_of_the_family_are_not_built_yet) {
-  for (const char* name : {"Ernie4_5_MoeForCausalLM", "Ernie4_5_VLMoeForConditionalGeneration"}) {
-    const Json json(Json::Object{{"architectures", Json::Array{Json(name)}}});
-    const Status status = refusal(json);
-    EXPECT_EQ(status.code, Code::kUnsupported);
-    EXPECT_THAT(status.message, AllOf(HasSubstr(name), HasSubstr("not built yet")));
-  }
+  const char* name = "Ernie4_5_VLMoeForConditionalGeneration";
+  const Json json(Json::Object{{"architectures", Json::Array{Json(name)}}});
+  const Status status = refusal(json);
+  EXPECT_EQ(status.code, Code::kUnsupported);
+  EXPECT_THAT(status.message, AllOf(HasSubstr(name), HasSubstr("not built yet")));
+}
+
+Json moe_config() {  // the 21B-A3B model's
+  Json json = released_config();
+  const std::pair<const char*, const char*> members[] = {
+      {"architectures", R"(["Ernie4_5_MoeForCausalLM"])"},
+      {"hidden_size", "2560"},
+      {"num_hidden_layers", "28"},
+      {"num_attention_heads", "20"},
+      {"num_key_value_heads", "4"},
+      {"intermediate_size", "12288"},
+      {"moe_num_experts", "64"},
+      {"moe_k", "6"},
+      {"moe_intermediate_size", "1536"},
+      {"moe_num_shared_experts", "2"},
+      {"moe_layer_start_index", "1"},
+      {"moe_layer_interval", "1"},
+      {"moe_use_aux_free", "true"},
+      {"moe_capacity", "[64,64,64]"},
+      {"moe_gate", R"("topk")"}};
+  for (const auto& [key, value] : members) json.set(key, Json::parse(value).value());
+  return json;
+}
+
+// As a string of d and m, a letter for each layer.
+std::string kinds_of_layers(const Json& json) {
+  const auto config = parse_ernie_config(json.dump());
+  if (!config) return config.status().message;
+  std::string kinds;
+  for (int i = 0; i < config->num_layers; ++i) kinds += config->is_moe_layer(i) ? 'm' : 'd';
+  return kinds;
+}
+
+TEST(ErnieConfig, reads_a_mixture) {
+  const auto config = parse_ernie_config(moe_config().dump());
+  ASSERT_TRUE(config) << config.status().message;
+  EXPECT_EQ(config->moe.num_experts, 64);
+  EXPECT_EQ(config->moe.top_k, 6);
+  EXPECT_EQ(config->moe.intermediate_size, 1536);
+  EXPECT_EQ(config->moe.shared_width(), 3072);
+  EXPECT_TRUE(config->moe.has_correction_bias);
+  EXPECT_EQ(config->moe.norm_min, 1e-12f);
+  EXPECT_FALSE(parse_ernie_config(released_config().dump())->has_experts());
+}
+
+TEST(ErnieConfig, layers_are_mixtures_between_two_indices_and_every_so_often) {
+  Json json = moe_config();
+  json.set("num_hidden_layers", 6);
+  EXPECT_EQ(kinds_of_layers(json), "dmmmmm");
+  json.set("moe_layer_end_index", -1);
+  EXPECT_EQ(kinds_of_layers(json), "dmmmmm");
+  json.set("moe_layer_end_index", 3);
+  EXPECT_EQ(kinds_of_layers(json), "dmmmdd");
+  json.set("moe_layer_interval", 2);
+  EXPECT_EQ(kinds_of_layers(json), "dmdmdd");
+  json.set("moe_layer_interval", 1);
+  json.set("moe_layer_start_index", Json::parse("[2, 1]").value());
+  json.set("moe_layer_end_index", Json::parse("[29, 28]").value());
+  EXPECT_EQ(kinds_of_layers(json), "dmmmmm");
+  json.set("mlp_layer_types",
+           Json::parse(R"(["dense","sparse","dense","dense","dense","sparse"])").value());
+  EXPECT_EQ(kinds_of_layers(json), "dmdddm");
+}
+
+TEST(ErnieConfig, numbers_of_a_mixture_may_be_lists) {
+  Json json = moe_config();
+  json.set("moe_num_experts", Json::parse("[64, 32]").value());
+  json.set("moe_intermediate_size", Json::parse("[1536, 512]").value());
+  const auto config = parse_ernie_config(json.dump());
+  ASSERT_TRUE(config) << config.status().message;
+  EXPECT_EQ(config->moe.num_experts, 64);
+  EXPECT_EQ(config->moe.intermediate_size, 1536);
+}
+
+TEST(ErnieConfig, refuses_a_mixture_by_field) {
+  const std::pair<const char*, std::vector<const char*>> cases[] = {
+      {"moe_num_experts", {"0", "-1", "1025", "null", "[]", "\"64\""}},
+      {"moe_k", {"0", "65", "null"}},
+      {"moe_intermediate_size", {"0", "null", "[0]"}},
+      {"moe_num_shared_experts", {"-1", "65"}},
+      {"moe_layer_start_index", {"-1", "\"1\""}},
+      {"moe_layer_interval", {"0"}},
+      {"moe_use_aux_free", {"1"}},
+      {"moe_norm_min", {"-1", "2"}},
+      {"moe_gate_act", {"\"sigmoid\""}},
+      {"mlp_layer_types", {"[]", "[\"dense\"]", "1"}},
+  };
+  for (const auto& [key, values] : cases)
+    for (const char* value : values) {
+      Json json = moe_config();
+      json.set(key, Json::parse(value).value());
+      EXPECT_EQ(refusal(json).param, key) << value << ": " << refusal(json).message;
+    }
+  Json json = moe_config();
+  json.set("moe_num_experts", 1024);
+  json.set("num_hidden_layers", 65);
+  EXPECT_EQ(refusal(json).param, "moe_num_experts");
 }
 
 TEST(ErnieConfig, only_a_json_object_will_do) {

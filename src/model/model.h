@@ -34,13 +34,18 @@ struct StepLimits {
 
 // The activations of one step, cut to its T and R.
 struct Activations {
-  TensorView x;           // [T, H] residual stream
-  TensorView h;           // [T, H] input or output of a block
-  TensorView qkv;         // [T, Q + 2K]
-  TensorView attention;   // [T, Q]
-  TensorView gate_up;     // [T, 2I]
-  TensorView ffn;         // [T, I]
-  TensorView logit_rows;  // [R, H] rows of x that want logits, then their final norm
+  TensorView x;          // [T, H] residual stream
+  TensorView h;          // [T, H] input or output of a block
+  TensorView qkv;        // [T, Q + 2K]
+  TensorView attention;  // [T, Q]
+  TensorView gate_up;    // [T, 2I], I the larger of a dense feed-forward's and the shared experts'
+  TensorView ffn;        // [T, I]
+  // With experts only:
+  TensorView router_logits;   // [T, E] float32
+  TensorView experts;         // [T, k] int32
+  TensorView expert_weights;  // [T, k] float32
+  TensorView mixture;         // [T, H] what all experts of a layer add up to
+  TensorView logit_rows;      // [R, H] rows of x that want logits, then their final norm
 };
 
 // Memory of the activations, allocated once.

@@ -6,7 +6,7 @@
 #include <array>
 
 #include "base/log.h"
-#include "model/ernie_dense.h"
+#include "model/ernie_text.h"
 #include "model/tensor_specs.h"
 #include "weights/checkpoint_source.h"
 #include "weights/random_source.h"
@@ -21,9 +21,10 @@ std::unique_ptr<Model> make(const ErnieConfig& config, Backend& backend, DType a
   return std::make_unique<T>(config, backend, activation, std::move(weights));
 }
 
-constexpr std::array<Architecture, 2> kArchitectures = {{
-    {"Ernie4_5ForCausalLM", dense_tensor_specs, make<ErnieDense>},
-    {"Ernie4_5_ForCausalLM", dense_tensor_specs, make<ErnieDense>},  // Baidu's older spelling
+constexpr std::array<Architecture, 3> kArchitectures = {{
+    {"Ernie4_5ForCausalLM", false, text_tensor_specs, make<ErnieText>},
+    {"Ernie4_5_ForCausalLM", false, text_tensor_specs, make<ErnieText>},  // Baidu's older spelling
+    {"Ernie4_5_MoeForCausalLM", true, text_tensor_specs, make<ErnieText>},
 }};
 
 // Nothing in a checkpoint is passed over in silence.
@@ -85,8 +86,10 @@ Result<std::unique_ptr<Model>> load_model(Backend& backend, const std::filesyste
   CHECK(options.activation == DType::kBf16 || options.activation == DType::kF32);
   ErnieConfig config = TRY(read_ernie_config(folder));
   const Architecture* architecture = TRY(find_architecture(config.architecture));
-  const weights::LoadOptions load_options{options.activation, options.progress,
-                                          options.quantization, options.input};
+  const Quantization quantization =
+      options.quantization ? options.quantization->formats(config.has_experts()) : Quantization();
+  const weights::LoadOptions load_options{options.activation, options.progress, quantization,
+                                          options.input};
   const Load load = [&](weights::WeightSource& source,
                         const std::vector<weights::TensorSpec>& specs) {
     return options.weight_cache.empty()

@@ -20,6 +20,7 @@ namespace erne::model {
 
 struct Architecture {
   const char* name;  // as in config.json's `architectures`
+  bool has_experts;
   std::vector<weights::TensorSpec> (*tensor_specs)(const ErnieConfig& config);
   std::unique_ptr<Model> (*make)(const ErnieConfig& config, Backend& backend, DType activation,
                                  weights::WeightStore weights);
@@ -34,9 +35,9 @@ struct ModelOptions {
   // Set: weights are drawn from this seed and the folder needs only its config.json ("dummy" load).
   std::optional<uint64_t> random_seed = {};
   std::function<void(size_t done, size_t total)> progress = {};  // in tensors
-  const WeightFormat* quantization = nullptr;  // quantised on the way in; nullptr: as stored
-  LinearInput input = LinearInput::kAsGiven;   // that quantised matrices are multiplied by
-  std::filesystem::path weight_cache = {};     // folder of packed weights; empty: none
+  const QuantizationScheme* quantization = nullptr;  // on the way in; nullptr: as stored
+  LinearInput input = LinearInput::kAsGiven;         // that quantised matrices are multiplied by
+  std::filesystem::path weight_cache = {};           // folder of packed weights; empty: none
 };
 
 // Reads config.json and the weights of <folder>. The backend must outlive the model.

@@ -12,10 +12,39 @@ TensorSpec whole(std::string name, TensorKind kind, Shape shape, std::string sou
   return {std::move(name), kind, shape, {{std::move(source), shape[0]}}};
 }
 
+// A SwiGLU feed-forward. The gate comes first, whatever the name of both in one says.
+void add_ffn(const std::string& ours, const std::string& theirs, TensorKind kind, int64_t hidden,
+             int64_t width, std::vector<TensorSpec>& specs) {
+  specs.push_back({ours + "gate_up",
+                   kind,
+                   {2 * width, hidden},
+                   {{theirs + "gate_proj.weight", width}, {theirs + "up_proj.weight", width}},
+                   theirs + "up_gate_proj.weight"});
+  specs.push_back(whole(ours + "down", kind, {hidden, width}, theirs + "down_proj.weight"));
+}
+
+void add_mixture(const ErnieConfig& c, const std::string& ours, const std::string& theirs,
+                 std::vector<TensorSpec>& specs) {
+  const MoeConfig& moe = c.moe;
+  specs.push_back(whole(ours + "router", TensorKind::kRouter, {moe.num_experts, c.hidden_size},
+                        theirs + "gate.weight"));
+  if (moe.has_correction_bias)
+    specs.push_back(whole(ours + "correction_bias", TensorKind::kBias, {moe.num_experts},
+                          theirs + "moe_statics.e_score_correction_bias"));
+  if (moe.num_shared_experts > 0)
+    add_ffn(ours + "shared.", theirs + "shared_experts.", TensorKind::kLinear, c.hidden_size,
+            moe.shared_width(), specs);
+  for (int expert = 0; expert < moe.num_experts; ++expert) {
+    const std::string name = fmt::format("experts.{}.", expert);
+    add_ffn(ours + name, theirs + name, TensorKind::kExpert, c.hidden_size, moe.intermediate_size,
+            specs);
+  }
+}
+
 void add_layer(const ErnieConfig& c, int layer, std::vector<TensorSpec>& specs) {
   const std::string ours = fmt::format("layers.{}.", layer);
   const std::string theirs = fmt::format("model.layers.{}.", layer);
-  const std::string attention = theirs + "self_attn.", mlp = theirs + "mlp.";
+  const std::string attention = theirs + "self_attn.";
   specs.push_back(whole(ours + "attention_norm", TensorKind::kVector, {c.hidden_size},
                         theirs + "input_layernorm.weight"));
   specs.push_back({ours + "qkv",
@@ -29,19 +58,15 @@ void add_layer(const ErnieConfig& c, int layer, std::vector<TensorSpec>& specs) 
                         attention + "o_proj.weight"));
   specs.push_back(whole(ours + "ffn_norm", TensorKind::kVector, {c.hidden_size},
                         theirs + "post_attention_layernorm.weight"));
-  specs.push_back({ours + "gate_up",
-                   TensorKind::kLinear,
-                   {2 * c.intermediate_size, c.hidden_size},
-                   {{mlp + "gate_proj.weight", c.intermediate_size},
-                    {mlp + "up_proj.weight", c.intermediate_size}},
-                   mlp + "up_gate_proj.weight"});  // the gate comes first, whatever the name says
-  specs.push_back(whole(ours + "down", TensorKind::kLinear, {c.hidden_size, c.intermediate_size},
-                        mlp + "down_proj.weight"));
+  if (c.is_moe_layer(layer))
+    add_mixture(c, ours, theirs + "mlp.", specs);
+  else
+    add_ffn(ours, theirs + "mlp.", TensorKind::kLinear, c.hidden_size, c.intermediate_size, specs);
 }
 
 }  // namespace
 
-std::vector<TensorSpec> dense_tensor_specs(const ErnieConfig& c) {
+std::vector<TensorSpec> text_tensor_specs(const ErnieConfig& c) {
   std::vector<TensorSpec> specs;
   specs.push_back(whole("embedding", TensorKind::kTable, {c.vocab_size, c.hidden_size},
                         "model.embed_tokens.weight"));

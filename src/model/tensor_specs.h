@@ -11,8 +11,11 @@
 namespace erne::model {
 
 // "embedding", "final_norm", "head" (untied only), and for each layer N "layers.N." +
-// attention_norm, qkv [Q + 2K, H], output [H, Q], ffn_norm, gate_up [2I, H], down [H, I].
-std::vector<weights::TensorSpec> dense_tensor_specs(const ErnieConfig& config);
+// attention_norm, qkv [Q + 2K, H], output [H, Q], ffn_norm, and
+//   a dense one    gate_up [2I, H], down [H, I]
+//   a mixture      router [E, H], correction_bias [E] (where there is one), shared.gate_up and
+//                  shared.down (likewise), and for each expert J experts.J.gate_up, experts.J.down
+std::vector<weights::TensorSpec> text_tensor_specs(const ErnieConfig& config);
 
 // Tensors that checkpoints may hold and no list names, on purpose: the multi-token predictor, and a
 // head that is tied to the embedding.

@@ -56,4 +56,10 @@ TensorView TensorView::first(int64_t rows) const {
   return {data, dtype, cut};
 }
 
+TensorView TensorView::with_width(int64_t width) const {
+  CHECK_EQ(shape.rank(), 2);
+  CHECK_LE(width, shape[1]);
+  return {data, dtype, {shape[0], width}};
+}
+
 }  // namespace erne

@@ -69,6 +69,8 @@ struct TensorView {  // no ownership; row-major; contiguous
   }
   // The first `rows` of dimension 0.
   TensorView first(int64_t rows) const;
+  // As many rows, of a smaller width, in the same memory.
+  TensorView with_width(int64_t width) const;
 };
 
 }  // namespace erne

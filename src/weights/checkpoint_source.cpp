@@ -120,18 +120,19 @@ Result<std::vector<CheckpointSource::Piece>> CheckpointSource::find_pieces(
 Result<void> CheckpointSource::check_shape(const TensorSpec& spec, const Piece& piece,
                                            Orientation& seen) const {
   const Shape& found = piece.tensor->shape;
-  const bool may_turn = spec.kind == TensorKind::kLinear || spec.kind == TensorKind::kHead;
+  const bool may_turn = turns_with_linears(spec.kind) || spec.kind == TensorKind::kHead;
   const Shape straight =
       spec.shape.rank() == 1 ? Shape{piece.rows} : Shape{piece.rows, piece.columns};
   const Shape turned{piece.columns, piece.rows};
   const bool is_turned = may_turn && found == turned;
-  if (found != straight && !is_turned)
+  const bool is_row = spec.kind == TensorKind::kBias && found == Shape{1, piece.rows};
+  if (found != straight && !is_turned && !is_row)
     return invalid(fmt::format("tensor {} in {}: shape: found {}, expected {}{}",
                                quote_name(piece.name), quote_name(piece.tensor->file), found.str(),
                                straight.str(), may_turn ? " or its transpose" : ""),
                    piece.name);
 
-  if (spec.kind != TensorKind::kLinear || straight == turned) return {};
+  if (!turns_with_linears(spec.kind) || straight == turned) return {};
   if (seen.witness.empty()) {
     seen = {is_turned, piece.name};
   } else if (seen.transposed != is_turned) {
@@ -146,7 +147,7 @@ Result<void> CheckpointSource::check_shape(const TensorSpec& spec, const Piece& 
 }
 
 void CheckpointSource::orient(const TensorSpec& spec, Piece& piece, const Orientation& seen) const {
-  if (spec.kind != TensorKind::kLinear && spec.kind != TensorKind::kHead) return;
+  if (!turns_with_linears(spec.kind) && spec.kind != TensorKind::kHead) return;
   const bool square = piece.rows == piece.columns;
   piece.transposed = square ? seen.transposed : piece.tensor->shape[0] == piece.columns;
 }

@@ -45,6 +45,8 @@ class MemoryBackend final : public Backend {
   void do_attention(const AttentionArgs&) override {}
   void do_silu_mul(TensorView, TensorView) override {}
   void do_add(TensorView, TensorView) override {}
+  void do_route(const RouteArgs&) override {}
+  int64_t do_experts(const ExpertsArgs&) override { return 0; }
   void do_gather(TensorView, std::span<const int32_t>, TensorView) override {}
   void do_copy_blocks(std::span<const KvLayerView>,
                       std::span<const std::pair<int32_t, int32_t>>) override {}

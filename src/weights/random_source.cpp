@@ -28,8 +28,9 @@ void fill_uniform(T* out, int64_t first, int64_t count, float half_width, uint64
 
 template <class T>
 void fill(const TensorSpec& spec, int64_t first_row, T* out, int64_t count, uint64_t seed) {
-  if (spec.kind == TensorKind::kVector) {
-    for (int64_t i = 0; i < count; ++i) store(out + i, to_bf16(1.0f));
+  if (!is_matrix(spec.kind)) {
+    const Bf16 value = to_bf16(spec.kind == TensorKind::kBias ? 0.0f : 1.0f);
+    for (int64_t i = 0; i < count; ++i) store(out + i, value);
     return;
   }
   const int64_t columns = spec.shape[1];

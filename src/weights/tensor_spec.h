@@ -12,10 +12,21 @@ namespace erne::weights {
 
 enum class TensorKind {
   kLinear,  // [out, in]; some checkpoints store all of these as [in, out]; packed by the back end
+  kExpert,  // a linear of one expert: of many that have a format of their own
+  kRouter,  // a linear that is float32 throughout, whatever activations are
   kHead,    // a linear that a checkpoint may store the other way round than the rest
   kTable,   // [rows, columns] in every checkpoint; packed like a linear
   kVector,  // [n]; kept in the activation type
+  kBias,    // [n], [1, n] in some checkpoints; float32 throughout
 };
+
+constexpr bool is_matrix(TensorKind kind) {
+  return kind != TensorKind::kVector && kind != TensorKind::kBias;
+}
+// A checkpoint stores all of these the same way round.
+constexpr bool turns_with_linears(TensorKind kind) {
+  return kind == TensorKind::kLinear || kind == TensorKind::kExpert || kind == TensorKind::kRouter;
+}
 
 // A run of output rows that some checkpoints store as a tensor of its own.
 struct TensorPart {

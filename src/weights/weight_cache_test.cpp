@@ -83,7 +83,7 @@ TEST_F(WeightCacheTest, other_weights_types_and_formats_have_files_of_their_own)
   LoadOptions options;
   options.activation = DType::kF32;
   EXPECT_EQ(load(1, options), 3);
-  options.quantization = find_weight_format("wint8");
+  options.quantization = {"wint8", find_weight_format("wint8"), nullptr};
   EXPECT_EQ(load(1, options), 3);
   EXPECT_THAT(files(), SizeIs(4));
   EXPECT_EQ(load(1), 0);

@@ -13,15 +13,33 @@ constexpr int64_t kRunBytes = 2 << 20;
 
 // The type a tensor is read as: as stored, unless activations are narrower.
 Result<DType> read_dtype(WeightSource& source, const TensorSpec& spec, DType activation) {
+  if (spec.kind == TensorKind::kRouter || spec.kind == TensorKind::kBias) return DType::kF32;
   if (spec.kind == TensorKind::kVector || activation == DType::kBf16) return activation;
   return source.stored_dtype(spec);
 }
 
-const WeightFormat* format_of(const TensorSpec& spec, DType dtype, const WeightFormat* wanted) {
-  if (spec.kind == TensorKind::kVector) return nullptr;
-  const bool covers =
-      wanted != nullptr && (spec.kind == TensorKind::kLinear || wanted->covers_tables);
-  return covers ? wanted : &plain_format(dtype);
+// nullptr: not a matrix.
+const WeightFormat* format_of(const TensorSpec& spec, DType dtype, const LoadOptions& options) {
+  const WeightFormat* wanted = nullptr;
+  switch (spec.kind) {
+    case TensorKind::kVector:
+    case TensorKind::kBias:
+      return nullptr;
+    case TensorKind::kRouter:
+      break;
+    case TensorKind::kExpert:
+      wanted = options.quantization.experts;
+      break;
+    case TensorKind::kLinear:
+      wanted = options.quantization.linears;
+      break;
+    case TensorKind::kHead:
+    case TensorKind::kTable:
+      wanted = options.quantization.linears;
+      if (wanted && !wanted->covers_tables) wanted = nullptr;
+      break;
+  }
+  return wanted ? wanted : &plain_format(dtype);
 }
 
 // The rows of a matrix that are read at a time, as a shape without memory.
@@ -67,7 +85,7 @@ Result<std::vector<WeightPlan>> plan_weights(Backend& backend, WeightSource& sou
   std::vector<WeightPlan> plans;
   for (const TensorSpec& spec : specs) {
     const DType dtype = TRY(read_dtype(source, spec, options.activation));
-    const WeightFormat* format = format_of(spec, dtype, options.quantization);
+    const WeightFormat* format = format_of(spec, dtype, options);
     const size_t bytes = format ? backend.packed_bytes(*format, spec.shape[0], spec.shape[1])
                                 : TensorView{nullptr, dtype, spec.shape}.bytes();
     plans.push_back({&spec, dtype, format, bytes});

@@ -13,6 +13,7 @@
 
 #include "backend/backend.h"
 #include "base/status.h"
+#include "tensor/quantization.h"
 #include "weights/tensor_spec.h"
 
 namespace erne::weights {
@@ -36,9 +37,8 @@ struct LoadOptions {
   // rounded to bfloat16 where activations are bfloat16.
   DType activation = DType::kBf16;
   std::function<void(size_t done, size_t total)> progress =
-      {};  // after each tensor, counted in tensors
-  // A quantised format: what it covers is quantised while it is loaded. Else nullptr.
-  const WeightFormat* quantization = nullptr;
+      {};                                     // after each tensor, counted in tensors
+  Quantization quantization = {};             // while it is loaded
   LinearInput input = LinearInput::kAsGiven;  // that quantised matrices are multiplied by
 };
 

@@ -107,7 +107,7 @@ TEST(WeightStore, a_format_covers_linears_and_the_tables_only_if_it_says_so) {
     MemoryBackend backend;
     RandomSource source(7);
     LoadOptions options;
-    options.quantization = format;
+    options.quantization = {"", format, nullptr};
     options.input = LinearInput::kInt8;
     const auto store = load_weights(backend, source, small_specs(), options);
     ASSERT_TRUE(store);

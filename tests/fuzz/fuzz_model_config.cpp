@@ -29,7 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CHECK(config->rms_norm_eps > 0);
   CHECK(config->rope_theta > 1);
   int64_t bytes = 0;
-  for (const auto& spec : dense_tensor_specs(*config)) {
+  for (const auto& spec : text_tensor_specs(*config)) {
     CHECK_GT(spec.shape.elements(), 0);
     CHECK(!__builtin_add_overflow(bytes, 4 * spec.shape.elements(), &bytes));
   }

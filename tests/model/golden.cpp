@@ -32,8 +32,25 @@ GoldenPrompt read_prompt(const Json& json, std::map<std::string, std::vector<flo
   return prompt;
 }
 
-GoldenCheckpoint read_checkpoint(const std::string& name, std::vector<std::string> layouts) {
-  GoldenCheckpoint out{name, dense_goldens() / name, std::move(layouts), {}, {}, {}};
+std::vector<GoldenRoute> read_routes(const std::filesystem::path& file, const std::string& prompt,
+                                     int num_layers) {
+  const auto floats = read_floats(file);
+  const auto integers = read_integers(file);
+  std::vector<GoldenRoute> routes;
+  for (int layer = 0; layer < num_layers; ++layer) {
+    const std::string name = prompt + ".router." + std::to_string(layer);
+    if (!floats.contains(name + ".logits")) continue;
+    const auto& experts = integers.at(name + ".experts");
+    routes.push_back({floats.at(name + ".logits"),
+                      {experts.begin(), experts.end()},
+                      floats.at(name + ".weights")});
+  }
+  return routes;
+}
+
+GoldenCheckpoint read_checkpoint(const std::filesystem::path& folder,
+                                 std::vector<std::string> layouts) {
+  GoldenCheckpoint out{folder.filename().string(), folder, std::move(layouts), {}, {}, {}, {}};
   const auto file = weights::MappedFile::open(out.folder / "outputs.json").value();
   const Json json =
       Json::parse({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()})
@@ -45,32 +62,50 @@ GoldenCheckpoint read_checkpoint(const std::string& name, std::vector<std::strin
   const std::string prefix = out.traced_prompt + ".hidden.";
   for (auto& [tensor, values] : tensors)
     if (tensor.starts_with(prefix)) out.hidden[tensor.substr(prefix.size())] = values;
+  out.routes = read_routes(out.folder / "outputs.safetensors", out.traced_prompt,
+                           static_cast<int>(out.hidden.size()));
   return out;
 }
 
-}  // namespace
-
-std::filesystem::path dense_goldens() {
-  return std::filesystem::path(ERNE_SOURCE_DIR) / "tests/goldens/dense";
+std::filesystem::path goldens() {
+  return std::filesystem::path(ERNE_SOURCE_DIR) / "tests/goldens";
 }
 
-std::map<std::string, std::vector<float>> read_floats(const std::filesystem::path& path) {
+template <class T>
+std::map<std::string, std::vector<T>> read_tensors(const std::filesystem::path& path,
+                                                   std::string_view type) {
   const auto file = weights::MappedFile::open(path).value();
   const auto tensors = weights::parse_safetensors_header(file.bytes()).value();
-  std::map<std::string, std::vector<float>> out;
+  std::map<std::string, std::vector<T>> out;
   for (const auto& tensor : tensors) {
-    if (std::string_view(tensor.type->name) != "F32") continue;
-    std::vector<float>& values = out[tensor.name];
+    if (tensor.type->name != type) continue;
+    std::vector<T>& values = out[tensor.name];
     values.resize(tensor.shape.elements());
     std::memcpy(values.data(), file.bytes().data() + tensor.begin, tensor.end - tensor.begin);
   }
   return out;
 }
 
+}  // namespace
+
+std::filesystem::path dense_goldens() {
+  return goldens() / "dense";
+}
+
+std::map<std::string, std::vector<float>> read_floats(const std::filesystem::path& path) {
+  return read_tensors<float>(path, "F32");
+}
+
+std::map<std::string, std::vector<int64_t>> read_integers(const std::filesystem::path& path) {
+  return read_tensors<int64_t>(path, "I64");
+}
+
 const std::vector<GoldenCheckpoint>& golden_checkpoints() {
   static const std::vector<GoldenCheckpoint> checkpoints = {
-      read_checkpoint("tied", {"pt", "pt_sharded", "paddle"}),
-      read_checkpoint("untied", {"pt", "paddle"})};
+      read_checkpoint(goldens() / "dense/tied", {"pt", "pt_sharded", "paddle"}),
+      read_checkpoint(goldens() / "dense/untied", {"pt", "paddle"}),
+      read_checkpoint(goldens() / "moe/e8", {"pt", "paddle"}),
+      read_checkpoint(goldens() / "moe/e64", {"pt", "paddle"})};
   return checkpoints;
 }
 

@@ -1,4 +1,4 @@
-// The dense goldens of tests/goldens/dense as data.
+// The goldens of tests/goldens/dense and tests/goldens/moe as data.
 #pragma once
 
 #include <cstdint>
@@ -22,20 +22,28 @@ struct GoldenPrompt {
   float hf_bf16_mean_diff = 0;
 };
 
+struct GoldenRoute {
+  std::vector<float> logits;     // [T, E]
+  std::vector<int32_t> experts;  // [T, k] best first
+  std::vector<float> weights;    // [T, k]
+};
+
 struct GoldenCheckpoint {
-  std::string name;  // "tied", "untied"
+  std::string name;  // "tied", "untied", "e8", "e64"
   std::filesystem::path folder;
   std::vector<std::string> layouts;  // sub-folders that hold the same model
   std::vector<GoldenPrompt> prompts;
   std::string traced_prompt;
   std::map<std::string, std::vector<float>>
-      hidden;  // of the traced prompt: "0" ... "L", "final_norm"
+      hidden;                       // of the traced prompt: "0" ... "L", "final_norm"
+  std::vector<GoldenRoute> routes;  // of the traced prompt, for each mixture
 };
 
 std::filesystem::path dense_goldens();
 
-// The float32 tensors of a safetensors file; dies on an unreadable file.
+// The float32 or int64 tensors of a safetensors file; dies on an unreadable file.
 std::map<std::string, std::vector<float>> read_floats(const std::filesystem::path& file);
+std::map<std::string, std::vector<int64_t>> read_integers(const std::filesystem::path& file);
 
 const std::vector<GoldenCheckpoint>& golden_checkpoints();
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -83,8 +84,23 @@ TEST_F(LoadModel, weights_of_another_shape_are_refused_by_name) {
   EXPECT_THAT(model.status().message, HasSubstr("found [160, 96], expected [176, 96]"));
 }
 
-TEST_F(LoadModel, mixtures_of_experts_are_not_built_yet) {
-  folder_.write("config.json", R"({"architectures":["Ernie4_5_MoeForCausalLM"]})");
+TEST_F(LoadModel, hf_own_keys_give_the_same_mixtures) {
+  for (const char* name : {"e8", "e64"}) {
+    const auto golden = std::ranges::find(golden_checkpoints(), name, &GoldenCheckpoint::name);
+    const TempFolder hf;
+    std::filesystem::copy(golden->folder / "pt/config.hf.json", hf.path() / "config.json");
+    std::filesystem::create_symlink(golden->folder / "pt/model.safetensors",
+                                    hf.path() / "model.safetensors");
+    const model::ModelOptions options{.activation = DType::kF32};
+    const auto theirs = model::load_model(*backend_, hf.path(), options);
+    ASSERT_TRUE(theirs) << theirs.status().message;
+    const auto baidus = model::load_model(*backend_, golden->folder / "pt", options).value();
+    EXPECT_EQ(logits(**theirs), logits(*baidus)) << name;
+  }
+}
+
+TEST_F(LoadModel, models_for_pictures_are_not_built_yet) {
+  folder_.write("config.json", R"({"architectures":["Ernie4_5_VLMoeForConditionalGeneration"]})");
   const auto model = load();
   ASSERT_FALSE(model);
   EXPECT_EQ(model.status().code, Code::kUnsupported);

@@ -16,10 +16,10 @@ class QuantizedGolden : public testing::TestWithParam<const char*> {
  protected:
   using Logits = std::vector<float>;
 
-  static const WeightFormat* format() { return find_weight_format(GetParam()); }
+  static const QuantizationScheme* scheme() { return find_quantization(GetParam()); }
   // Of all prompts, one after the other.
   Logits logits(const GoldenCheckpoint& golden, const std::string& layout,
-                const WeightFormat* quantization, LinearInput input) {
+                const QuantizationScheme* quantization, LinearInput input) {
     model::ModelOptions options;
     options.activation = DType::kF32;
     options.quantization = quantization;
@@ -50,9 +50,9 @@ class QuantizedGolden : public testing::TestWithParam<const char*> {
 TEST_P(QuantizedGolden, eight_bit_activations_add_an_error_of_the_size_of_wint8) {
   for (const GoldenCheckpoint& golden : golden_checkpoints()) {
     const Logits exact = logits(golden, "pt", nullptr, LinearInput::kAsGiven);
-    const Logits weights = logits(golden, "pt", format(), LinearInput::kAsGiven);
-    const Logits both = logits(golden, "pt", format(), LinearInput::kInt8);
-    const Logits wint8 = logits(golden, "pt", find_weight_format("wint8"), LinearInput::kAsGiven);
+    const Logits weights = logits(golden, "pt", scheme(), LinearInput::kAsGiven);
+    const Logits both = logits(golden, "pt", scheme(), LinearInput::kInt8);
+    const Logits wint8 = logits(golden, "pt", find_quantization("wint8"), LinearInput::kAsGiven);
     const double added = mean_difference(both, weights);
     std::printf("  %-11s %-6s mean |logit difference|: weights %.4f, 8-bit activations %.4f more\n",
                 GetParam(), golden.name.c_str(), mean_difference(weights, exact), added);
@@ -63,8 +63,8 @@ TEST_P(QuantizedGolden, eight_bit_activations_add_an_error_of_the_size_of_wint8)
 
 TEST_P(QuantizedGolden, both_layouts_give_the_same_bits) {
   for (const GoldenCheckpoint& golden : golden_checkpoints())
-    EXPECT_EQ(logits(golden, "pt", format(), LinearInput::kInt8),
-              logits(golden, "paddle", format(), LinearInput::kInt8))
+    EXPECT_EQ(logits(golden, "pt", scheme(), LinearInput::kInt8),
+              logits(golden, "paddle", scheme(), LinearInput::kInt8))
         << golden.name;
 }
 

@@ -23,6 +23,11 @@ class TracingBackend final : public Backend {
 
   std::vector<std::vector<float>> residuals;  // after the embedding and after every layer
   std::vector<float> last_norm;               // what rms_norm wrote last: the final norm
+  struct Route {
+    std::vector<float> logits, weights;
+    std::vector<int32_t> experts;
+  };
+  std::vector<Route> routes;  // of every mixture
 
  private:
   static std::vector<float> floats(TensorView view) {
@@ -40,6 +45,16 @@ class TracingBackend final : public Backend {
   void do_rms_norm(TensorView x, TensorView weight, float eps, TensorView y) override {
     inner_.rms_norm(x, weight, eps, y);
     last_norm = floats(y);
+  }
+  void do_route(const RouteArgs& args) override {
+    inner_.route(args);
+    const auto* experts = args.experts.as<const int32_t>();
+    routes.push_back(
+        {floats(args.logits), floats(args.weights), {experts, experts + args.experts.elements()}});
+  }
+  int64_t do_experts(const ExpertsArgs& args) override {
+    inner_.experts(args);
+    return static_cast<int64_t>(args.down.size());
   }
   void do_add(TensorView x, TensorView h) override {
     inner_.add(x, h);

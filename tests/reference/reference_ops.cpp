@@ -72,6 +72,16 @@ Matrix int8_rows(const Matrix& x, int64_t size) {
   return y;
 }
 
+Matrix softmax(const Matrix& logits) {
+  Matrix p = logits;
+  for (int64_t r = 0; r < p.rows; ++r) {
+    double sum = 0;
+    for (int64_t c = 0; c < p.cols; ++c) sum += p(r, c) = std::exp(logits(r, c));
+    for (int64_t c = 0; c < p.cols; ++c) p(r, c) /= sum;
+  }
+  return p;
+}
+
 Matrix silu_mul(const Matrix& gate_up) {
   Matrix y(gate_up.rows, gate_up.cols / 2);
   for (int64_t r = 0; r < y.rows; ++r)

@@ -31,6 +31,8 @@ Matrix rope(const Matrix& x, std::span<const int32_t> positions, std::span<const
 // group): steps of the largest magnitude / 127. The step and the quotient are float32, as the
 // format says (cpu/arithmetic.h).
 Matrix int8_rows(const Matrix& x, int64_t size);
+// Probabilities of each row.
+Matrix softmax(const Matrix& logits);
 Matrix silu_mul(const Matrix& gate_up);
 // One sequence: queries [T, heads * D] at the last T of the positions, keys and values
 // [positions, kv_heads * D] of all of them.

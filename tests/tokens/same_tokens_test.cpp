@@ -28,11 +28,15 @@ constexpr int kPairs = 1600;  // sanitizers look at the code, the release build 
 constexpr int kPairs = 20000;
 #endif
 
-std::filesystem::path model_folder() {
-  const std::filesystem::path folder =
-      std::filesystem::path(testing::TempDir()) / "erne_same_tokens";
+std::filesystem::path model_folder(bool experts) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) /
+                                       (experts ? "erne_same_tokens_moe" : "erne_same_tokens");
   std::filesystem::create_directories(folder);
-  std::ofstream(folder / "config.json") << R"({"architectures": ["Ernie4_5ForCausalLM"],
+  const char* kind = experts ? R"("architectures": ["Ernie4_5_MoeForCausalLM"],
+    "moe_num_experts": 7, "moe_k": 3, "moe_intermediate_size": 24, "moe_num_shared_experts": 1,
+    "moe_layer_start_index": 1,)"
+                             : R"("architectures": ["Ernie4_5ForCausalLM"],)";
+  std::ofstream(folder / "config.json") << "{" << kind << R"(
     "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
     "head_dim": 16, "intermediate_size": 80, "vocab_size": 97, "max_position_embeddings": 128,
     "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "tie_word_embeddings": true})";
@@ -43,6 +47,7 @@ struct Types {
   DType activation, kv;
   const char* quantization = nullptr;  // nullptr: weights as they are
   LinearInput input = LinearInput::kInt8;
+  bool experts = false;
 };
 constexpr Types kTypes[] = {{DType::kF32, DType::kF32},
                             {DType::kF32, DType::kI8},
@@ -51,9 +56,12 @@ constexpr Types kTypes[] = {{DType::kF32, DType::kF32},
                             {DType::kF32, DType::kF32, "wint8"},
                             {DType::kBf16, DType::kI8, "wint4_g64"},
                             {DType::kBf16, DType::kBf16, "wint4"},
-                            {DType::kBf16, DType::kBf16, "wint8", LinearInput::kAsGiven}};
+                            {DType::kBf16, DType::kBf16, "wint8", LinearInput::kAsGiven},
+                            {DType::kF32, DType::kF32, nullptr, LinearInput::kAsGiven, true},
+                            {DType::kBf16, DType::kI8, "wint4", LinearInput::kInt8, true}};
 std::string name_of(const Types& types) {
-  std::string name = std::string(dtype_name(types.activation)) + "_kv_" + dtype_name(types.kv);
+  std::string name = std::string(dtype_name(types.activation)) + "_kv_" + dtype_name(types.kv) +
+                     (types.experts ? "_experts" : "");
   if (types.quantization == nullptr) return name;
   return name + "_" + types.quantization +
          (types.input == LinearInput::kInt8 ? "_as_int8" : "_as_given");
@@ -62,7 +70,7 @@ model::ModelOptions model_options(const Types& types) {
   model::ModelOptions options;
   options.activation = types.activation;
   options.random_seed = 7;
-  if (types.quantization != nullptr) options.quantization = find_weight_format(types.quantization);
+  if (types.quantization != nullptr) options.quantization = find_quantization(types.quantization);
   options.input = types.input;
   return options;
 }
@@ -88,7 +96,8 @@ class Server {  // an engine over a random model, stepped by hand
  public:
   explicit Server(const Setting& setting)
       : backend_(cpu::make_cpu_backend(setting.isa, setting.threads)),
-        model_(std::move(model::load_model(*backend_, model_folder(), model_options(setting.types)))
+        model_(std::move(model::load_model(*backend_, model_folder(setting.types.experts),
+                                           model_options(setting.types)))
                    .value()) {
     const int least = (kModelLen + setting.block_tokens - 1) / setting.block_tokens;
     executor_ = std::make_unique<exec::ModelExecutor>(

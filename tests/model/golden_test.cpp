@@ -1,4 +1,5 @@
-// ERNIE-4.5 dense against HF transformers, through every checkpoint layout and every CPU instance.
+// ERNIE-4.5, dense and with experts, against HF transformers, through every checkpoint layout and
+// every CPU instance.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@ namespace erne::tests {
 namespace {
 
 constexpr float kLogitTolerance = 2e-4f;  // of float32; logits have a standard deviation of about 6
+constexpr float kRouterTolerance = 1e-5f;
 constexpr int kThreads = 1;
 
 struct Difference {
@@ -38,7 +40,7 @@ int32_t argmax(std::span<const float> row) {
   return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
 }
 
-class DenseGolden : public testing::TestWithParam<cpu::CpuIsa> {
+class ModelGolden : public testing::TestWithParam<cpu::CpuIsa> {
  protected:
   void SetUp() override {
     if (!cpu::cpu_supports(GetParam()))
@@ -75,7 +77,7 @@ TEST(RotaryGolden, frequencies_are_the_reference_ones_to_the_bit) {
             read_floats(dense_goldens() / "rope.safetensors").at("inv_freq"));
 }
 
-TEST_P(DenseGolden, float32_logits_match_through_every_layout) {
+TEST_P(ModelGolden, float32_logits_match_through_every_layout) {
   for (const GoldenCheckpoint& golden : golden_checkpoints())
     for (const std::string& layout : golden.layouts) {
       const auto model = load(golden, layout, DType::kF32);
@@ -90,7 +92,7 @@ TEST_P(DenseGolden, float32_logits_match_through_every_layout) {
     }
 }
 
-TEST_P(DenseGolden, float32_residual_stream_matches_layer_by_layer) {
+TEST_P(ModelGolden, float32_residual_stream_matches_layer_by_layer) {
   for (const GoldenCheckpoint& golden : golden_checkpoints()) {
     const auto model = load(golden, "pt", DType::kF32);
     const auto prompt = std::find_if(golden.prompts.begin(), golden.prompts.end(),
@@ -108,7 +110,26 @@ TEST_P(DenseGolden, float32_residual_stream_matches_layer_by_layer) {
   }
 }
 
-TEST_P(DenseGolden, float32_greedy_continuations_are_equal) {
+TEST_P(ModelGolden, float32_tokens_go_to_the_same_experts) {
+  for (const GoldenCheckpoint& golden : golden_checkpoints())
+    for (const std::string& layout : golden.layouts) {
+      const auto model = load(golden, layout, DType::kF32);
+      const auto prompt =
+          std::ranges::find(golden.prompts, golden.traced_prompt, &GoldenPrompt::name);
+      TracingBackend tracing(*backend_);
+      ModelRun(tracing, *model).run_alone(prompt->input_ids, prompt->first_position);
+      ASSERT_EQ(tracing.routes.size(), golden.routes.size());
+      for (size_t i = 0; i < golden.routes.size(); ++i) {
+        const GoldenRoute& want = golden.routes[i];
+        EXPECT_LE(difference(tracing.routes[i].logits, want.logits).max, kRouterTolerance);
+        EXPECT_EQ(tracing.routes[i].experts, want.experts)
+            << golden.name << " " << layout << ", mixture " << i;
+        EXPECT_LE(difference(tracing.routes[i].weights, want.weights).max, kRouterTolerance);
+      }
+    }
+}
+
+TEST_P(ModelGolden, float32_greedy_continuations_are_equal) {
   for (const GoldenCheckpoint& golden : golden_checkpoints()) {
     const auto model = load(golden, "pt", DType::kF32);
     const int64_t vocab = model->config().vocab_size;
@@ -128,7 +149,7 @@ TEST_P(DenseGolden, float32_greedy_continuations_are_equal) {
   }
 }
 
-TEST_P(DenseGolden, chunks_and_company_do_not_change_a_bit) {
+TEST_P(ModelGolden, chunks_and_company_do_not_change_a_bit) {
   for (const DType dtype : {DType::kF32, DType::kBf16})
     for (const GoldenCheckpoint& golden : golden_checkpoints()) {
       const auto model = load(golden, "pt", dtype);
@@ -148,7 +169,7 @@ TEST_P(DenseGolden, chunks_and_company_do_not_change_a_bit) {
     }
 }
 
-TEST_P(DenseGolden, bfloat16_logits_are_as_close_as_hf_bfloat16) {
+TEST_P(ModelGolden, bfloat16_logits_are_as_close_as_hf_bfloat16) {
   for (const GoldenCheckpoint& golden : golden_checkpoints()) {
     const auto model = load(golden, "pt", DType::kBf16);
     ModelRun run(*backend_, *model);
@@ -157,19 +178,25 @@ TEST_P(DenseGolden, bfloat16_logits_are_as_close_as_hf_bfloat16) {
       const auto logits = run.run_alone(prompt.input_ids, prompt.first_position);
       const Difference diff = difference(kept(logits, prompt), prompt.logits);
       report(golden, "pt", prompt, "bfloat16", diff);
-      EXPECT_LE(diff.mean, prompt.hf_bf16_mean_diff) << golden.name << " " << prompt.name;
+      // Tokens between two experts go to one here and to the other there, which is most of the
+      // difference: few of them, and others than HF's.
+      const float allowed = golden.routes.empty() ? 1 : 2;
+      EXPECT_LE(diff.mean, allowed * prompt.hf_bf16_mean_diff) << golden.name << " " << prompt.name;
       EXPECT_GE(diff.mean, prompt.hf_bf16_mean_diff / 10) << "this is not bfloat16";
       EXPECT_LE(diff.max, 2 * prompt.hf_bf16_max_diff) << golden.name << " " << prompt.name;
     }
   }
 }
 
-// Fed HF's own continuation, so that one near-tie does not decide the rest.
-TEST_P(DenseGolden, bfloat16_greedy_tokens_are_equal_where_the_margin_is_clear) {
+// Fed HF's own continuation, so that one near-tie does not decide the rest. In a mixture a token
+// between two experts may go to the other one, and then no margin is clear: one in fifty is
+// allowed that.
+TEST_P(ModelGolden, bfloat16_greedy_tokens_are_equal_where_the_margin_is_clear) {
   for (const GoldenCheckpoint& golden : golden_checkpoints()) {
     const auto model = load(golden, "pt", DType::kBf16);
     const int64_t vocab = model->config().vocab_size;
     ModelRun run(*backend_, *model);
+    size_t compared = 0, different = 0;
     for (const GoldenPrompt& prompt : golden.prompts) {
       if (is_too_long(prompt)) continue;
       std::vector<int32_t> tokens = prompt.input_ids;
@@ -178,14 +205,16 @@ TEST_P(DenseGolden, bfloat16_greedy_tokens_are_equal_where_the_margin_is_clear) 
       for (size_t i = 0; i < prompt.greedy.size(); ++i) {
         if (prompt.greedy_margin[i] <= prompt.hf_bf16_max_diff) continue;
         const auto row = static_cast<int64_t>(prompt.input_ids.size() - 1 + i);
-        EXPECT_EQ(argmax(std::span(logits).subspan(row * vocab, vocab)), prompt.greedy[i])
-            << golden.name << " " << prompt.name << " step " << i;
+        ++compared;
+        different += argmax(std::span(logits).subspan(row * vocab, vocab)) != prompt.greedy[i];
       }
     }
+    EXPECT_LE(different, golden.routes.empty() ? 0 : compared / 50)
+        << golden.name << ", of " << compared << " tokens";
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, DenseGolden, testing::ValuesIn(cpu::kCpuIsas), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(Cpu, ModelGolden, testing::ValuesIn(cpu::kCpuIsas), [](const auto& info) {
   return std::string(cpu::cpu_isa_name(info.param));
 });
 

@@ -1,0 +1,196 @@
+#include "cpu/products.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/code_weights.h"
+#include "cpu/panels.h"
+#include "cpu/row_tasks.h"
+
+namespace erne::cpu {
+namespace {
+
+// The rows from `row` on.
+QuantizedRows rows_from(const QuantizedRows& rows, int64_t groups, int64_t row) {
+  return {rows.data + row * rows.stride, rows.stride, rows.scales + row * groups,
+          rows.sums + row * groups};
+}
+
+// Room for rows as 8-bit integers. The padding keeps rows of a power-of-two width from falling into
+// the same few sets of the cache.
+QuantizedRows allocate_int8(Scratch& scratch, int64_t rows, int64_t in, int64_t groups) {
+  const int64_t stride = round_up(in, 64) + 64;
+  float* scales = scratch.floats(rows * 2 * groups + (rows + kRowPadding) * stride / 4);
+  auto* sums = reinterpret_cast<int32_t*>(scales + rows * groups);
+  return {reinterpret_cast<int8_t*>(sums + rows * groups), stride, scales, sums};
+}
+
+}  // namespace
+
+// bfloat16 rows are widened once for all columns. The padding is there for the same reason.
+Products::Rows Products::as_float(const TensorView& x) {
+  const int64_t rows = x.shape[0], width = x.shape[1];
+  if (x.dtype == DType::kF32) return {x.as<std::byte>(), DType::kF32, width};
+  const int64_t stride = ceil_div(width, kPanel) * kPanel + kPanel;
+  float* out = rows_.floats(rows * stride);
+  for_rows(pool_, rows, width, [&](int64_t first, int64_t count) {
+    for (int64_t row = first; row < first + count; ++row)
+      kernels_.widen(x.as<const Bf16>() + row * width, width, out + row * stride);
+  });
+  return {reinterpret_cast<std::byte*>(out), DType::kF32, stride};
+}
+
+QuantizedRows Products::as_int8(const TensorView& x, const CodePanels& w) {
+  const int64_t groups = num_groups(w);
+  const QuantizedRows all = allocate_int8(rows_, x.shape[0], w.in, groups);
+  for_rows(pool_, x.shape[0], w.in, [&](int64_t first, int64_t count) {
+    kernels_.quantize({.type = x.dtype,
+                       .x = row_of(x, first),
+                       .num_rows = count,
+                       .in = w.in,
+                       .group = w.group,
+                       .y = rows_from(all, groups, first)});
+  });
+  return all;
+}
+
+Products::Rows Products::chosen(const Rows& rows, std::span<const int32_t> source) {
+  if (source.empty()) return rows;
+  const auto row_bytes = static_cast<int64_t>(rows.stride * dtype_bytes(rows.type));
+  auto* out =
+      reinterpret_cast<std::byte*>(chosen_.floats(ceil_div(std::ssize(source) * row_bytes, 4)));
+  for_rows(pool_, std::ssize(source), rows.stride, [&](int64_t first, int64_t count) {
+    for (int64_t row = first; row < first + count; ++row)
+      std::memcpy(out + row * row_bytes, rows.from(source[row]), row_bytes);
+  });
+  return {out, rows.type, rows.stride};
+}
+
+QuantizedRows Products::chosen(const QuantizedRows& rows, int64_t groups,
+                               std::span<const int32_t> source) {
+  if (source.empty()) return rows;
+  const QuantizedRows out = allocate_int8(chosen_, std::ssize(source), rows.stride - 64, groups);
+  for_rows(pool_, std::ssize(source), rows.stride, [&](int64_t first, int64_t count) {
+    for (int64_t row = first; row < first + count; ++row) {
+      const QuantizedRows from = rows_from(rows, groups, source[row]);
+      const QuantizedRows to = rows_from(out, groups, row);
+      std::memcpy(to.data, from.data, rows.stride);
+      std::copy_n(from.scales, groups, to.scales);
+      std::copy_n(from.sums, groups, to.sums);
+    }
+  });
+  return out;
+}
+
+void Products::cut_tiles(std::span<const Product> products) {
+  tiles_.clear();
+  const int64_t panels = num_panels(products[0].w->out);
+  // With few rows a thread streams weights: longer runs of them, while there are enough to share
+  // out.
+  const int64_t shares = panels * std::ssize(products) / (int64_t{4} * pool_.threads());
+  for (const Product& product : products) {
+    const int64_t longest = product.num_rows <= kLinearPanels ? 8 * kLinearPanels : kLinearPanels;
+    const int64_t step = std::clamp<int64_t>(shares / kLinearPanels * kLinearPanels,
+                                             std::min<int64_t>(kLinearPanels, panels), longest);
+    for (int64_t panel = 0; panel < panels; panel += step)
+      for (int64_t row = 0; row < product.num_rows; row += kLinearRows)
+        tiles_.push_back({product.w, product.first_row + row,
+                          std::min<int64_t>(kLinearRows, product.num_rows - row), panel,
+                          std::min(panel + step, panels)});
+  }
+}
+
+void Products::run(std::span<const Product> products, const TensorView& x,
+                   std::span<const int32_t> source, const TensorView& y) {
+  cut_tiles(products);
+  const Linear& w = *products[0].w;
+  if (!w.format->is_quantized())
+    plain(x, source, y);
+  else if (w.input == LinearInput::kInt8)
+    codes(x, source, y);
+  else
+    decoded(x, source, y);
+}
+
+void Products::plain(const TensorView& x, std::span<const int32_t> source, const TensorView& y) {
+  const Linear& first = *tiles_[0].w;
+  const bool as_given = kernels_.bf16_rows && x.dtype == DType::kBf16 &&
+                        first.data.dtype == DType::kBf16 && first.in % 2 == 0;
+  const Rows rows =
+      chosen(as_given ? Rows{x.as<std::byte>(), DType::kBf16, first.in} : as_float(x), source);
+  pool_.parallel_for(std::ssize(tiles_), [&](int64_t task, int worker) {
+    const Tile& tile = tiles_[task];
+    const Linear& w = *tile.w;
+    kernels_.linear({.weight = w.data.data,
+                     .weight_type = w.data.dtype,
+                     .in = w.in,
+                     .out = w.out,
+                     .first_panel = tile.panel,
+                     .end_panel = tile.end_panel,
+                     .x = rows.from(tile.row),
+                     .x_type = rows.type,
+                     .x_stride = rows.stride,
+                     .num_rows = tile.num_rows,
+                     .y = row_of(y, tile.row),
+                     .y_type = y.dtype,
+                     .y_stride = w.out},
+                    worker_scratch_[worker].floats(kLinearScratch));
+  });
+}
+
+void Products::codes(const TensorView& x, std::span<const int32_t> source, const TensorView& y) {
+  const CodePanels first = code_panels(*tiles_[0].w);
+  const int64_t groups = num_groups(first);
+  const QuantizedRows rows = chosen(as_int8(x, first), groups, source);
+  pool_.parallel_for(std::ssize(tiles_), [&](int64_t task, int worker) {
+    const Tile& tile = tiles_[task];
+    const CodePanels panels = code_panels(*tile.w);
+    float* scratch = worker_scratch_[worker].floats(code_scratch(panels) / 4);
+    kernels_.code_linear({.weight = panels,
+                          .out = tile.w->out,
+                          .first_panel = tile.panel,
+                          .end_panel = tile.end_panel,
+                          .x = rows_from(rows, groups, tile.row),
+                          .num_rows = tile.num_rows,
+                          .y = row_of(y, tile.row),
+                          .y_type = y.dtype,
+                          .y_stride = tile.w->out},
+                         reinterpret_cast<uint8_t*>(scratch));
+  });
+}
+
+// Some panels at a time become float32 and are multiplied as if they had always been: the values,
+// and so the bits, of a plain matrix of decoded weights.
+void Products::decoded(const TensorView& x, std::span<const int32_t> source, const TensorView& y) {
+  const Rows rows = chosen(as_float(x), source);
+  pool_.parallel_for(std::ssize(tiles_), [&](int64_t task, int worker) {
+    const Tile& tile = tiles_[task];
+    const Linear& w = *tile.w;
+    const CodePanels panels = code_panels(w);
+    const int64_t stride = panel_stride(DType::kF32, w.in);
+    float* scratch = worker_scratch_[worker].floats(kLinearScratch + kLinearPanels * stride);
+    float* decoded = scratch + kLinearScratch;
+    for (int64_t panel = tile.panel; panel < tile.end_panel; panel += kLinearPanels) {
+      const int64_t at_once = std::min<int64_t>(kLinearPanels, tile.end_panel - panel);
+      for (int64_t p = 0; p < at_once; ++p)
+        kernels_.decode_panel(panels, panel + p, decoded + p * stride);
+      const int64_t column = panel * kPanel;
+      kernels_.linear({.weight = decoded,
+                       .weight_type = DType::kF32,
+                       .in = w.in,
+                       .out = w.out - column,
+                       .first_panel = 0,
+                       .end_panel = at_once,
+                       .x = rows.from(tile.row),
+                       .x_type = rows.type,
+                       .x_stride = rows.stride,
+                       .num_rows = tile.num_rows,
+                       .y = row_of(y, tile.row) + column * dtype_bytes(y.dtype),
+                       .y_type = y.dtype,
+                       .y_stride = w.out},
+                      scratch);
+    }
+  });
+}
+
+}  // namespace erne::cpu

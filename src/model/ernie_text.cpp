@@ -1,0 +1,117 @@
+#include "model/ernie_text.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "model/rotary.h"
+
+namespace erne::model {
+
+ErnieText::ErnieText(const ErnieConfig& config, Backend& backend, DType activation,
+                     weights::WeightStore weights)
+    : config_(config),
+      activation_(activation),
+      weights_(std::move(weights)),
+      attention_scale_(1.0f / std::sqrt(static_cast<float>(config.head_dim))) {
+  weights_.add_constants(backend, "inv_freq",
+                         rotary_frequencies(config.head_dim, config.rope_theta));
+  inv_freq_ = weights_.vector("inv_freq");
+  embedding_ = weights_.linear("embedding");
+  head_ = config.tie_word_embeddings ? embedding_ : weights_.linear("head");
+  final_norm_ = weights_.vector("final_norm");
+  for (int i = 0; i < config.num_layers; ++i) {
+    const std::string name = fmt::format("layers.{}.", i);
+    Layer& layer = layers_.emplace_back();
+    layer.attention_norm = weights_.vector(name + "attention_norm");
+    layer.qkv = weights_.linear(name + "qkv");
+    layer.output = weights_.linear(name + "output");
+    layer.ffn_norm = weights_.vector(name + "ffn_norm");
+    if (config.is_moe_layer(i))
+      layer.mixture = find_mixture(name);
+    else
+      layer.ffn = find_feed_forward(name);
+  }
+}
+
+ErnieText::FeedForward ErnieText::find_feed_forward(const std::string& name) const {
+  return {weights_.linear(name + "gate_up"), weights_.linear(name + "down")};
+}
+
+ErnieText::Mixture ErnieText::find_mixture(const std::string& name) const {
+  Mixture out;
+  out.router = weights_.linear(name + "router");
+  if (config_.moe.has_correction_bias)
+    out.correction_bias = weights_.vector(name + "correction_bias");
+  if (config_.moe.num_shared_experts > 0) out.shared = find_feed_forward(name + "shared.");
+  for (int e = 0; e < config_.moe.num_experts; ++e) {
+    const FeedForward expert = find_feed_forward(fmt::format("{}experts.{}.", name, e));
+    out.gate_up.push_back(expert.gate_up);
+    out.down.push_back(expert.down);
+  }
+  return out;
+}
+
+void ErnieText::forward(Backend& op, const StepInputs& in, std::span<const KvLayerView> kv,
+                        const Workspace& workspace) const {
+  CHECK_EQ(kv.size(), layers_.size());
+  const float eps = config_.rms_norm_eps;
+  const Activations w = workspace.rows(std::ssize(in.tokens), 0);
+
+  op.embed(embedding_, in.tokens, w.x);  // x: [tokens, hidden]
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    op.rms_norm(w.x, layer.attention_norm, eps, w.h);
+    op.linear(layer.qkv, w.h, w.qkv);
+    op.rope(w.qkv, in.positions, inv_freq_, config_.num_heads, config_.num_kv_heads);
+    op.kv_write({.qkv = w.qkv, .kv = kv[i], .slots = in.slots});
+    op.attention({.qkv = w.qkv,
+                  .kv = kv[i],
+                  .batch = &in.batch,
+                  .out = w.attention,
+                  .scale = attention_scale_});
+    op.linear(layer.output, w.attention, w.h);
+    op.add_rms_norm(w.x, w.h, layer.ffn_norm, eps, w.h);  // x += h; h = norm(x)
+    op.add(w.x, layer.mixture ? mix(op, *layer.mixture, w) : feed_forward(op, *layer.ffn, w, w.h));
+  }
+}
+
+// out = down(silu(gate h) * up h); out may be h.
+TensorView ErnieText::feed_forward(Backend& op, const FeedForward& ffn, const Activations& w,
+                                   TensorView out) {
+  const TensorView gate_up = w.gate_up.with_width(ffn.gate_up.out);
+  const TensorView activated = w.ffn.with_width(ffn.down.in);
+  op.linear(ffn.gate_up, w.h, gate_up);
+  op.silu_mul(gate_up, activated);
+  op.linear(ffn.down, activated, out);
+  return out;
+}
+
+// The chosen experts of h, weighted, and the shared ones, which every token has.
+TensorView ErnieText::mix(Backend& op, const Mixture& mixture, const Activations& w) const {
+  op.linear(mixture.router, w.h, w.router_logits);
+  op.route({.logits = w.router_logits,
+            .correction_bias = mixture.correction_bias,
+            .experts = w.experts,
+            .weights = w.expert_weights,
+            .norm_min = config_.moe.norm_min});
+  if (mixture.shared) feed_forward(op, *mixture.shared, w, w.mixture);
+  op.experts({.x = w.h,
+              .experts = w.experts,
+              .weights = w.expert_weights,
+              .gate_up = mixture.gate_up,
+              .down = mixture.down,
+              .y = w.mixture,
+              .add = mixture.shared.has_value()});
+  return w.mixture;
+}
+
+void ErnieText::logits(Backend& op, std::span<const int32_t> rows, const Workspace& workspace,
+                       const Outputs& out) const {
+  const Activations w = workspace.rows(workspace.limits().max_tokens, std::ssize(rows));
+  op.gather(w.x, rows, w.logit_rows);
+  op.rms_norm(w.logit_rows, final_norm_, config_.rms_norm_eps, w.logit_rows);
+  op.linear(head_, w.logit_rows, out.logits.first(std::ssize(rows)));
+}
+
+}  // namespace erne::model

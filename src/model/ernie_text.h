@@ -1,0 +1,67 @@
+// The text decoder of ERNIE-4.5, dense (0.3B) and with experts (21B-A3B, 300B-A47B): pre-norm,
+// grouped queries, interleaved rotary pairs, and in each layer a SwiGLU feed-forward or a mixture
+// of them (reference/ernie-models.md, 2 and 3).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "model/model.h"
+#include "weights/weight_store.h"
+
+namespace erne::model {
+
+class ErnieText final : public Model {
+ public:
+  // `weights` holds every tensor of text_tensor_specs(config).
+  ErnieText(const ErnieConfig& config, Backend& backend, DType activation,
+            weights::WeightStore weights);
+
+  const ErnieConfig& config() const override { return config_; }
+  DType activation() const override { return activation_; }
+  size_t weight_bytes() const override { return weights_.bytes(); }
+  void forward(Backend& op, const StepInputs& in, std::span<const KvLayerView> kv,
+               const Workspace& workspace) const override;
+  void logits(Backend& op, std::span<const int32_t> rows, const Workspace& workspace,
+              const Outputs& out) const override;
+
+ private:
+  struct FeedForward {
+    Linear gate_up;  // [2I, H]
+    Linear down;     // [H, I]
+  };
+  struct Mixture {
+    Linear router;                      // [E, H] float32
+    TensorView correction_bias;         // [E] float32; no data: none
+    std::optional<FeedForward> shared;  // computes every token
+    std::vector<Linear> gate_up, down;  // [E]
+  };
+  struct Layer {
+    TensorView attention_norm;  // [H]
+    Linear qkv;                 // [Q + 2K, H]
+    Linear output;              // [H, Q]
+    TensorView ffn_norm;        // [H]
+    // One of them.
+    std::optional<FeedForward> ffn;
+    std::optional<Mixture> mixture;
+  };
+
+  FeedForward find_feed_forward(const std::string& name) const;
+  Mixture find_mixture(const std::string& name) const;
+  // Each returns the view in which it leaves what is to be added to the residual stream.
+  static TensorView feed_forward(Backend& op, const FeedForward& ffn, const Activations& w,
+                                 TensorView out);
+  TensorView mix(Backend& op, const Mixture& mixture, const Activations& w) const;
+
+  ErnieConfig config_;
+  DType activation_;
+  weights::WeightStore weights_;  // owns what the views below show
+  std::vector<Layer> layers_;
+  Linear embedding_, head_;  // [V, H]; the same one where tied
+  TensorView final_norm_;    // [H]
+  TensorView inv_freq_;      // [D / 2] float32
+  float attention_scale_;
+};
+
+}  // namespace erne::model
