@@ -112,7 +112,8 @@ TEST(BenchCommand, ComparesWithThePeakOfTheWeightsArithmetic) {
     const std::string out = run(command).out;
     return out.substr(out.find("products in"), out.find("\n") - out.find("products in"));
   };
-  EXPECT_EQ(arithmetic({}), "products in float32");
+  EXPECT_EQ(arithmetic({}), "products in bfloat16");
+  EXPECT_EQ(arithmetic({"--dtype", "float32"}), "products in float32");
   EXPECT_EQ(arithmetic({"--quantization", "wint8"}), "products in int8");
   EXPECT_EQ(arithmetic({"--quantization", "wint4_g128"}), "products in int4 x int8");
   EXPECT_EQ(arithmetic({"--quantization", "wint4", "--quantized-activations", "none"}),

@@ -42,6 +42,8 @@ constexpr PeakRow kPeaks[] = {
     {Arithmetic::kFloat32, "AVX2 fma", has_avx2_and_fma, fma_avx2, 8 * kChains, 400'000},
     {Arithmetic::kFloat32, "AVX-512 fma", [] { return __builtin_cpu_supports("avx512f") != 0; },
      fma_avx512, 16 * kChains, 400'000},
+    {Arithmetic::kBf16, "AVX-512 BF16 dpbf16ps",
+     [] { return __builtin_cpu_supports("avx512bf16") != 0; }, bf16_avx512, 32 * kChains, 400'000},
     {Arithmetic::kInt8, "AVX2 maddubs, madd, add", has_avx2_and_fma, int8_avx2, 32 * kChains,
      250'000},
     {Arithmetic::kInt8, "AVX-512 VNNI dpbusd",
@@ -138,6 +140,8 @@ const char* arithmetic_name(Arithmetic arithmetic) {
   switch (arithmetic) {
     case Arithmetic::kFloat32:
       return "float32";
+    case Arithmetic::kBf16:
+      return "bfloat16";
     case Arithmetic::kInt8:
       return "int8";
     case Arithmetic::kInt4:
@@ -178,6 +182,7 @@ double MachineLimits::compute_peak(Arithmetic arithmetic, int threads) const {
   double best = 0;
   for (const ComputePeak& row : compute) {
     const bool can = row.arithmetic == arithmetic ||
+                     (arithmetic == Arithmetic::kBf16 && row.arithmetic == Arithmetic::kFloat32) ||
                      (arithmetic == Arithmetic::kInt4 && row.arithmetic == Arithmetic::kInt8);
     if (can && row.threads == threads) best = std::max(best, row.gop_per_s);
   }

@@ -24,6 +24,7 @@ ReadBandwidth measure_read_bandwidth(size_t working_set_bytes, int threads);
 // What products are computed in.
 enum class Arithmetic {
   kFloat32,
+  kBf16,  // bfloat16 by bfloat16, summed in float32
   kInt8,  // 8-bit by 8-bit, summed in 32 bits
   kInt4,  // 4-bit by 8-bit: a few products may be summed in 16 bits
 };
@@ -51,7 +52,8 @@ struct MachineLimits {
   double bandwidth_at(size_t bytes, int threads) const;
   // The figure of the largest working set: memory that no cache holds.
   double memory_bandwidth(int threads) const;
-  // By the best instructions for it; 4-bit numbers may be widened to 8 bits. 0: not known.
+  // By the best instructions for it; bfloat16 may be widened to float32, 4-bit numbers to 8 bits.
+  // 0: not known.
   double compute_peak(Arithmetic arithmetic, int threads) const;
 };
 

@@ -1,4 +1,4 @@
-// Compiled with -mavx512f -mavx512vnni; each is called only where the CPU has what it needs.
+// Compiled with -mavx512f -mavx512vnni -mavx512bf16; each is called only where the CPU has what it needs.
 #include <immintrin.h>
 
 #include "bench/limits_kernels.h"
@@ -13,6 +13,24 @@ double fma_avx512(int64_t rounds) {
     for (int c = 0; c < kChains; ++c) {
       chains[c] = _mm512_fmadd_ps(factor, factor, chains[c]);
       asm volatile("" : "+v"(chains[c]));  // each step happens, in a register
+    }
+  }
+#pragma GCC unroll 16
+  for (int c = 1; c < kChains; ++c) chains[0] = _mm512_add_ps(chains[0], chains[c]);
+  return _mm512_cvtss_f32(chains[0]);
+}
+
+double bf16_avx512(int64_t rounds) {
+  constexpr int kTwo = 0x40004000;  // 2.0 twice
+  __m512i twos = _mm512_set1_epi32(kTwo);
+  asm volatile("" : "+v"(twos));
+  const auto factor = reinterpret_cast<__m512bh>(twos);
+  __m512 chains[kChains] = {};
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kChains; ++c) {
+      chains[c] = _mm512_dpbf16_ps(chains[c], factor, factor);
+      asm volatile("" : "+v"(chains[c]));
     }
   }
 #pragma GCC unroll 16

@@ -22,6 +22,7 @@ double fma_avx2(int64_t rounds);
 double int8_avx2(int64_t rounds);
 double int4_avx2(int64_t rounds);
 double fma_avx512(int64_t rounds);
+double bf16_avx512(int64_t rounds);
 double int8_avx512_vnni(int64_t rounds);
 
 }  // namespace erne::bench

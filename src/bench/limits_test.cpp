@@ -40,6 +40,9 @@ TEST(ComputeKernels, DoEveryStep) {
   if (__builtin_cpu_supports("avx512f")) {
     EXPECT_NEAR(fma_avx512(kRounds), kRounds * kChains * 1e-18, 1e-18);
   }
+  if (__builtin_cpu_supports("avx512bf16")) {
+    EXPECT_EQ(bf16_avx512(kRounds), kRounds * kChains * 8);
+  }
   if (__builtin_cpu_supports("avx512vnni")) {
     EXPECT_EQ(int8_avx512_vnni(kRounds), kRounds * kChains * 4);
   }
@@ -62,6 +65,7 @@ TEST(MachineLimits, ChooseTheRowThatKeepsAFloorAFloor) {
   EXPECT_EQ(limits.memory_bandwidth(7), 0);
   EXPECT_EQ(limits.compute_peak(Arithmetic::kFloat32, 2), 150);
   EXPECT_EQ(limits.compute_peak(Arithmetic::kFloat32, 1), 0);
+  EXPECT_EQ(limits.compute_peak(Arithmetic::kBf16, 2), 150);  // widened to float32
   EXPECT_EQ(limits.compute_peak(Arithmetic::kInt8, 2), 300);
   EXPECT_EQ(limits.compute_peak(Arithmetic::kInt4, 2), 450);
   EXPECT_EQ(limits.compute_peak(Arithmetic::kInt4, 3), 1800);  // widened to 8 bits

@@ -103,7 +103,7 @@ void set_floor(OpTiming& timing, const MachineLimits& limits, int threads) {
   const std::pair<double, const char*> bounds[] = {
       {us(timing.cold_bytes, limits.memory_bandwidth(threads)), "memory"},
       {us(warm_bytes, warm_bandwidth), "cache"},
-      {us(timing.flops, limits.compute_peak(Arithmetic::kFloat32, threads)), "compute"}};
+      {us(timing.flops, limits.compute_peak(Arithmetic::kBf16, threads)), "compute"}};
   std::tie(timing.floor_us, timing.bound) =
       *std::ranges::max_element(bounds, {}, [](const auto& bound) { return bound.first; });
 }
