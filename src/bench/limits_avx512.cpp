@@ -1,4 +1,5 @@
-// Compiled with -mavx512f -mavx512vnni -mavx512bf16; each is called only where the CPU has what it needs.
+// Compiled with -mavx512f -mavx512vnni -mavx512bf16; each is called only where the CPU has what it
+// needs.
 #include <immintrin.h>
 
 #include "bench/limits_kernels.h"
