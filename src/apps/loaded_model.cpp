@@ -50,14 +50,14 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   model_options.progress = show_progress;
   const QuantizationScheme* scheme = TRY(parse_quantization(options.quantization));
   model_options.quantization = scheme;
-  model_options.input = parse_quantized_activations(options.quantized_activations);
+  model_options.quantize_activations = quantizes_activations(options.quantized_activations);
   model_options.weight_cache = options.weight_cache;
   if (options.load_choices == "dummy") model_options.random_seed = options.seed;
   loaded.model = TRY(model::load_model(*loaded.backend, options.model, model_options));
   const model::ErnieConfig& config = loaded.model->config();
-  const char* arithmetic = scheme == nullptr                           ? ""
-                           : model_options.input == LinearInput::kInt8 ? " as int8"
-                                                                       : ", weight-only";
+  const char* arithmetic = scheme == nullptr                    ? ""
+                           : model_options.quantize_activations ? ", quantised with the weights"
+                                                                : ", weight-only";
   log_info(
       "model: {} ({}), {} layers, hidden {}, {:.1f} MB of {}weights{} in {:.2f} s, {} "
       "activations{}",
@@ -112,10 +112,17 @@ Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
   return {};
 }
 
+// What --kv-cache-dtype says, or else what the quantisation includes.
+Result<DType> kv_dtype(const ServeOptions& options, DType activation) {
+  const QuantizationScheme* scheme = TRY(parse_quantization(options.quantization));
+  const bool is_open = options.kv_cache_dtype == "auto" && scheme != nullptr;
+  return find_kv_dtype(is_open ? scheme->kv : options.kv_cache_dtype, activation).value();
+}
+
 Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
   const model::Model& model = *loaded.model;
   const size_t free_bytes = loaded.backend->memory().available_bytes;
-  const DType kv = find_kv_dtype(options.kv_cache_dtype, model.activation()).value();
+  const DType kv = TRY(kv_dtype(options, model.activation()));
   loaded.capacity = TRY(choose_capacity(options, model.config(), kv, free_bytes));
   const Capacity& capacity = loaded.capacity;
   const exec::ExecutorOptions executor{

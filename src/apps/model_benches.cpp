@@ -21,10 +21,12 @@ const CLI::Range kCount(1, 1 << 20);
 // bfloat16 beside codes is slower than its share: the floor counts it as if it were not.
 Result<bench::Arithmetic> arithmetic_of(const ServeOptions& options, bool has_experts) {
   const QuantizationScheme* scheme = TRY(parse_quantization(options.quantization));
-  const LinearInput input = parse_quantized_activations(options.quantized_activations);
   const WeightFormat* format = scheme ? scheme->formats(has_experts).experts : nullptr;
-  if (format == nullptr && options.dtype != "float32") return bench::Arithmetic::kBf16;
-  if (format == nullptr || input != LinearInput::kInt8) return bench::Arithmetic::kFloat32;
+  if (format == nullptr)
+    return options.dtype == "float32" ? bench::Arithmetic::kFloat32 : bench::Arithmetic::kBf16;
+  const bool in_integers =
+      quantizes_activations(options.quantized_activations) && format->input == LinearInput::kInt8;
+  if (!in_integers) return bench::Arithmetic::kFloat32;
   return format->bits == 4 ? bench::Arithmetic::kInt4 : bench::Arithmetic::kInt8;
 }
 

@@ -24,12 +24,16 @@ const std::vector<Flag> kFlags = {
      one_of("default default_v1 dummy")},
     {"--dtype", "Model", &O::dtype, "type of activations", one_of("bfloat16 float32")},
     {"--quantization", "Model", &O::quantization,
-     "format that weights are quantised to while they are loaded: wint8 or wint4 (FastDeploy's, a "
-     "scale per output), wint4_g128 or wint4_g64 (a scale per 128 or 64 inputs, tables too)"},
+     "format that weights are quantised to while they are loaded, FastDeploy's wint8, wint4, "
+     "wint2, "
+     "block_wise_fp8, w4a8, w4a8c8 or w4afp8, or erne's wint4_g128 or wint4_g64 (a scale per 128 "
+     "or "
+     "64 inputs, tables too); docs/quantization.md says what each does to which part"},
     {"--quantized-activations", "Model", &O::quantized_activations,
-     "what quantised weights are multiplied by: int8, a scale per row and 128 inputs, is fast; "
-     "none (weight-only, as FastDeploy) rounds nothing",
-     one_of("int8 none")},
+     "auto: what quantised weights are multiplied by is rounded to 8 bits as goes with their "
+     "format, "
+     "which is fast; none (weight-only) rounds nothing",
+     one_of("auto none")},
     {"--weight-cache", "Model", &O::weight_cache,
      "folder to keep packed weights in, so that later starts read them and quantise nothing; "
      "delete it at any time"},

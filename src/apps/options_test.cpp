@@ -66,7 +66,7 @@ TEST(Options, ErrorsNameTheFlagAndWhatIsAllowed) {
       {{"--max-num-seqs", "0"}, "from 1 to 4096"},
       {{"--max-num-seqs", "x"}, "must be a number"},
       {{"--dtype", "float16"}, "bfloat16 float32"},
-      {{"--kv-cache-dtype", "int4"}, "auto bfloat16 float32 int8"},
+      {{"--kv-cache-dtype", "int4"}, "auto bfloat16 float32 int8 fp8"},
       {{"--no-such-flag", "1"}, "--no-such-flag"},
       {{"--port"}, "--port"},
       {{"--gpu-memory-utilization", "nan"}, "from 0.01 to 1"},

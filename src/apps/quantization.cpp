@@ -9,9 +9,7 @@ namespace erne::apps {
 namespace {
 
 constexpr std::string_view kPlain[] = {"none", "None", "bfloat16"};
-constexpr std::string_view kNotBuilt[] = {"wint2",          "w4a8",     "w4a8c8",
-                                          "w4afp8",         "wfp8afp8", "tensor_wise_fp8",
-                                          "block_wise_fp8", "kvcache",  "mix_quant"};
+constexpr std::string_view kNotBuilt[] = {"wfp8afp8", "tensor_wise_fp8", "kvcache", "mix_quant"};
 
 std::string allowed_names() {
   std::string names = "none";
@@ -34,9 +32,9 @@ Result<const QuantizationScheme*> parse_quantization(std::string_view name) {
                  "--quantization");
 }
 
-LinearInput parse_quantized_activations(std::string_view name) {
-  CHECK(name == "int8" || name == "none");
-  return name == "int8" ? LinearInput::kInt8 : LinearInput::kAsGiven;
+bool quantizes_activations(std::string_view name) {
+  CHECK(name == "auto" || name == "none");
+  return name == "auto";
 }
 
 }  // namespace erne::apps

@@ -13,7 +13,7 @@ namespace erne::apps {
 // those allowed; one of FastDeploy's that is not built, with a sentence saying so.
 Result<const QuantizationScheme*> parse_quantization(std::string_view name);
 
-// "int8" or "none", as the option table allows.
-LinearInput parse_quantized_activations(std::string_view name);
+// Whether --quantized-activations, "auto" or "none" as the option table allows, says so.
+bool quantizes_activations(std::string_view name);
 
 }  // namespace erne::apps

@@ -23,7 +23,7 @@ TEST(Quantization, NoneLeavesWeightsAsTheyAre) {
 }
 
 TEST(Quantization, RefusesWithAReason) {
-  for (const char* name : {"wint2", R"({"dense_quant_type": "wint8"})"}) {
+  for (const char* name : {"wfp8afp8", R"({"dense_quant_type": "wint8"})"}) {
     const auto not_built = parse_quantization(name);
     ASSERT_FALSE(not_built.ok());
     EXPECT_EQ(not_built.status().code, Code::kUnsupported);

@@ -16,7 +16,7 @@ struct ServeOptions {
   std::string load_choices = "default_v1";
   std::string dtype = "bfloat16";
   std::string quantization = "none";
-  std::string quantized_activations = "int8";
+  std::string quantized_activations = "auto";
   std::string weight_cache;  // folder; empty: none
   bool skip_tokenizer_init = false;
   int64_t seed = 0;

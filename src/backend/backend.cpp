@@ -25,7 +25,8 @@ void check_kv(const ShapeCheck& check, const KvLayerView& kv) {
   CHECK(kv.data != nullptr);
   check.index("kv.num_blocks", kv.num_blocks, 1, INT32_MAX);
   check.index("kv.block_tokens", kv.block_tokens, 1, INT32_MAX);
-  CHECK(kv.dtype == DType::kF32 || kv.dtype == DType::kBf16 || kv.dtype == DType::kI8);
+  CHECK(kv.dtype == DType::kF32 || kv.dtype == DType::kBf16 || kv.dtype == DType::kI8 ||
+        kv.dtype == DType::kFp8);
   CHECK_GE(kv.block_stride_bytes, kv_layer_block_bytes(kv));
 }
 

@@ -22,7 +22,7 @@
 namespace erne {
 
 // Rows of a weight that a back end may want at a time.
-constexpr int64_t kPackRows = 64;
+constexpr int64_t kPackRows = 128;
 
 // A position is exact as a float32, which the rotary angle is a product of.
 constexpr int32_t kMaxPosition = 1 << 24;
@@ -41,12 +41,6 @@ class DeviceBuffer {
  private:
   std::unique_ptr<void, std::function<void(void*)>> data_;
   size_t bytes_ = 0;
-};
-
-// What a quantised matrix is multiplied by; of a plain one, activations are always as they are.
-enum class LinearInput {
-  kAsGiven,  // "weight-only": the product of the weights' values and the activations
-  kInt8,     // quantised on the way in, one scale per row and WeightFormat::input_group inputs
 };
 
 // y = W x. `data` says [out, in] and the stored type; the order of its bytes is the back end's own.

@@ -1,7 +1,7 @@
 // One layer's paged KV memory: per block [2 (K, V)][kv_heads][one head's bytes]. A head of a block
-// is block_tokens x head_dim elements and, if they are int8, a float32 scale for each token behind
-// them: an element stands for its number times the scale of its token, head and K or V. The order
-// of the elements is the back end's own (CPU: cpu/panels.h): only kv_write, attention and
+// is block_tokens x head_dim elements and, if they have 8 bits, a float32 scale for each token
+// behind them: an element stands for its number times the scale of its token, head and K or V. The
+// order of the elements is the back end's own (CPU: cpu/panels.h): only kv_write, attention and
 // copy_blocks of that back end read them. It may ask that block_tokens and head_dim be multiples of
 // 16, and the CPU does.
 #pragma once
@@ -17,7 +17,7 @@ namespace erne {
 struct KvLayerView {
   void* data = nullptr;  // block b of this layer starts at data + b * block_stride_bytes
   int64_t block_stride_bytes = 0;
-  DType dtype = DType::kF32;  // or bfloat16, int8
+  DType dtype = DType::kF32;  // or bfloat16, int8, fp8
   int num_blocks = 0;
   int block_tokens = 64;
   int kv_heads = 0, head_dim = 0;
@@ -25,7 +25,7 @@ struct KvLayerView {
 
 // K or V of one token and kv head, its scale included.
 inline int64_t kv_row_bytes(const KvLayerView& kv) {
-  const int64_t scale = kv.dtype == DType::kI8 ? sizeof(float) : 0;
+  const int64_t scale = dtype_bytes(kv.dtype) == 1 ? sizeof(float) : 0;
   return kv.head_dim * static_cast<int64_t>(dtype_bytes(kv.dtype)) + scale;
 }
 inline int64_t kv_head_bytes(const KvLayerView& kv) {
@@ -39,7 +39,7 @@ inline int64_t kv_layer_block_bytes(const KvLayerView& kv) {
 }
 
 // The types a KV cache may have, by the names users give; "auto" is the activations' own.
-inline constexpr char kKvDtypeChoices[] = "auto bfloat16 float32 int8";
+inline constexpr char kKvDtypeChoices[] = "auto bfloat16 float32 int8 fp8";
 std::optional<DType> find_kv_dtype(std::string_view name, DType activation);
 
 }  // namespace erne

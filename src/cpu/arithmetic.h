@@ -35,9 +35,13 @@
 //                of the chosen ascends from the best.
 //   experts      linear, silu and linear as they are alone, but for the last one's rounding; then
 //                the chain of MixTask (cpu/kernels.h).
-//   int8 KV      K or V of one token and kv head is an int8 row.
-//   exp          exp_f32() below; silu(x) = x / (1 + exp(-x)).
-//   rope         angle = position * inv_freq as a float32 product (rope_angles.h);
+//   int8 KV      K or V of one token and kv head is an int8 row; fp8 KV likewise, with 448 for 127
+//   and
+//                numbers of tensor/fp8.h for integers.
+//   other        Weights of encoded_panels.h are decoded to float32 as tensor/formats/ say; then as
+//   formats      linear. fp8 activations are rounded as block_fp8.h says, in float32; then
+//   likewise. exp          exp_f32() below; silu(x) = x / (1 + exp(-x)). rope         angle =
+//   position * inv_freq as a float32 product (rope_angles.h);
 //                fma(a, cos, -(b * sin)), fma(b, cos, a * sin).
 //
 // Values are rounded to the activation type where an op ends, once, as Paddle's fused kernels do

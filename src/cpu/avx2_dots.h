@@ -70,6 +70,15 @@ ERNE_LANES I16 codes_of(Codes c, int i) {
           _mm256_and_si256(_mm256_srl_epi32(c.hi, shift), mask)};
 }
 
+// `width` bits of each lane, from bit `shift` on.
+template <int width>
+ERNE_LANES I16 bits_at(I16 v, int shift) {
+  const __m128i by = _mm_cvtsi32_si128(shift);
+  const __m256i mask = _mm256_set1_epi32((1 << width) - 1);
+  return {_mm256_and_si256(_mm256_srl_epi32(v.lo, by), mask),
+          _mm256_and_si256(_mm256_srl_epi32(v.hi, by), mask)};
+}
+
 // Activations of k..k+3, in every lane.
 typedef __m256i Activations;
 ERNE_LANES Activations load_activations(const int8_t* x) {

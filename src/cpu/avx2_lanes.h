@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "cpu/arithmetic.h"
+#include "tensor/fp8.h"
 #include "tensor/tensor_view.h"
 
 // A pair of registers that is passed through memory costs more than what is done with it.
@@ -135,6 +136,42 @@ ERNE_LANES F16 load(const int8_t* p) {
                 hi = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8));
   return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(lo)),
           _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(hi))};
+}
+
+// to_float() of tensor/fp8.h.
+ERNE_LANES __m256 load_fp8(const uint8_t* p) {
+  const __m256i bits = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  const __m256i size = _mm256_and_si256(bits, _mm256_set1_epi32(0x7F));
+  const __m256 normal = _mm256_castsi256_ps(
+      _mm256_add_epi32(_mm256_slli_epi32(size, 20), _mm256_set1_epi32(120 << 23)));
+  const __m256 small =
+      _mm256_mul_ps(_mm256_sub_ps(normal, _mm256_set1_ps(0x1p-7f)), _mm256_set1_ps(2));
+  const __m256i is_small = _mm256_cmpgt_epi32(_mm256_set1_epi32(8), size);
+  const __m256i is_nan = _mm256_cmpeq_epi32(size, _mm256_set1_epi32(0x7F));
+  const __m256 number = _mm256_blendv_ps(normal, small, _mm256_castsi256_ps(is_small));
+  const __m256 v =
+      _mm256_blendv_ps(number, _mm256_set1_ps(__builtin_nanf("")), _mm256_castsi256_ps(is_nan));
+  const __m256i sign = _mm256_slli_epi32(_mm256_and_si256(bits, _mm256_set1_epi32(0x80)), 24);
+  return _mm256_or_ps(v, _mm256_castsi256_ps(sign));
+}
+ERNE_LANES F16 load(const Fp8* p) {
+  return {load_fp8(&p->bits), load_fp8(&p->bits + 8)};
+}
+// Of tensor/fp8.h.
+ERNE_LANES __m256 rounded_to_fp8(__m256 v) {
+  const __m256i bits = _mm256_castps_si256(v);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 20), _mm256_set1_epi32(1));
+  const __m256i bias = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFFF));
+  const __m256i kept = _mm256_set1_epi32(static_cast<int>(0xFFF00000u));
+  const __m256 normal = _mm256_castsi256_ps(_mm256_and_si256(_mm256_add_epi32(bits, bias), kept));
+  const __m256 magic = _mm256_set1_ps(kFp8RoundSmall);
+  const __m256 small = _mm256_sub_ps(_mm256_add_ps(v, magic), magic);
+  const __m256 size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v);
+  const __m256 is_small = _mm256_cmp_ps(size, _mm256_set1_ps(kFp8SmallestNormal), _CMP_LT_OQ);
+  return _mm256_blendv_ps(normal, small, is_small);
+}
+ERNE_LANES F16 rounded_to_fp8(F16 v) {
+  return {rounded_to_fp8(v.lo), rounded_to_fp8(v.hi)};
 }
 
 // sum = fma(a, b, sum). Written as the instruction: from the intrinsic, g++ 12 chooses forms that

@@ -55,6 +55,12 @@ ERNE_LANES I16 codes_of(Codes c, int i) {
   return bits_of<I16>((bits_of<U16>(c) >> (8 * i)) & 255u);
 }
 
+// `width` bits of each lane, from bit `shift` on.
+template <int width>
+ERNE_LANES I16 bits_at(I16 v, int shift) {
+  return bits_of<I16>(bits_of<U16>(v) >> shift & ((1u << width) - 1));
+}
+
 // Activations of k..k+3, in every lane.
 typedef I16 Activations;
 ERNE_LANES Activations load_activations(const int8_t* x) {

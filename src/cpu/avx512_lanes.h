@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "cpu/arithmetic.h"
+#include "tensor/fp8.h"
 #include "tensor/tensor_view.h"
 
 #define ERNE_LANES [[gnu::always_inline]] inline
@@ -21,6 +22,7 @@ typedef int32_t I16 __attribute__((vector_size(64)));
 typedef uint32_t U16 __attribute__((vector_size(64)));
 typedef uint16_t Half16 __attribute__((vector_size(32)));
 typedef int8_t Byte16 __attribute__((vector_size(16)));
+typedef uint8_t UByte16 __attribute__((vector_size(16)));
 typedef float F8 __attribute__((vector_size(32)));
 typedef float F4 __attribute__((vector_size(16)));
 
@@ -156,6 +158,26 @@ ERNE_LANES F16 load(const int8_t* p) {
   __builtin_memcpy(&bytes, p, sizeof(bytes));
   return __builtin_convertvector(__builtin_convertvector(bytes, I16), F16);
 #endif
+}
+
+// to_float() of tensor/fp8.h.
+ERNE_LANES F16 load(const Fp8* p) {
+  UByte16 bytes;
+  __builtin_memcpy(&bytes, p, sizeof(bytes));
+  const U16 bits = __builtin_convertvector(bytes, U16), size = bits & 0x7Fu;
+  const F16 normal = bits_of<F16>((size << 20) + (120u << 23));
+  const F16 small = (normal - broadcast(0x1p-7f)) * broadcast(2);
+  const F16 number = select(size < 8u, small, normal);
+  const F16 v = select(size == 0x7Fu, broadcast(__builtin_nanf("")), number);
+  return bits_of<F16>(bits_of<U16>(v) | (bits & 0x80u) << 24);
+}
+// Of tensor/fp8.h.
+ERNE_LANES F16 rounded_to_fp8(F16 v) {
+  const U16 bits = bits_of<U16>(v);
+  const F16 normal = bits_of<F16>((bits + (0x7FFFFu + (bits >> 20 & 1u))) & 0xFFF00000u);
+  const F16 small = v + broadcast(kFp8RoundSmall) - broadcast(kFp8RoundSmall);
+  const F16 size = bits_of<F16>(bits & 0x7FFFFFFFu);
+  return select(size < broadcast(kFp8SmallestNormal), small, normal);
 }
 
 // One row of a pair of rows of a panel: words hold pairs of bfloat16 (panels.h).

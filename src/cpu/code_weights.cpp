@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "cpu/weight_rows.h"
 #include "tensor/formats/symmetric_int.h"
 
 namespace erne::cpu {
@@ -16,15 +17,6 @@ CodePanels panels_at(void* data, const WeightFormat& format, int64_t in) {
           .in = in,
           .run = format.run_length(in),
           .group = format.input_group()};
-}
-
-// Element types are told apart outside the loops: so the compiler makes vectors of them.
-void read_row(const TensorView& matrix, int64_t row, std::span<float> out) {
-  const int64_t first = row * matrix.shape[1];
-  if (matrix.dtype == DType::kBf16)
-    for (size_t k = 0; k < out.size(); ++k) out[k] = to_float(matrix.as<const Bf16>()[first + k]);
-  else
-    std::copy_n(matrix.as<const float>() + first, out.size(), out.begin());
 }
 
 // The four codes at `codes` as the bytes of a word.

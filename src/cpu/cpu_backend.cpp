@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cpu/code_weights.h"
+#include "cpu/encoded_weights.h"
 #include "cpu/expert_routing.h"
 #include "cpu/experts.h"
 #include "cpu/host_memory.h"
@@ -38,17 +39,36 @@ class CpuBackend final : public Backend {
   MemoryInfo memory() const override { return host_memory(); }
   const char* packed_order() const override { return "cpu-panels-1"; }
   size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
-    return format.is_quantized() ? code_bytes(format, out, in) : panel_bytes(format, out, in);
+    switch (format.encoding) {
+      case Encoding::kPlain:
+        return panel_bytes(format, out, in);
+      case Encoding::kSymmetricInt:
+        return code_bytes(format, out, in);
+      case Encoding::kBlockFp8:
+        return fp8_bytes(out, in);
+      case Encoding::kCcq:
+        return ccq_bytes(out, in);
+    }
+    check_failed(__FILE__, __LINE__, "an encoding", format.name);
   }
 
  private:
   void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) override {
-    w.format->is_quantized() ? pack_codes(w, rows, first_row, pool_)
-                             : pack_panels(w, rows, first_row, pool_);
+    switch (w.format->encoding) {
+      case Encoding::kPlain:
+        return pack_panels(w, rows, first_row, pool_);
+      case Encoding::kSymmetricInt:
+        return pack_codes(w, rows, first_row, pool_);
+      case Encoding::kBlockFp8:
+        return pack_fp8(w, rows, first_row, pool_);
+      case Encoding::kCcq:
+        return pack_ccq(w, rows, first_row, pool_);
+    }
   }
   void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) override {
-    table.format->is_quantized() ? read_code_rows(table, ids, x, pool_)
-                                 : read_rows(table, ids, x, pool_);
+    if (table.format->encoding == Encoding::kPlain) return read_rows(table, ids, x, pool_);
+    CHECK(table.format->encoding == Encoding::kSymmetricInt);
+    read_code_rows(table, ids, x, pool_);
   }
   void do_rms_norm(TensorView x, TensorView weight, float eps, TensorView y) override {
     norm(x, nullptr, weight, eps, y);

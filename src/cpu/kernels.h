@@ -2,14 +2,15 @@
 // on plain pointers. Ops are cut into parts in cpu_backend.cpp, once for all instruction sets.
 //
 // A kernel file is compiled for its instruction set and includes only this, arithmetic.h's
-// constants, panels.h and code_panels.h; everything it defines is internal to it except its table
-// (tests/parity checks that).
+// constants, panels.h, code_panels.h and encoded_panels.h; everything it defines is internal to it
+// except its table (tests/parity checks that).
 #pragma once
 
 #include <cstdint>
 
 #include "backend/kv_view.h"
 #include "cpu/code_panels.h"
+#include "cpu/encoded_panels.h"
 #include "tensor/tensor_view.h"
 
 namespace erne::cpu {
@@ -46,6 +47,15 @@ struct QuantizeTask {
   const void* x;  // [num_rows, in]
   int64_t num_rows, in, group;
   QuantizedRows y;
+};
+
+// Rows as numbers of tensor/formats/block_fp8.h: x' in float32.
+struct Fp8RoundTask {
+  DType type;
+  const void* x;  // [num_rows, in]
+  int64_t num_rows, in;
+  float* y;          // the first of these rows
+  int64_t y_stride;  // elements
 };
 
 // y = x W^T with W's codes, for some rows and for the columns of some panels.
@@ -124,6 +134,9 @@ struct Kernels {
   void (*code_linear)(const CodeLinearTask& task, uint8_t* scratch);
   // The weights of a panel as a panel of float32, [in][16].
   void (*decode_panel)(const CodePanels& weight, int64_t panel, float* out);
+  void (*decode_fp8_panel)(const Fp8Panels& weight, int64_t panel, float* out);
+  void (*decode_ccq_panel)(const CcqPanels& weight, int64_t panel, float* out);
+  void (*round_to_fp8)(const Fp8RoundTask& task);
   void (*norm)(const NormTask& task);
   // y[r] = silu(gate_up[r, :width]) * gate_up[r, width:].
   void (*silu_mul)(DType type, const void* gate_up, void* y, int64_t num_rows, int64_t width);

@@ -7,25 +7,26 @@
 
 #include "cpu/arithmetic.h"
 #include "cpu/panels.h"
+#include "tensor/fp8.h"
 
 namespace erne::cpu {
 namespace {
 
-// One row of an int8 cache: x * inverse is rounded, q * scale stands for x.
+// One row of a cache of 8-bit numbers: x * inverse is rounded, q * scale stands for x.
 struct RowScale {
   float scale, inverse;
 };
 
 template <class T>
-RowScale scale_of(const T* row, int size) {
+RowScale scale_of(const T* row, int size, float largest_number) {
   // Without their signs, the larger number has the larger bits, and NaN the largest.
   uint32_t largest = 0;
   for (int i = 0; i < size; ++i)
     largest = std::max(largest, std::bit_cast<uint32_t>(to_float(row[i])) & 0x7FFFFFFF);
   const auto amax = std::bit_cast<float>(largest);
-  const float inverse = 127.0f / amax;
+  const float inverse = largest_number / amax;
   if (std::isinf(inverse)) return {0, 0};
-  return {amax / 127.0f, inverse};
+  return {amax / largest_number, inverse};
 }
 
 // How one row of a token is stored: constructed once per row, it stores the row's scale if the
@@ -53,13 +54,28 @@ template <>
 struct RowEncoder<int8_t> {
   template <class T>
   RowEncoder(const T* row, int size, float* scale) {
-    const RowScale found = scale_of(row, size);
+    const RowScale found = scale_of(row, size, 127.0f);
     *scale = found.scale;
     inverse = found.inverse;
   }
   template <class T>
   int8_t operator()(T v) const {
     return static_cast<int8_t>(std::bit_cast<uint32_t>(to_float(v) * inverse + kRoundToInt));
+  }
+  float inverse;
+};
+
+template <>
+struct RowEncoder<Fp8> {
+  template <class T>
+  RowEncoder(const T* row, int size, float* scale) {
+    const RowScale found = scale_of(row, size, kFp8Largest);
+    *scale = found.scale;
+    inverse = found.inverse;
+  }
+  template <class T>
+  Fp8 operator()(T v) const {
+    return to_fp8(to_float(v) * inverse);
   }
   float inverse;
 };
@@ -100,6 +116,8 @@ void write_typed(const KvWriteArgs& args, ThreadPool& pool) {
 void write_kv(const KvWriteArgs& args, ThreadPool& pool) {
   if (args.kv.dtype == DType::kI8)
     write_typed<int8_t>(args, pool);
+  else if (args.kv.dtype == DType::kFp8)
+    write_typed<Fp8>(args, pool);
   else if (args.kv.dtype == DType::kBf16)
     write_typed<Bf16>(args, pool);
   else

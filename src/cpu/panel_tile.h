@@ -29,6 +29,11 @@ ERNE_LANES F16 load_row(const int8_t* pair) {
   return load(pair + odd * kPanel);
 }
 
+template <int odd>
+ERNE_LANES F16 load_row(const Fp8* pair) {
+  return load(pair + odd * kPanel);
+}
+
 // An element of x in every lane.
 ERNE_LANES F16 spread(const float* x) {
   return broadcast(*x);

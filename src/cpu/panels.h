@@ -4,10 +4,10 @@
 // turns into two floats by a shift and a mask; an odd k is padded with a row of zeros. The same
 // words are what AVX-512 and AMX multiply in pairs.
 //
-// int8: [k][16].
+// int8, fp8: [k][16].
 //
 // Weights: B[k, n] = W[n, k]; columns beyond `out` are zeros. K of one block and kv head: B[d,
-// token]; V of one block and kv head: B[token, d]; the scales of int8 follow each.
+// token]; V of one block and kv head: B[token, d]; the scales of 8-bit numbers follow each.
 //
 // Everything here is static: the linker must not share code that a kernel file has compiled for its
 // own instruction set.
@@ -45,7 +45,7 @@ static T* kv_head_data(const KvLayerView& kv, int32_t block, bool value, int kv_
   const int64_t head = (value ? kv.kv_heads : 0) + kv_head;
   return reinterpret_cast<T*>(base + head * kv_head_bytes(kv));
 }
-// int8 only: the scales of the block's tokens.
+// 8-bit numbers only: the scales of the block's tokens.
 static inline float* kv_scales(const KvLayerView& kv, int32_t block, bool value, int kv_head) {
   auto* data = kv_head_data<std::byte>(kv, block, value, kv_head);
   return reinterpret_cast<float*>(data + int64_t{kv.block_tokens} * kv.head_dim);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cpu/code_weights.h"
+#include "cpu/encoded_weights.h"
 #include "cpu/panels.h"
 #include "cpu/row_tasks.h"
 
@@ -36,6 +37,21 @@ Products::Rows Products::as_float(const TensorView& x) {
   for_rows(pool_, rows, width, [&](int64_t first, int64_t count) {
     for (int64_t row = first; row < first + count; ++row)
       kernels_.widen(x.as<const Bf16>() + row * width, width, out + row * stride);
+  });
+  return {reinterpret_cast<std::byte*>(out), DType::kF32, stride};
+}
+
+Products::Rows Products::as_fp8(const TensorView& x) {
+  const int64_t rows = x.shape[0], width = x.shape[1];
+  const int64_t stride = round_up(width, kPanel) + kPanel;
+  float* out = rows_.floats(rows * stride);
+  for_rows(pool_, rows, width, [&](int64_t first, int64_t count) {
+    kernels_.round_to_fp8({.type = x.dtype,
+                           .x = row_of(x, first),
+                           .num_rows = count,
+                           .in = width,
+                           .y = out + first * stride,
+                           .y_stride = stride});
   });
   return {reinterpret_cast<std::byte*>(out), DType::kF32, stride};
 }
@@ -106,7 +122,7 @@ void Products::run(std::span<const Product> products, const TensorView& x,
   const Linear& w = *products[0].w;
   if (!w.format->is_quantized())
     plain(x, source, y);
-  else if (w.input == LinearInput::kInt8)
+  else if (w.input == LinearInput::kInt8 && w.format->encoding == Encoding::kSymmetricInt)
     codes(x, source, y);
   else
     decoded(x, source, y);
@@ -159,21 +175,34 @@ void Products::codes(const TensorView& x, std::span<const int32_t> source, const
   });
 }
 
+void Products::decode_panel(const Linear& w, int64_t panel, float* out) const {
+  switch (w.format->encoding) {
+    case Encoding::kPlain:
+      break;
+    case Encoding::kSymmetricInt:
+      return kernels_.decode_panel(code_panels(w), panel, out);
+    case Encoding::kBlockFp8:
+      return kernels_.decode_fp8_panel(fp8_panels(w), panel, out);
+    case Encoding::kCcq:
+      return kernels_.decode_ccq_panel(ccq_panels(w), panel, out);
+  }
+  check_failed(__FILE__, __LINE__, "a quantised encoding", w.format->name);
+}
+
 // Some panels at a time become float32 and are multiplied as if they had always been: the values,
 // and so the bits, of a plain matrix of decoded weights.
 void Products::decoded(const TensorView& x, std::span<const int32_t> source, const TensorView& y) {
-  const Rows rows = chosen(as_float(x), source);
+  const bool as_given = tiles_[0].w->input != LinearInput::kFp8;
+  const Rows rows = chosen(as_given ? as_float(x) : as_fp8(x), source);
   pool_.parallel_for(std::ssize(tiles_), [&](int64_t task, int worker) {
     const Tile& tile = tiles_[task];
     const Linear& w = *tile.w;
-    const CodePanels panels = code_panels(w);
     const int64_t stride = panel_stride(DType::kF32, w.in);
     float* scratch = worker_scratch_[worker].floats(kLinearScratch + kLinearPanels * stride);
     float* decoded = scratch + kLinearScratch;
     for (int64_t panel = tile.panel; panel < tile.end_panel; panel += kLinearPanels) {
       const int64_t at_once = std::min<int64_t>(kLinearPanels, tile.end_panel - panel);
-      for (int64_t p = 0; p < at_once; ++p)
-        kernels_.decode_panel(panels, panel + p, decoded + p * stride);
+      for (int64_t p = 0; p < at_once; ++p) decode_panel(w, panel + p, decoded + p * stride);
       const int64_t column = panel * kPanel;
       kernels_.linear({.weight = decoded,
                        .weight_type = DType::kF32,

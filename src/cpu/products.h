@@ -45,12 +45,14 @@ class Products {
   void cut_tiles(std::span<const Product> products);
 
   Rows as_float(const TensorView& x);
+  Rows as_fp8(const TensorView& x);  // rounded to it, in float32
   QuantizedRows as_int8(const TensorView& x, const CodePanels& w);
   Rows chosen(const Rows& rows, std::span<const int32_t> source);
   QuantizedRows chosen(const QuantizedRows& rows, int64_t groups, std::span<const int32_t> source);
 
   void plain(const TensorView& x, std::span<const int32_t> source, const TensorView& y);
   void codes(const TensorView& x, std::span<const int32_t> source, const TensorView& y);
+  void decode_panel(const Linear& w, int64_t panel, float* out) const;
   void decoded(const TensorView& x, std::span<const int32_t> source, const TensorView& y);
 
   const Kernels& kernels_;

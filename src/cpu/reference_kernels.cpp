@@ -8,6 +8,7 @@
 #include "cpu/kernels.h"
 #include "cpu/panels.h"
 #include "cpu/reference_code_linear.h"
+#include "cpu/reference_encoded.h"
 
 namespace erne::cpu {
 namespace {
@@ -240,6 +241,8 @@ void attention_segment(const AttentionTask& task, int segment, const AttentionSu
                        float* scratch) {
   if (task.kv->dtype == DType::kI8)
     attention_segment_typed<int8_t>(task, segment, sums, scratch);
+  else if (task.kv->dtype == DType::kFp8)
+    attention_segment_typed<Fp8>(task, segment, sums, scratch);
   else if (task.kv->dtype == DType::kBf16)
     attention_segment_typed<Bf16>(task, segment, sums, scratch);
   else
@@ -285,6 +288,9 @@ const Kernels& reference_kernels() {
       .quantize = reference_quantize,
       .code_linear = reference_code_linear,
       .decode_panel = reference_decode_panel,
+      .decode_fp8_panel = reference_decode_fp8_panel,
+      .decode_ccq_panel = reference_decode_ccq_panel,
+      .round_to_fp8 = reference_round_to_fp8,
       .norm = norm,
       .silu_mul = silu_mul,
       .add = add,

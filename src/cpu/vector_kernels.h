@@ -8,6 +8,7 @@
 
 #include "cpu/arithmetic.h"
 #include "cpu/code_linear.h"
+#include "cpu/encoded_linear.h"
 #include "cpu/kernels.h"
 #include "cpu/lane_parts.h"
 #include "cpu/panel_tile.h"
@@ -352,6 +353,8 @@ inline void attention_segment(const AttentionTask& task, int segment, const Atte
   typedef std::conditional_t<kBf16Rows, Bf16, float> BfloatRow;
   if (task.kv->dtype == DType::kI8)
     attention_segment_typed<int8_t, float, float>(task, segment, sums, scratch);
+  else if (task.kv->dtype == DType::kFp8)
+    attention_segment_typed<Fp8, float, float>(task, segment, sums, scratch);
   else if (task.kv->dtype == DType::kF32)
     attention_segment_typed<float, float, float>(task, segment, sums, scratch);
   else if (task.q_type == DType::kF32)
@@ -399,6 +402,9 @@ constexpr Kernels make_vector_kernels() {
       .quantize = quantize,
       .code_linear = code_linear,
       .decode_panel = decode_panel,
+      .decode_fp8_panel = decode_fp8_panel,
+      .decode_ccq_panel = decode_ccq_panel,
+      .round_to_fp8 = round_to_fp8,
       .norm = norm,
       .silu_mul = silu_mul,
       .add = add,

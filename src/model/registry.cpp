@@ -89,7 +89,7 @@ Result<std::unique_ptr<Model>> load_model(Backend& backend, const std::filesyste
   const Quantization quantization =
       options.quantization ? options.quantization->formats(config.has_experts()) : Quantization();
   const weights::LoadOptions load_options{options.activation, options.progress, quantization,
-                                          options.input};
+                                          options.quantize_activations};
   const Load load = [&](weights::WeightSource& source,
                         const std::vector<weights::TensorSpec>& specs) {
     return options.weight_cache.empty()

@@ -36,7 +36,7 @@ struct ModelOptions {
   std::optional<uint64_t> random_seed = {};
   std::function<void(size_t done, size_t total)> progress = {};  // in tensors
   const QuantizationScheme* quantization = nullptr;  // on the way in; nullptr: as stored
-  LinearInput input = LinearInput::kAsGiven;         // that quantised matrices are multiplied by
+  bool quantize_activations = false;                 // weights::LoadOptions
   std::filesystem::path weight_cache = {};           // folder of packed weights; empty: none
 };
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <span>
+
 namespace erne::model {
 namespace {
 
@@ -23,8 +25,13 @@ void add_ffn(const std::string& ours, const std::string& theirs, TensorKind kind
   specs.push_back(whole(ours + "down", kind, {hidden, width}, theirs + "down_proj.weight"));
 }
 
-void add_mixture(const ErnieConfig& c, const std::string& ours, const std::string& theirs,
-                 std::vector<TensorSpec>& specs) {
+// Some schemes keep experts of the first layers in a finer format.
+bool is_early(const ErnieConfig& c, int layer) {
+  return layer < (c.num_layers + 7) / 8;
+}
+
+void add_mixture(const ErnieConfig& c, int layer, const std::string& ours,
+                 const std::string& theirs, std::vector<TensorSpec>& specs) {
   const MoeConfig& moe = c.moe;
   specs.push_back(whole(ours + "router", TensorKind::kRouter, {moe.num_experts, c.hidden_size},
                         theirs + "gate.weight"));
@@ -38,6 +45,7 @@ void add_mixture(const ErnieConfig& c, const std::string& ours, const std::strin
     const std::string name = fmt::format("experts.{}.", expert);
     add_ffn(ours + name, theirs + name, TensorKind::kExpert, c.hidden_size, moe.intermediate_size,
             specs);
+    for (TensorSpec& spec : std::span(specs).last(2)) spec.is_early = is_early(c, layer);
   }
 }
 
@@ -59,7 +67,7 @@ void add_layer(const ErnieConfig& c, int layer, std::vector<TensorSpec>& specs) 
   specs.push_back(whole(ours + "ffn_norm", TensorKind::kVector, {c.hidden_size},
                         theirs + "post_attention_layernorm.weight"));
   if (c.is_moe_layer(layer))
-    add_mixture(c, ours, theirs + "mlp.", specs);
+    add_mixture(c, layer, ours, theirs + "mlp.", specs);
   else
     add_ffn(ours, theirs + "mlp.", TensorKind::kLinear, c.hidden_size, c.intermediate_size, specs);
 }

@@ -5,9 +5,14 @@
 namespace erne {
 namespace {
 
-constexpr std::array<QuantizationScheme, 4> kSchemes = {{
+constexpr std::array<QuantizationScheme, 9> kSchemes = {{
     {"wint8", "wint8", "wint8", "wint8"},
     {"wint4", "wint4", "wint8", "wint4"},
+    {"wint2", "wint8", "wint8", "wint2", "wint4"},  // as the released 300B-A47B-2Bits
+    {"block_wise_fp8", "block_wise_fp8", "block_wise_fp8", "block_wise_fp8"},
+    {"w4a8", "wint8", "wint8", "wint4"},
+    {"w4a8c8", "wint8", "wint8", "wint4", nullptr, "int8"},
+    {"w4afp8", "block_wise_fp8", "block_wise_fp8", "w4afp8"},
     {"wint4_g128", "wint4_g128", "wint4_g128", "wint4_g128"},
     {"wint4_g64", "wint4_g64", "wint4_g64", "wint4_g64"},
 }};
@@ -16,7 +21,7 @@ constexpr std::array<QuantizationScheme, 4> kSchemes = {{
 
 Quantization QuantizationScheme::formats(bool has_experts) const {
   return {name, find_weight_format(has_experts ? beside_experts : dense_model),
-          find_weight_format(experts)};
+          find_weight_format(experts), find_weight_format(first_experts ? first_experts : experts)};
 }
 
 std::span<const QuantizationScheme> quantization_schemes() {

@@ -13,8 +13,9 @@ namespace erne {
 // nullptr: stays as stored.
 struct Quantization {
   const char* name = "none";
-  const WeightFormat* linears = nullptr;  // attention, dense feed-forwards, shared experts
-  const WeightFormat* experts = nullptr;  // routed ones
+  const WeightFormat* linears = nullptr;        // attention, dense feed-forwards, shared experts
+  const WeightFormat* experts = nullptr;        // routed ones
+  const WeightFormat* first_experts = nullptr;  // those of the first eighth of the layers
 
   bool is_none() const { return linears == nullptr && experts == nullptr; }
 };
@@ -24,6 +25,8 @@ struct QuantizationScheme {
   const char* dense_model;     // format of the linears of a model without experts
   const char* beside_experts;  // of one with experts
   const char* experts;
+  const char* first_experts = nullptr;  // of the first eighth of the layers; nullptr: as all
+  const char* kv = "auto";  // type of the KV cache, unless --kv-cache-dtype says another
 
   Quantization formats(bool has_experts) const;
 };

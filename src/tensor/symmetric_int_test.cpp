@@ -44,7 +44,7 @@ TEST(SymmetricInt, GroupsUseAllSixteenIntegers) {
 
 TEST(SymmetricInt, DecodeGivesTheProduct) {
   for (const WeightFormat& format : weight_formats()) {
-    if (!format.is_quantized()) continue;
+    if (format.encoding != Encoding::kSymmetricInt) continue;
     const std::vector<float> weights = {0.3f, -0.7f, 0.9f, 0.05f};
     std::vector<uint8_t> codes(weights.size());
     const Bf16 scale = encode(weights, format, codes.data());

@@ -16,6 +16,8 @@ const char* dtype_name(DType dtype) {
       return "int8";
     case DType::kU8:
       return "uint8";
+    case DType::kFp8:
+      return "fp8";
   }
   return "unknown";
 }
@@ -31,6 +33,7 @@ size_t dtype_bytes(DType dtype) {
       return 8;
     case DType::kI8:
     case DType::kU8:
+    case DType::kFp8:
       return 1;
   }
   return 0;

@@ -14,7 +14,7 @@
 
 namespace erne {
 
-enum class DType : uint8_t { kF32, kBf16, kI32, kI64, kI8, kU8 };
+enum class DType : uint8_t { kF32, kBf16, kI32, kI64, kI8, kU8, kFp8 };
 const char* dtype_name(DType dtype);  // "float32", "bfloat16", ...
 size_t dtype_bytes(DType dtype);
 

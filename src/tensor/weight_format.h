@@ -1,6 +1,7 @@
 // The table of weight formats: one row each. What a format's values are is in formats/.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -8,20 +9,36 @@
 
 namespace erne {
 
-struct WeightFormat {
-  const char* name;            // as in --quantization
-  DType stored;                // of plain weights; kU8: codes of formats/symmetric_int.h
-  int bits;                    // per weight, scales apart
-  int group = 0;               // codes: inputs that share a scale; 0: all of a row
-  bool covers_tables = false;  // codes: the embedding table and the head, too
-  bool full_range = false;     // codes: the largest weight is -2^(bits - 1), not the other end
+enum class Encoding : uint8_t {
+  kPlain,         // bfloat16 or float32
+  kSymmetricInt,  // formats/symmetric_int.h
+  kBlockFp8,      // formats/block_fp8.h
+  kCcq,           // formats/ccq.h
+};
 
-  bool is_quantized() const { return stored == DType::kU8; }
-  // Inputs [i * run_length(in), ...) of a row share a scale.
+// What a quantised matrix is multiplied by; of a plain one, activations are always as they are.
+enum class LinearInput : uint8_t {
+  kAsGiven,  // "weight-only": the product of the weights' values and the activations
+  kInt8,     // 8-bit integers, one scale per row and WeightFormat::input_group inputs
+  kFp8,      // formats/block_fp8.h, one scale per row and 128 inputs
+};
+
+struct WeightFormat {
+  const char* name;
+  Encoding encoding;
+  DType stored;                               // of plain weights; kU8: of all others
+  int bits;                                   // per weight, scales apart
+  LinearInput input = LinearInput::kAsGiven;  // that goes with it, where inputs are quantised
+  int group = 0;               // kSymmetricInt: inputs that share a scale; 0: all of a row
+  bool covers_tables = false;  // the embedding table and the head, too
+  bool full_range = false;     // kSymmetricInt: the largest weight is -2^(bits - 1)
+
+  bool is_quantized() const { return encoding != Encoding::kPlain; }
+  // kSymmetricInt: inputs [i * run_length(in), ...) of a row share a scale.
   int64_t run_length(int64_t in) const { return group > 0 ? group : in; }
-  // Inputs that share a scale where 8-bit integers multiply the codes.
-  int input_group() const { return group > 0 ? group : 128; }
   int64_t num_runs(int64_t in) const { return (in + run_length(in) - 1) / run_length(in); }
+  // Inputs that share a scale where they are quantised.
+  int input_group() const { return group > 0 ? group : 128; }
   // Of a matrix [out, in]: weights and scales, before any padding of a back end's.
   int64_t bytes(int64_t out, int64_t in) const;
 };

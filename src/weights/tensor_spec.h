@@ -41,6 +41,7 @@ struct TensorSpec {
   Shape shape;
   std::vector<TensorPart> parts;  // stacked along dimension 0; at least one
   std::string fused_source = {};  // name of all parts in one tensor, the same order; empty: none
+  bool is_early = false;          // kExpert: in the first eighth of the layers
 };
 
 }  // namespace erne::weights

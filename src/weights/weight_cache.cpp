@@ -83,7 +83,7 @@ Result<WeightStore> read_cache(Backend& backend, std::span<const WeightPlan> pla
                                const LoadOptions& options, const std::filesystem::path& path,
                                std::string_view key) {
   const CacheFile file = TRY(CacheFile::open(path, key));
-  WeightStore store(backend, plans, options.input);
+  WeightStore store(backend, plans, options.quantize_activations);
   size_t done = 0;
   for (const WeightPlan& plan : plans) {
     TRY(file.read(plan.spec->name, store.memory(plan)));

@@ -61,7 +61,7 @@ class WeightCacheTest : public testing::Test {
       EXPECT_EQ(std::memcmp(found.data(), expected.data(), found.size()), 0) << plan.spec->name;
     }
     EXPECT_EQ(cached->linear("matrix").format, packed->linear("matrix").format);
-    EXPECT_EQ(cached->linear("matrix").input, options.input);
+    EXPECT_EQ(cached->linear("matrix").input, packed->linear("matrix").input);
     EXPECT_EQ(cached->vector("norm").dtype, options.activation);
     return source.reads;
   }
@@ -87,7 +87,7 @@ TEST_F(WeightCacheTest, other_weights_types_and_formats_have_files_of_their_own)
   EXPECT_EQ(load(1, options), 3);
   EXPECT_THAT(files(), SizeIs(4));
   EXPECT_EQ(load(1), 0);
-  options.input = LinearInput::kInt8;  // changes no weight
+  options.quantize_activations = true;  // changes no weight
   EXPECT_EQ(load(1, options), 0);
 }
 

@@ -28,7 +28,7 @@ const WeightFormat* format_of(const TensorSpec& spec, DType dtype, const LoadOpt
     case TensorKind::kRouter:
       break;
     case TensorKind::kExpert:
-      wanted = options.quantization.experts;
+      wanted = spec.is_early ? options.quantization.first_experts : options.quantization.experts;
       break;
     case TensorKind::kLinear:
       wanted = options.quantization.linears;
@@ -93,7 +93,8 @@ Result<std::vector<WeightPlan>> plan_weights(Backend& backend, WeightSource& sou
   return plans;
 }
 
-WeightStore::WeightStore(Backend& backend, std::span<const WeightPlan> plans, LinearInput input) {
+WeightStore::WeightStore(Backend& backend, std::span<const WeightPlan> plans,
+                         bool quantize_activations) {
   const auto rounded = [](size_t bytes) {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   };
@@ -104,7 +105,7 @@ WeightStore::WeightStore(Backend& backend, std::span<const WeightPlan> plans, Li
     const TensorSpec& spec = *plan.spec;
     if (plan.format) {
       Linear linear = Linear::at(next, *plan.format, spec.shape[0], spec.shape[1]);
-      linear.input = input;
+      if (quantize_activations) linear.input = plan.format->input;
       CHECK(linears_.emplace(spec.name, linear).second);
     } else {
       CHECK(vectors_.emplace(spec.name, TensorView{next, plan.dtype, spec.shape}).second);
@@ -142,7 +143,7 @@ void WeightStore::add_constants(Backend& backend, std::string name, std::span<co
 Result<WeightStore> load_weights(Backend& backend, WeightSource& source,
                                  std::span<const TensorSpec> specs, const LoadOptions& options) {
   const std::vector<WeightPlan> plans = TRY(plan_weights(backend, source, specs, options));
-  WeightStore store(backend, plans, options.input);
+  WeightStore store(backend, plans, options.quantize_activations);
   const DeviceBuffer staging = allocate_staging(backend, plans);
   size_t done = 0;
   for (const WeightPlan& plan : plans) {

@@ -37,9 +37,10 @@ struct LoadOptions {
   // rounded to bfloat16 where activations are bfloat16.
   DType activation = DType::kBf16;
   std::function<void(size_t done, size_t total)> progress =
-      {};                                     // after each tensor, counted in tensors
-  Quantization quantization = {};             // while it is loaded
-  LinearInput input = LinearInput::kAsGiven;  // that quantised matrices are multiplied by
+      {};                          // after each tensor, counted in tensors
+  Quantization quantization = {};  // while it is loaded
+  // Quantised matrices are multiplied by what goes with their format, not by activations as given.
+  bool quantize_activations = false;
 };
 
 // What one tensor becomes.
@@ -60,7 +61,7 @@ class WeightStore {
   WeightStore() = default;
   // Room for these tensors, zeroed, in one piece of memory: so all of it can lie on huge pages, and
   // none is lost to rounding.
-  WeightStore(Backend& backend, std::span<const WeightPlan> plans, LinearInput input);
+  WeightStore(Backend& backend, std::span<const WeightPlan> plans, bool quantize_activations);
 
   const Linear& linear(std::string_view name) const;  // matrices; CHECKs that it exists
   TensorView vector(std::string_view name) const;     // kVector; likewise

@@ -108,7 +108,7 @@ TEST(WeightStore, a_format_covers_linears_and_the_tables_only_if_it_says_so) {
     RandomSource source(7);
     LoadOptions options;
     options.quantization = {"", format, nullptr};
-    options.input = LinearInput::kInt8;
+    options.quantize_activations = true;
     const auto store = load_weights(backend, source, small_specs(), options);
     ASSERT_TRUE(store);
     EXPECT_EQ(store->linear("small").format, format);

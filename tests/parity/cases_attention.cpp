@@ -3,7 +3,7 @@
 namespace erne::parity {
 namespace {
 
-constexpr DType kB = DType::kBf16, kF = DType::kF32, kI = DType::kI8;
+constexpr DType kB = DType::kBf16, kF = DType::kF32, kI = DType::kI8, kE = DType::kFp8;
 
 const AttentionCase kCases[] = {
     // heads, kv_heads, head_dim, block_tokens, kv, activation, {context, tokens}...
@@ -22,6 +22,9 @@ const AttentionCase kCases[] = {
     {10, 2, 272, 32, kI, kB, {{300, 3}}},
     {4, 2, 64, 16, kI, kF, {{0, 40}, {280, 5}}, false, true},
     {4, 2, 64, 16, kB, kF, {{0, 40}, {280, 5}}, false, true},
+    {16, 2, 128, 64, kE, kB, {{0, 5}, {63, 1}, {64, 1}, {17, 13}, {511, 1}}},
+    {6, 6, 32, 48, kE, kF, {{100, 2}, {511, 1}, {512, 2}, {0, 33}}},
+    {4, 2, 64, 16, kE, kF, {{0, 40}, {280, 5}}, false, true},
     // ERNIE-4.5-0.3B: one sequence far and near, a batch, a chunk
     {16, 2, 128, 64, kB, kB, {{511, 1}}, true},
     {16, 2, 128, 64, kB, kB, {{4095, 1}}, true},
@@ -31,6 +34,7 @@ const AttentionCase kCases[] = {
     {16, 2, 128, 64, kB, kB, {{1536, 512}}, true},
     {16, 2, 128, 64, kI, kB, {{4095, 1}}, true},
     {16, 2, 128, 64, kI, kB, {{1536, 512}}, true},
+    {16, 2, 128, 64, kE, kB, {{4095, 1}}, true},
 };
 
 }  // namespace

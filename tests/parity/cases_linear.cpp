@@ -5,8 +5,10 @@ namespace {
 
 constexpr DType kB = DType::kBf16, kF = DType::kF32;
 constexpr const char *kBf16 = "bfloat16", *kF32 = "float32", *kInt8 = "wint8", *kInt4 = "wint4",
-                     *kG128 = "wint4_g128", *kG64 = "wint4_g64";
-constexpr LinearInput kGiven = LinearInput::kAsGiven, kQuant = LinearInput::kInt8;
+                     *kG128 = "wint4_g128", *kG64 = "wint4_g64", *kFp8 = "block_wise_fp8",
+                     *kCcq = "wint2";
+constexpr LinearInput kGiven = LinearInput::kAsGiven, kQuant = LinearInput::kInt8,
+                      kE4m3 = LinearInput::kFp8;
 
 constexpr LinearCase kCases[] = {
     // rows, out, in, weight, activation, output
@@ -53,6 +55,17 @@ constexpr LinearCase kCases[] = {
     {33, 80, 97, kG64, kB, kF, kQuant},
     {97, 33, 136, kInt8, kF, kF, kQuant},
     {193, 48, 264, kG128, kF, kF, kQuant},
+    // turned into float32 on the way
+    {1, 1, 1, kFp8, kB, kB},
+    {3, 130, 257, kFp8, kF, kF},
+    {1, 1, 1, kFp8, kF, kF, kE4m3},
+    {5, 300, 384, kFp8, kB, kB, kE4m3},
+    {97, 33, 130, kFp8, kF, kF, kE4m3},
+    {4, 65, 256, kInt4, kB, kF, kE4m3},
+    {1, 1, 1, kCcq, kF, kF},
+    {2, 17, 7, kCcq, kB, kF},
+    {5, 65, 321, kCcq, kF, kF},
+    {33, 48, 640, kCcq, kB, kB},
     // ERNIE-4.5-0.3B: qkv, o, gate and up, down, head; one row, few, a chunk
     {1, 2560, 1024, kBf16, kB, kB, kGiven, true},
     {1, 1024, 2048, kBf16, kB, kB, kGiven, true},
@@ -87,6 +100,10 @@ constexpr LinearCase kCases[] = {
     {512, 6144, 1024, kG128, kB, kB, kQuant, true},
     {512, 1024, 3072, kG128, kB, kB, kQuant, true},
     {1, 6144, 1024, kG128, kB, kB, kGiven, true},
+    {1, 6144, 1024, kFp8, kB, kB, kE4m3, true},
+    {512, 6144, 1024, kFp8, kB, kB, kE4m3, true},
+    {1, 6144, 1024, kCcq, kB, kB, kGiven, true},
+    {512, 6144, 1024, kCcq, kB, kB, kGiven, true},
     {512, 6144, 1024, kG128, kB, kB, kGiven, true},
 };
 
@@ -99,7 +116,10 @@ std::span<const LinearCase> linear_cases() {
 std::string case_name(const LinearCase& c) {
   return "rows" + std::to_string(c.rows) + "_out" + std::to_string(c.out) + "_in" +
          std::to_string(c.in) + "_" + c.format + "_" + dtype_name(c.activation) +
-         (c.input == kQuant ? "_as_int8_" : "_") + dtype_name(c.output);
+         (c.input == kQuant  ? "_as_int8_"
+          : c.input == kE4m3 ? "_as_fp8_"
+                             : "_") +
+         dtype_name(c.output);
 }
 
 }  // namespace erne::parity

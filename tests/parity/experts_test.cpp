@@ -122,6 +122,8 @@ constexpr ExpertsCase kCases[] = {
     {9, 80, 40, 3, 1, "wint8", kB, kGiven, false},
     {1, 130, 64, 8, 8, "wint4", kB, kQuant, true},
     {33, 129, 70, 6, 2, "wint8", kF, kQuant, false},
+    {12, 130, 70, 5, 3, "block_wise_fp8", kB, LinearInput::kFp8, true},
+    {12, 130, 70, 5, 3, "wint2", kF, kGiven, false},
     {150, 64, 48, 2, 2, "wint4_g64", kB, kQuant, true},
 };
 

@@ -61,6 +61,8 @@ TEST(SameBits, LinearForAnyNumberOfRows) {
       {97, 83, 515, "wint8", DType::kBf16, DType::kF32, LinearInput::kInt8},
       {97, 147, 515, "wint4_g64", DType::kBf16, DType::kF32, LinearInput::kInt8},
       {97, 83, 130, "wint4", DType::kBf16, DType::kF32, LinearInput::kAsGiven},
+      {97, 83, 260, "block_wise_fp8", DType::kBf16, DType::kF32, LinearInput::kFp8},
+      {97, 83, 130, "wint2", DType::kBf16, DType::kF32, LinearInput::kAsGiven},
   };
   for (Variant& variant : variants())
     for (const LinearCase& whole : cases) {
@@ -105,7 +107,7 @@ TEST(SameBits, CodesAtTheirLimits) {
 // The same values, and so the same bits, as a plain matrix of the decoded weights.
 TEST(SameBits, CodesAsGivenAndDecodedWeights) {
   for (Variant& variant : variants())
-    for (const char* format : {"wint8", "wint4", "wint4_g64"}) {
+    for (const char* format : {"wint8", "wint4", "wint4_g64", "block_wise_fp8", "wint2"}) {
       const LinearCase c{9, 70, 300, format, DType::kF32, DType::kF32};
       LinearRun run(*variant.backend, c);
       run.run(*variant.backend);
@@ -135,15 +137,18 @@ TEST(QuantizedLinear, NumbersTooSmallForAScaleCountAsZeros) {
 
 // Damaged numbers must not turn into sound ones on the way through integers.
 TEST(QuantizedLinear, NaNAndInfinityStayVisible) {
+  const std::pair<const char*, LinearInput> kinds[] = {{"wint8", LinearInput::kInt8},
+                                                       {"block_wise_fp8", LinearInput::kFp8}};
   for (Variant& variant : variants())
-    for (double damage : {std::nan(""), HUGE_VAL}) {
-      const LinearCase c{2, 20, 200, "wint8", DType::kF32, DType::kF32, LinearInput::kInt8};
-      LinearRun run(*variant.backend, c);
-      run.x.set(5, damage);
-      run.run(*variant.backend);
-      EXPECT_TRUE(std::isnan(run.y.at(0))) << variant.name;
-      EXPECT_TRUE(std::isfinite(run.y.at(c.out))) << variant.name << ": the other row";
-    }
+    for (const auto& [format, input] : kinds)
+      for (double damage : {std::nan(""), HUGE_VAL}) {
+        const LinearCase c{2, 20, 200, format, DType::kF32, DType::kF32, input};
+        LinearRun run(*variant.backend, c);
+        run.x.set(5, damage);
+        run.run(*variant.backend);
+        EXPECT_TRUE(std::isnan(run.y.at(0))) << variant.name;
+        EXPECT_TRUE(std::isfinite(run.y.at(c.out))) << variant.name << ": the other row";
+      }
 }
 
 TEST(SameBits, RowOpsOnAllVariants) {
@@ -225,12 +230,12 @@ void expect_equal_chunks(Variant& variant, DType kv) {
 
 TEST(SameBits, AttentionOfChunks) {
   for (Variant& variant : variants())
-    for (const DType kv : {DType::kBf16, DType::kI8}) expect_equal_chunks(variant, kv);
+    for (const DType kv : {DType::kBf16, DType::kI8, DType::kFp8}) expect_equal_chunks(variant, kv);
 }
 
 TEST(SameBits, AttentionForAnyBlockSize) {
   for (Variant& variant : variants())
-    for (const DType kv : {DType::kF32, DType::kI8}) {
+    for (const DType kv : {DType::kF32, DType::kI8, DType::kFp8}) {
       std::vector<std::byte> first;
       for (int block_tokens : {16, 32, 64, 128, 512}) {
         const AttentionCase c{.heads = 4,
@@ -296,13 +301,14 @@ void expect_copies(Variant& variant, DType dtype) {
 
 TEST(CopyBlocks, CopiesTheBlocksOfEveryLayerAndNothingElse) {
   for (Variant& variant : variants())
-    for (const DType dtype : {DType::kF32, DType::kBf16, DType::kI8}) expect_copies(variant, dtype);
+    for (const DType dtype : {DType::kF32, DType::kBf16, DType::kI8, DType::kFp8})
+      expect_copies(variant, dtype);
 }
 
 // A block that was copied gives the same attention: the scales of int8 move with it.
 TEST(CopyBlocks, TheCopyHoldsTheSameKeysAndValues) {
   for (Variant& variant : variants())
-    for (const DType dtype : {DType::kF32, DType::kBf16, DType::kI8}) {
+    for (const DType dtype : {DType::kF32, DType::kBf16, DType::kI8, DType::kFp8}) {
       const AttentionCase c{4, 2, 32, 16, dtype, DType::kF32, {{15, 1}}};
       AttentionRun run(*variant.backend, c);
       run.run(*variant.backend);

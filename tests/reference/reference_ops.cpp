@@ -72,6 +72,29 @@ Matrix int8_rows(const Matrix& x, int64_t size) {
   return y;
 }
 
+double nearest_fp8(double v) {
+  if (v == 0) return 0;
+  const int exponent = std::max(std::ilogb(v), -6);
+  const double step = std::ldexp(1.0, exponent - 3);
+  return std::clamp(std::nearbyint(v / step) * step, -448.0, 448.0);
+}
+
+Matrix fp8_rows(const Matrix& x, int64_t size, float least) {
+  Matrix y(x.rows, x.cols);
+  for (int64_t r = 0; r < x.rows; ++r)
+    for (int64_t first = 0; first < x.cols; first += size) {
+      const int64_t end = std::min(first + size, x.cols);
+      float amax = least;
+      for (int64_t c = first; c < end; ++c)
+        amax = std::max(amax, static_cast<float>(std::abs(x(r, c))));
+      if (amax == 0) continue;
+      for (int64_t c = first; c < end; ++c)
+        y(r, c) = static_cast<float>(nearest_fp8(static_cast<float>(x(r, c)) * (448 / amax)) *
+                                     double{amax / 448});
+    }
+  return y;
+}
+
 Matrix softmax(const Matrix& logits) {
   Matrix p = logits;
   for (int64_t r = 0; r < p.rows; ++r) {

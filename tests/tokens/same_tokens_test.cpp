@@ -46,7 +46,7 @@ std::filesystem::path model_folder(bool experts) {
 struct Types {
   DType activation, kv;
   const char* quantization = nullptr;  // nullptr: weights as they are
-  LinearInput input = LinearInput::kInt8;
+  bool quantize_activations = true;
   bool experts = false;
 };
 constexpr Types kTypes[] = {{DType::kF32, DType::kF32},
@@ -56,22 +56,24 @@ constexpr Types kTypes[] = {{DType::kF32, DType::kF32},
                             {DType::kF32, DType::kF32, "wint8"},
                             {DType::kBf16, DType::kI8, "wint4_g64"},
                             {DType::kBf16, DType::kBf16, "wint4"},
-                            {DType::kBf16, DType::kBf16, "wint8", LinearInput::kAsGiven},
-                            {DType::kF32, DType::kF32, nullptr, LinearInput::kAsGiven, true},
-                            {DType::kBf16, DType::kI8, "wint4", LinearInput::kInt8, true}};
+                            {DType::kBf16, DType::kBf16, "wint8", false},
+                            {DType::kF32, DType::kF32, nullptr, false, true},
+                            {DType::kBf16, DType::kI8, "wint4", true, true},
+                            {DType::kBf16, DType::kFp8, "block_wise_fp8", true, true},
+                            {DType::kBf16, DType::kBf16, "wint2", true, true},
+                            {DType::kF32, DType::kI8, "w4afp8", true, true}};
 std::string name_of(const Types& types) {
   std::string name = std::string(dtype_name(types.activation)) + "_kv_" + dtype_name(types.kv) +
                      (types.experts ? "_experts" : "");
   if (types.quantization == nullptr) return name;
-  return name + "_" + types.quantization +
-         (types.input == LinearInput::kInt8 ? "_as_int8" : "_as_given");
+  return name + "_" + types.quantization + (types.quantize_activations ? "" : "_as_given");
 }
 model::ModelOptions model_options(const Types& types) {
   model::ModelOptions options;
   options.activation = types.activation;
   options.random_seed = 7;
   if (types.quantization != nullptr) options.quantization = find_quantization(types.quantization);
-  options.input = types.input;
+  options.quantize_activations = types.quantize_activations;
   return options;
 }
 

@@ -1,0 +1,12 @@
+// The encodings of encoded_panels.h in plain loops.
+#pragma once
+
+#include "cpu/kernels.h"
+
+namespace erne::cpu {
+
+void reference_decode_fp8_panel(const Fp8Panels& w, int64_t panel, float* out);
+void reference_decode_ccq_panel(const CcqPanels& w, int64_t panel, float* out);
+void reference_round_to_fp8(const Fp8RoundTask& task);
+
+}  // namespace erne::cpu
