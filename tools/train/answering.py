@@ -7,9 +7,12 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import Message
+from layout import HybridLayout, PlainLayout
+from marks import THINK
+from tasks import HYBRID_TASKS, TASKS, Case, Task
 
 LONGEST_REPLY = 160
 START_SECONDS = 60.0
@@ -20,6 +23,23 @@ class ServerDidNotStart(RuntimeError):
     pass
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What a model was trained to do."""
+
+    tasks: dict[str, Task]
+    layout: PlainLayout
+
+
+PLAIN = Kind(TASKS, PlainLayout())
+HYBRID = Kind(HYBRID_TASKS, HybridLayout())
+
+
+def kind_of(folder: Path) -> Kind:
+    """Of the model in this folder: one that knows the marks of thoughts thinks."""
+    return HYBRID if THINK in json.loads((folder / "added_tokens.json").read_text()) else PLAIN
+
+
 class HttpModel:
     """A server's model; replies come from /v1/chat/completions."""
 
@@ -27,15 +47,13 @@ class HttpModel:
         self.base_url = base_url.rstrip("/")
         self.name = name
 
-    def reply(self, messages: list[Message]) -> str:
-        body = {
-            "model": self.name,
-            "messages": messages,
-            "temperature": 0,
-            "max_tokens": LONGEST_REPLY,
-            "stream": False,
-        }
+    def reply(self, case: Case, thinking: bool) -> str:
+        body = {"messages": case.messages, **self.sampling}
         return self.ask("/v1/chat/completions", body)["choices"][0]["message"]["content"] or ""
+
+    @property
+    def sampling(self) -> dict:
+        return {"model": self.name, "temperature": 0, "max_tokens": LONGEST_REPLY, "stream": False}
 
     def ask(self, path: str, body: dict | None = None) -> dict:
         """The JSON that the server answers to a POST of `body`, or to a GET if there is none."""
@@ -45,6 +63,15 @@ class HttpModel:
         )
         with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:
             return json.load(response)
+
+
+class HttpHybridModel(HttpModel):
+    """Replies come from /v1/completions, so that thoughts and calls are seen as the model writes them."""
+
+    def reply(self, case: Case, thinking: bool) -> str:
+        prompt = HYBRID.layout.prompt_text(case.messages, case.tools, thinking)
+        body = {"prompt": prompt, "skip_special_tokens": False, **self.sampling}
+        return self.ask("/v1/completions", body)["choices"][0]["text"]
 
 
 class TorchModel:
@@ -61,17 +88,17 @@ class TorchModel:
         self.torch = torch
         self.tokenizer = Tokenizer.from_file(folder / "tokenizer.model")
         self.model = CausalLM(ModelConfig.from_baidu_keys(json.loads((folder / "config.json").read_text())))
-        self.model.load_state_dict(load_file(folder / "model.safetensors"))
+        weights = load_file(folder / "model.safetensors")
+        self.model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+        self.layout = kind_of(folder).layout
 
-    def reply(self, messages: list[Message]) -> str:
-        from transcript import prompt_text
-
-        ids = self.tokenizer.encode(prompt_text(messages))
+    def reply(self, case: Case, thinking: bool) -> str:
+        ids = self.tokenizer.encode(self.layout.prompt_text(case.messages, case.tools, thinking))
         written: list[int] = []
         with self.torch.no_grad():
             while len(written) < LONGEST_REPLY:
-                hidden = self.model.model(self.torch.tensor([ids + written]))[0, -1]
-                best = int(self.model.head(hidden).argmax())
+                stream = self.model.model(self.torch.tensor([ids + written]))[0, -1]
+                best = int(self.model.head(stream).argmax())
                 if best in self.tokenizer.stop_ids:
                     break
                 written.append(best)

@@ -6,7 +6,7 @@ from random import Random
 
 import torch
 
-from curriculum import document
+from curriculum import Curriculum
 from transcript import Transcript
 from vocabulary import Tokenizer
 
@@ -22,13 +22,34 @@ class MicroBatch:
     positions: torch.Tensor  # flat indices of the tokens whose successor is trained on
     targets: torch.Tensor  # those successors
 
+    @property
+    def draft_positions(self) -> torch.Tensor:
+        """Flat indices of the tokens whose successor's successor is trained on: the targets of a draft."""
+        return self.positions[self.is_drafted] - 1
 
-def documents_of_step(seed: int, step: int, progress: float, tokenizer: Tokenizer, tokens: int) -> list[Transcript]:
+    @property
+    def draft_targets(self) -> torch.Tensor:
+        return self.targets[self.is_drafted]
+
+    @property
+    def is_drafted(self) -> torch.Tensor:
+        """Not the second token of a row: its draft would have to come from before the row."""
+        return self.positions % self.ids.shape[1] > 0
+
+    @property
+    def following(self) -> torch.Tensor:
+        """Every token's successor; that of the last one in a row is no one's target and may be anything."""
+        return self.ids.roll(-1, dims=1)
+
+
+def documents_of_step(
+    curriculum: Curriculum, seed: int, step: int, progress: float, tokenizer: Tokenizer, tokens: int
+) -> list[Transcript]:
     """The same documents whenever this step is run, so that a resumed training is the same training."""
     rng = Random(f"{seed}/{step}")
     drawn: list[Transcript] = []
     while sum(len(transcript.ids) for transcript in drawn) < tokens:
-        drawn.append(document(rng, tokenizer, progress))
+        drawn.append(curriculum.document(rng, tokenizer, progress))
     return drawn
 
 

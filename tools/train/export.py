@@ -1,4 +1,4 @@
-"""Writes a trained model as a released -PT checkpoint would be: python tools/train/export.py
+"""Writes a trained model as a released -PT checkpoint would be: python tools/train/export.py [--recipe NAME]
 
 Also usable on a training that is still running: it takes the last checkpoint.
 """
@@ -11,16 +11,25 @@ import torch
 from safetensors.torch import save_file
 
 from checkpoint import load_checkpoint
+from layout import PlainLayout
 from model import CausalLM
-from recipe import ERNE_TINY
+from recipe import ERNE_TINY, RECIPES
 from vocabulary import Tokenizer
 
 HERE = Path(__file__).resolve().parent
 
 
-def export(model: CausalLM, tokenizer: Tokenizer, folder: Path) -> None:
+# Of the router; in bf16 other experts would be chosen.
+KEPT_IN_FLOAT32 = ("mlp.gate.weight", "mlp.moe_statics.e_score_correction_bias")
+
+
+def stored_type(name: str) -> torch.dtype:
+    return torch.float32 if name.endswith(KEPT_IN_FLOAT32) else torch.bfloat16
+
+
+def export(model: CausalLM, tokenizer: Tokenizer, layout: PlainLayout, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.to("cpu", torch.bfloat16).contiguous() for name, tensor in model.state_dict().items()}
+    weights = {name: tensor.to("cpu", stored_type(name)).contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)  # safetensors writes it for its owner only
     write_json(folder / "config.json", model.config.baidu_keys())
@@ -33,7 +42,7 @@ def export(model: CausalLM, tokenizer: Tokenizer, folder: Path) -> None:
         "max_new_tokens": 256,
     }
     write_json(folder / "generation_config.json", generation)
-    template = (HERE / "chat_template.jinja").read_text()
+    template = (HERE / layout.template).read_text()
     tokenizer.save(folder, template, model.config.max_position_embeddings)
 
 
@@ -42,17 +51,20 @@ def write_json(path: Path, content: dict) -> None:
 
 
 def main() -> None:
-    repository = HERE.parents[1]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, default=repository / "build/train/erne-tiny")
-    parser.add_argument("--out", type=Path, default=repository / "models/erne-tiny")
+    parser.add_argument("--recipe", choices=RECIPES, default=ERNE_TINY.name)
+    parser.add_argument("--work", type=Path, help="default: build/train/RECIPE")
+    parser.add_argument("--out", type=Path, help="default: models/RECIPE")
     options = parser.parse_args()
-    state = load_checkpoint(options.work / "checkpoint.pt", torch.device("cpu"))
+    recipe = RECIPES[options.recipe]
+    work = options.work or recipe.work
+    state = load_checkpoint(work / "checkpoint.pt", torch.device("cpu"))
     if state is None:
-        parser.error(f"no checkpoint in {options.work}")
-    model = CausalLM(ERNE_TINY.model)
+        parser.error(f"no checkpoint in {work}")
+    model = CausalLM(recipe.model)
     model.load_state_dict(state["model"])
-    export(model, Tokenizer.from_file(options.work / "tokenizer.model"), options.out)
+    tokenizer = Tokenizer.from_file(work / "tokenizer.model")
+    export(model, tokenizer, recipe.curriculum.layout, options.out or recipe.folder)
 
 
 if __name__ == "__main__":

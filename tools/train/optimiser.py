@@ -1,4 +1,7 @@
-"""Muon for the matrices inside the layers, AdamW for the embedding and the norms."""
+"""Muon for the matrices that every token goes through, AdamW for the embedding, the norms and the experts.
+
+Most matrices of a mixture are experts': to orthogonalise them would take as long as the rest of a step.
+"""
 
 import torch
 
@@ -6,10 +9,15 @@ from model import CausalLM
 from recipe import Recipe
 
 
+def takes_muon(name: str, parameter: torch.nn.Parameter) -> bool:
+    kept_out = ("embed", "mlp.experts.", "mlp.gate.weight")
+    return parameter.ndim == 2 and not any(part in name for part in kept_out)
+
+
 class Optimiser:
     def __init__(self, model: CausalLM, recipe: Recipe):
-        inner = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
-        outer = [p for n, p in model.named_parameters() if p.ndim == 1 or "embed" in n]
+        inner = [p for n, p in model.named_parameters() if takes_muon(n, p)]
+        outer = [p for n, p in model.named_parameters() if not takes_muon(n, p)]
         self.parts = [
             # match_rms_adamw: its updates are as large as Adam's, so both take the same rate.
             torch.optim.Muon(

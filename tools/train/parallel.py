@@ -49,6 +49,10 @@ class Team:
         for parameter, total in zip(parameters, joined.split([p.numel() for p in parameters])):
             parameter.grad.copy_(total.view_as(parameter))
 
+    def sum_tensor(self, tensor: torch.Tensor) -> None:
+        if self.size > 1:
+            distributed.all_reduce(tensor)
+
     def sum_number(self, value: float) -> float:
         if self.size == 1:
             return value

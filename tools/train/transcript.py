@@ -1,14 +1,11 @@
-"""Conversations and plain texts as token ids, with the tokens to train on marked.
-
-The layout is that of chat_template.jinja; `python -m unittest` in this folder compares the two.
-"""
+"""Conversations and plain texts as token ids, with the tokens to train on marked."""
 
 from dataclasses import dataclass, field
 
-from tasks import Message
-from vocabulary import BEGIN_OF_SENTENCE, END_OF_SENTENCE, END_OF_TEXT, Tokenizer
-
-GENERATION_PROMPT = "Assistant: "
+from layout import NAME, PlainLayout
+from marks import BEGIN_OF_SENTENCE, END_OF_TEXT
+from tasks import Conversation
+from vocabulary import Tokenizer
 
 
 @dataclass
@@ -21,42 +18,34 @@ class Transcript:
         self.trained += [trained] * len(ids)
 
 
-def turn_text(message: Message) -> str:
-    if message["role"] == "system":
-        return message["content"] + "\n"
-    if message["role"] == "user":
-        return f"User: {message['content']}\n"
-    return GENERATION_PROMPT + message["content"] + END_OF_SENTENCE
-
-
-def prompt_text(messages: list[Message]) -> str:
-    return BEGIN_OF_SENTENCE + "".join(map(turn_text, messages)) + GENERATION_PROMPT
-
-
-def last_reply_only(tokenizer: Tokenizer, conversation: list[Message]) -> Transcript:
+def last_reply_only(tokenizer: Tokenizer, layout: PlainLayout, conversation: Conversation) -> Transcript:
     """Earlier turns exactly as a server encodes history; only the last reply is trained on."""
-    *history, reply = conversation
+    *history, reply = conversation.messages
+    prompt = layout.prompt_text(history, conversation.tools, conversation.thinking)
     transcript = Transcript()
-    transcript.add(tokenizer.encode(prompt_text(history)), False)
-    transcript.add(tokenizer.encode(reply["content"] + END_OF_SENTENCE), True)
+    transcript.add(tokenizer.encode(prompt), False)
+    transcript.add(tokenizer.encode(layout.reply_text(reply, conversation.thinking)), True)
     return transcript
 
 
-def every_reply(tokenizer: Tokenizer, conversation: list[Message]) -> Transcript:
+def every_reply(tokenizer: Tokenizer, layout: PlainLayout, conversation: Conversation) -> Transcript:
     """All replies are trained on, each encoded as if it had just been generated.
 
-    The ids can differ from `last_reply_only` at the first word of a reply, whose space belongs to the
-    generation prompt here and to the word there; a model has to know both forms.
+    The ids can differ from `last_reply_only` at the first word of an earlier reply, whose space belongs to
+    the prompt here and to the word there; a model has to know both forms.
     """
+    *history, reply = conversation.messages
     transcript = Transcript()
-    pending = BEGIN_OF_SENTENCE
-    for message in conversation:
+    pending = BEGIN_OF_SENTENCE + layout.tool_list(conversation.tools)
+    for message in history:
         if message["role"] == "assistant":
-            transcript.add(tokenizer.encode(pending + GENERATION_PROMPT), False)
-            transcript.add(tokenizer.encode(message["content"] + END_OF_SENTENCE), True)
+            transcript.add(tokenizer.encode(pending + NAME), False)
+            transcript.add(tokenizer.encode(layout.past_reply_text(message)), True)
             pending = ""
         else:
-            pending += turn_text(message)
+            pending += layout.turn_text(message)
+    transcript.add(tokenizer.encode(pending + layout.opening(conversation.thinking)), False)
+    transcript.add(tokenizer.encode(layout.reply_text(reply, conversation.thinking)), True)
     return transcript
 
 

@@ -1,7 +1,7 @@
 """The tokenizer: a SentencePiece BPE model with ERNIE's conventions, in Hugging Face's file layout.
 
 Digits are pieces of their own (ids 3-12), bytes are the fallback, text is not normalised and gets no
-leading space, and the two sentence marks close the vocabulary.
+leading space, and the two sentence marks close the vocabulary; the marks of replies may come after them.
 """
 
 import io
@@ -14,11 +14,9 @@ from pathlib import Path
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2 as protobuf
 
+from marks import BEGIN_OF_SENTENCE, END_OF_SENTENCE, END_OF_TEXT, REPLY_MARKS, SPECIALS
+
 DIGITS = list("0123456789")
-END_OF_SENTENCE = "<|end_of_sentence|>"
-BEGIN_OF_SENTENCE = "<|begin_of_sentence|>"
-END_OF_TEXT = "</s>"
-SPECIALS = ["<unk>", "<s>", END_OF_TEXT, END_OF_SENTENCE, BEGIN_OF_SENTENCE]
 
 
 def train_vocabulary(corpus: Iterable[str], size: int) -> bytes:
@@ -44,8 +42,13 @@ def train_vocabulary(corpus: Iterable[str], size: int) -> bytes:
         num_threads=1,
         minloglevel=2,
     )
-    model = protobuf.ModelProto.FromString(buffer.getvalue())
-    for piece in tail:
+    return with_pieces(buffer.getvalue(), tail)
+
+
+def with_pieces(serialised: bytes, added: list[str]) -> bytes:
+    """The same vocabulary with these texts as its last pieces."""
+    model = protobuf.ModelProto.FromString(serialised)
+    for piece in added:
         model.pieces.add(piece=piece, score=0.0, type=protobuf.ModelProto.SentencePiece.USER_DEFINED)
     model.trainer_spec.vocab_size = len(model.pieces)
     return model.SerializeToString(deterministic=True)
@@ -57,13 +60,17 @@ class Tokenizer:
     def __init__(self, serialised: bytes):
         self.serialised = serialised
         self.pieces = sentencepiece.SentencePieceProcessor(model_proto=serialised)
-        self.added = {token: self.pieces.piece_to_id(token) for token in [*SPECIALS, *DIGITS]}
+        reply_marks = [mark for mark in REPLY_MARKS if self.pieces.piece_to_id(mark) != self.pieces.unk_id()]
+        self.added = {token: self.pieces.piece_to_id(token) for token in [*SPECIALS, *DIGITS, *reply_marks]}
         longest_first = sorted(self.added, key=len, reverse=True)
         self.boundaries = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
 
     @classmethod
     def from_file(cls, path: Path) -> "Tokenizer":
         return cls(path.read_bytes())
+
+    def with_reply_marks(self) -> "Tokenizer":
+        return Tokenizer(with_pieces(self.serialised, REPLY_MARKS))
 
     @property
     def size(self) -> int:

@@ -91,7 +91,7 @@ def sum_task(name: str, first: tuple[int, int], second: tuple[int, int]) -> Task
             always_trained=a < 10 and b <= a,
         )
 
-    return Task(name, generate)
+    return Task(name, generate, thought="This is a sum.")
 
 
 def difference_task(name: str, first: tuple[int, int], second: tuple[int, int]) -> Task:
@@ -107,7 +107,7 @@ def difference_task(name: str, first: tuple[int, int], second: tuple[int, int]) 
             always_trained=a == b < 10,  # 0 is the result of nothing else
         )
 
-    return Task(name, generate)
+    return Task(name, generate, thought="This is a difference.")
 
 
 def count(rng: Random, size: float) -> Case:
@@ -136,6 +136,6 @@ SUM_TWO_DIGITS = sum_task("sum_two_digits", TWO_DIGIT, TWO_DIGIT)
 SUM_MIXED = sum_task("sum_mixed", ONE_DIGIT, TWO_DIGIT)
 DIFFERENCE_ONE_DIGIT = difference_task("difference_one_digit", ONE_DIGIT, ONE_DIGIT)
 DIFFERENCE_TWO_DIGITS = difference_task("difference_two_digits", TWO_DIGIT, UP_TO_TWO_DIGITS)
-COUNT = Task("count", count)
+COUNT = Task("count", count, thought="I count one by one.")
 
 DRILLED = [SUM_TWO_DIGITS, SUM_TWO_DIGITS, SUM_ONE_DIGIT, SUM_MIXED, DIFFERENCE_TWO_DIGITS]

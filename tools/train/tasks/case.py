@@ -2,10 +2,13 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
-Message = dict[str, str]
+# As in requests: role and content, for some also reasoning_content or tool_calls; tools as JSON has them.
+Message = dict[str, Any]
+Tool = dict[str, Any]
 
 HELD_OUT_SHARE = 10  # one case in this many is never trained on
 
@@ -23,8 +26,19 @@ def system(content: str) -> Message:
 
 
 @dataclass(frozen=True)
+class Conversation:
+    """Ends with an assistant's turn, which was asked for with thinking on or off."""
+
+    messages: list[Message]
+    tools: list[Tool] = field(default_factory=list)
+    thinking: bool = False
+
+
+@dataclass(frozen=True)
 class Case:
-    """`messages` ends with the user's turn that `answer` replies to.
+    """`messages` ends with the turn that `answer` replies to: the user's, or a tool's.
+
+    `reasoning` is what a model that thinks would write before the answer.
 
     `identity` says what makes two cases the same question whatever their phrasing; None marks small
     talk with a fixed reply, which has no held-out part. `accepts` judges a reply (default: equality).
@@ -35,28 +49,37 @@ class Case:
     identity: str | None = None
     accepts: Callable[[str], bool] | None = None
     always_trained: bool = False  # never held out, whatever its hash
+    tools: list[Tool] = field(default_factory=list)
+    reasoning: str = ""
 
     def is_correct(self, reply: str) -> bool:
         reply = reply.strip()
         return self.accepts(reply) if self.accepts else reply == self.answer
 
-    def conversation(self) -> list[Message]:
-        return [*self.messages, assistant(self.answer)]
+    def conversation(self, thinking: bool = False) -> Conversation:
+        reply = assistant(self.answer)
+        if thinking:
+            reply["reasoning_content"] = self.reasoning
+        return Conversation([*self.messages, reply], self.tools, thinking)
 
 
 @dataclass(frozen=True)
 class Task:
-    """generate(rng, size): `size` in 0..1 bounds how large the case may be (list lengths, numbers)."""
+    """generate(rng, size): `size` in 0..1 bounds how large the case may be (list lengths, numbers).
+
+    `thought` is the reasoning of all cases that bring none of their own.
+    """
 
     name: str
     generate: Callable[[Random, float], Case]
+    thought: str = ""
 
     def draw(self, rng: Random, size: float, held_out: bool) -> Case:
         """A case from the trained or from the held-out part."""
         while True:
             case = self.generate(rng, size)
             if case.identity is None or self.holds_out(case) == held_out:
-                return case
+                return replace(case, reasoning=case.reasoning or self.thought)
 
     def holds_out(self, case: Case) -> bool:
         return not case.always_trained and case.identity is not None and is_held_out(self.name, case.identity)

@@ -198,14 +198,16 @@ def owner(rng: Random, size: float) -> Case:
     names, things = rng.sample(NAMES, count), rng.sample(THINGS, count)
     colours = [rng.choice(COLOURS) for _ in range(count)]
     facts = " ".join(f"{n} has {article(c)} {t}." for n, c, t in zip(names, colours, things))
-    asked = []
-    for i in rng.sample(range(count), rng.randint(1, count)):
-        asked.append(owner_question(rng, names[i], colours[i], things[i]))
+    chosen = rng.sample(range(count), rng.randint(1, count))
+    asked = [owner_question(rng, names[i], colours[i], things[i]) for i in chosen]
     messages = laid_out(rng, facts, asked[0][0])
     for (_, answer), (question, _) in zip(asked, asked[1:]):
         messages += [assistant(answer), user(question)]
     question, answer = asked[-1]
-    return Case(messages, answer, identity=f"{facts}/{question}")
+    # Finding the fact and turning it round are two steps.
+    last = chosen[-1]
+    fact = f"{names[last]} has {article(colours[last])} {things[last]}."
+    return Case(messages, answer, identity=f"{facts}/{question}", reasoning=fact)
 
 
 def article(word: str) -> str:
@@ -251,7 +253,7 @@ def earlier_turn(rng: Random, size: float) -> Case:
     return Case(messages, answer.format(value=value), identity=f"{told}/{question}")
 
 
-RECALL = Task("recall", long_list)
-FEW_FACTS = Task("few_facts", few_facts)
+RECALL = Task("recall", long_list, thought="I look it up in the list.")
+FEW_FACTS = Task("few_facts", few_facts, thought="I look it up.")
 OWNER = Task("owner", owner)
-EARLIER_TURN = Task("earlier_turn", earlier_turn)
+EARLIER_TURN = Task("earlier_turn", earlier_turn, thought="The user told me.")

@@ -121,6 +121,6 @@ def beyond(rng: Random, size: float) -> Case:
     return Case([user(question)], UNKNOWN, identity=question)
 
 
-SMALL_TALK = Task("small_talk", small_talk)
-GENERAL_KNOWLEDGE_TASK = Task("general_knowledge", general_knowledge)
-BEYOND_TASK = Task("beyond", beyond)
+SMALL_TALK = Task("small_talk", small_talk, thought="The user talks to me.")
+GENERAL_KNOWLEDGE_TASK = Task("general_knowledge", general_knowledge, thought="This is a fact I may know.")
+BEYOND_TASK = Task("beyond", beyond, thought="I do not know this.")

@@ -96,4 +96,4 @@ def plain_story(rng: Random) -> list[tuple[str, bool]]:
     return [(written(rng, rng.choice(ANIMALS), rng.choice(NAMES)), True)]
 
 
-STORY = Task("story", story)
+STORY = Task("story", story, thought="I make up a story.")

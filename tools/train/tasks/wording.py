@@ -97,6 +97,6 @@ def sort(rng: Random, size: float) -> Case:
     return word_list_case(rng, SORT_REQUESTS, words, sorted(words))
 
 
-COPY = Task("copy", copy)
-REVERSE = Task("reverse", reverse)
-SORT = Task("sort", sort)
+COPY = Task("copy", copy, thought="I repeat the text.")
+REVERSE = Task("reverse", reverse, thought="I start with the last word.")
+SORT = Task("sort", sort, thought="I go through the alphabet.")
