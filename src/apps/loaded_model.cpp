@@ -1,11 +1,13 @@
 #include "apps/loaded_model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "apps/quantization.h"
 #include "base/clock.h"
@@ -38,6 +40,22 @@ size_t resident_bytes() {
   return resident_pages * sysconf(_SC_PAGESIZE);
 }
 
+// What of a quantisation this machine has no products for.
+void report_slow_formats(const Backend& backend, const Quantization& quantization,
+                         bool quantize_activations) {
+  std::set<std::string_view> slow;
+  for (const WeightFormat* format :
+       {quantization.linears, quantization.experts, quantization.first_experts})
+    if (format != nullptr &&
+        backend.decodes(*format, quantize_activations ? format->input : LinearInput::kAsGiven))
+      slow.insert(format->name);
+  if (!slow.empty())
+    log_info(
+        "{} has no products of {}: such weights are decoded to float32 on the way, the same "
+        "values but slower; wint8, wint4 and wint4_g128 are fast here",
+        backend.name(), fmt::join(slow, ", "));
+}
+
 Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   const cpu::CpuIsa isa = TRY(cpu::parse_cpu_isa(options.cpu_isa));
   loaded.threads = options.threads > 0 ? static_cast<int>(options.threads) : cpu::usable_cpus();
@@ -65,6 +83,9 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
       loaded.model->weight_bytes() / 1e6, scheme ? std::string(scheme->name) + " " : "",
       model_options.random_seed ? " drawn at random" : " loaded", watch.seconds(),
       dtype_name(model_options.activation), arithmetic);
+  if (scheme != nullptr)
+    report_slow_formats(*loaded.backend, scheme->formats(config.has_experts()),
+                        model_options.quantize_activations);
   loaded.generation = TRY(model::read_generation_config(options.model, config));
   return {};
 }

@@ -38,6 +38,9 @@ class CpuBackend final : public Backend {
   DeviceBuffer allocate(size_t bytes, Space) override { return allocate_host(bytes); }
   MemoryInfo memory() const override { return host_memory(); }
   const char* packed_order() const override { return "cpu-panels-1"; }
+  bool decodes(const WeightFormat& format, LinearInput input) const override {
+    return Products::decodes(format, input);
+  }
   size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
     switch (format.encoding) {
       case Encoding::kPlain:

@@ -116,16 +116,22 @@ void Products::cut_tiles(std::span<const Product> products) {
   }
 }
 
+bool Products::decodes(const WeightFormat& format, LinearInput input) {
+  const bool in_integers =
+      format.encoding == Encoding::kSymmetricInt && input == LinearInput::kInt8;
+  return format.is_quantized() && !in_integers;
+}
+
 void Products::run(std::span<const Product> products, const TensorView& x,
                    std::span<const int32_t> source, const TensorView& y) {
   cut_tiles(products);
   const Linear& w = *products[0].w;
   if (!w.format->is_quantized())
     plain(x, source, y);
-  else if (w.input == LinearInput::kInt8 && w.format->encoding == Encoding::kSymmetricInt)
-    codes(x, source, y);
-  else
+  else if (decodes(*w.format, w.input))
     decoded(x, source, y);
+  else
+    codes(x, source, y);
 }
 
 void Products::plain(const TensorView& x, std::span<const int32_t> source, const TensorView& y) {

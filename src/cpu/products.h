@@ -23,6 +23,9 @@ class Products {
   Products(const Kernels& kernels, ThreadPool& pool)
       : kernels_(kernels), pool_(pool), worker_scratch_(pool.threads()) {}
 
+  // Backend::decodes.
+  static bool decodes(const WeightFormat& format, LinearInput input);
+
   // y[r] = x[r] W^T for the rows r of each product; with `source`, x[source[r]] stands for x[r].
   // All weights have one format and one shape.
   void run(std::span<const Product> products, const TensorView& x, std::span<const int32_t> source,

@@ -10,7 +10,7 @@ import torch
 
 from batches import MicroBatch, stacked
 from curriculum import Curriculum
-from model import CausalLM
+from model import CausalLM, MoeConfig
 from transcript import Transcript, last_reply_only
 from vocabulary import Tokenizer
 
@@ -27,9 +27,8 @@ def probe_transcripts(
     return sorted(transcripts, key=lambda t: len(t.ids))
 
 
-def right_tokens(model: CausalLM, stream: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor) -> list[bool]:
-    likeliest = model.head(stream.flatten(0, 1)[positions.to(stream.device)]).argmax(-1)
-    return (likeliest.cpu() == targets).tolist()
+def likeliest(model: CausalLM, stream: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    return model.head(stream.flatten(0, 1)[positions.to(stream.device)]).argmax(-1).cpu()
 
 
 @torch.no_grad()
@@ -37,23 +36,25 @@ def exact_share(model: CausalLM, transcripts: list[Transcript]) -> float:
     device = next(model.parameters()).device
     exact = 0
     for batch in probe_batches(transcripts):
-        right = right_tokens(model, model.model(batch.ids.to(device)), batch.positions, batch.targets)
+        right = likeliest(model, model.model(batch.ids.to(device)), batch.positions) == batch.targets
         rows = (batch.positions // batch.ids.shape[1]).tolist()
-        wrong_rows = {row for row, ok in zip(rows, right) if not ok}
+        wrong_rows = {row for row, ok in zip(rows, right.tolist()) if not ok}
         exact += batch.ids.shape[0] - len(wrong_rows)
     return exact / len(transcripts)
 
 
 @torch.no_grad()
-def drafted_share(model: CausalLM, transcripts: list[Transcript]) -> float:
-    """Of the tokens of expected replies: how many the draft block finds."""
+def accepted_share(model: CausalLM, transcripts: list[Transcript]) -> float:
+    """Of the tokens of expected replies: how often the draft block says what the model will say itself."""
     device = next(model.parameters()).device
-    right: list[bool] = []
+    accepted = drafted = 0
     for batch in probe_batches(transcripts):
         ids = batch.ids.to(device)
-        stream = model.model.draft(model.model(ids), batch.following.to(device))
-        right += right_tokens(model, stream, batch.draft_positions, batch.draft_targets)
-    return sum(right) / len(right)
+        stream = model.model(ids)
+        drafts = likeliest(model, model.model.draft(stream, batch.following.to(device)), batch.draft_positions)
+        accepted += int((drafts == likeliest(model, stream, batch.positions[batch.is_drafted])).sum())
+        drafted += len(drafts)
+    return accepted / drafted
 
 
 def probe_batches(transcripts: list[Transcript]) -> list[MicroBatch]:
@@ -62,10 +63,15 @@ def probe_batches(transcripts: list[Transcript]) -> list[MicroBatch]:
 
 def probe(model: CausalLM, tokenizer: Tokenizer, curriculum: Curriculum, count: int = 48) -> dict[str, float]:
     shares = {}
+    everything: list[Transcript] = []
     for task in curriculum.tasks:
         if task == "story":  # has many right answers
             continue
         for thinking in curriculum.layout.modes:
             transcripts = probe_transcripts(tokenizer, curriculum, task, thinking, count)
             shares[task + "/thinking" * thinking] = exact_share(model, transcripts)
+            everything += transcripts
+    if isinstance(model.config, MoeConfig):
+        everything.sort(key=lambda transcript: len(transcript.ids))
+        shares["accepted_drafts"] = accepted_share(model, everything)
     return shares

@@ -154,11 +154,12 @@ class Training:
             if self.step % LOG_EVERY == 0:
                 speed = (self.tokens - tokens_before) / (time.monotonic() - started)
                 mean = sum(losses) / len(losses)
-                print(f"step {self.step} loss {mean:.4f} tokens {self.tokens} tokens/s {speed:.0f}{self.balance}", flush=True)
+                progress = f"step {self.step} loss {mean:.4f} tokens {self.tokens} tokens/s {speed:.0f}"
+                print(progress + str(self.balance), flush=True)
                 started, tokens_before, losses = time.monotonic(), self.tokens, []
             if self.step % CHECKPOINT_EVERY == 0:
                 self.save()
-            if self.step % PROBE_EVERY == 0:
+            if self.step % PROBE_EVERY == 0 or self.step == self.recipe.steps:
                 shares = probe(self.model, self.tokenizer, self.recipe.curriculum)
                 print("probe " + " ".join(f"{task} {share:.2f}" for task, share in shares.items()), flush=True)
 

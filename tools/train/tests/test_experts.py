@@ -54,7 +54,7 @@ class ExpertsTest(unittest.TestCase):
             model(ids)
             balance.step(Team(0, 1), 2e-3)
             loads.append(balance.busiest)
-        self.assertGreater(loads[0], 1.5)
+        self.assertGreater(loads[0], 1.3)
         self.assertLess(loads[-1], 1.2)
 
     def test_a_forward_pass_without_gradients_is_not_counted(self):

@@ -84,7 +84,8 @@ class VocabularyTest(unittest.TestCase):
     def test_both_transcripts_spell_the_same_text(self):
         for curriculum, names in CURRICULA:
             for conversation in conversations(curriculum, names, 3, 100):
-                forms = [form(self.tokenizer, curriculum.layout, conversation) for form in (last_reply_only, every_reply)]
+                transcripts = (last_reply_only, every_reply)
+                forms = [form(self.tokenizer, curriculum.layout, conversation) for form in transcripts]
                 self.assertEqual(*(self.tokenizer.decode(form.ids) for form in forms))
                 self.assertTrue(all(len(form.ids) == len(form.trained) for form in forms))
 
