@@ -12,10 +12,11 @@ void SafetensorsHeader::add(std::string name, const char* type, const Shape& sha
   end_ += bytes;
 }
 
-void SafetensorsHeader::write(std::ostream& out) const {
+void SafetensorsHeader::write(std::ostream& out, size_t alignment) const {
   std::string text = Json(tensors_).dump();
-  text.append((8 - text.size() % 8) % 8, ' ');  // the format asks for aligned data
-  const uint64_t bytes = text.size();
+  uint64_t bytes = text.size();
+  text.append((alignment - (sizeof(bytes) + bytes) % alignment) % alignment, ' ');
+  bytes = text.size();
   out.write(reinterpret_cast<const char*>(&bytes), sizeof(bytes)) << text;
 }
 

@@ -15,7 +15,8 @@ class SafetensorsHeader {
  public:
   // `type` as in the file: "BF16".
   void add(std::string name, const char* type, const Shape& shape, int64_t bytes);
-  void write(std::ostream& out) const;
+  // The data begins at a multiple of `alignment` bytes of the file, which is one of 8.
+  void write(std::ostream& out, size_t alignment = 8) const;
 
  private:
   Json::Object tensors_;

@@ -1,10 +1,8 @@
 // Weights as a back end has packed them, in a file: a later start with the same checkpoint, format
 // and back end reads them back as fast as the disk gives them and packs nothing.
 //
-// The file is safetensors: one tensor of bytes for each of the model's, and first of all "key", the
-// text that says what they were made from. Files are found by a hash of that text, and written
-// beside their place and then renamed, so that no reader ever sees half of one. A file that does
-// not hold what it should is made again.
+// Files (packed_file.h) are found by a hash of what they were made from. A file that does not hold
+// what it should is made again.
 #pragma once
 
 #include <filesystem>

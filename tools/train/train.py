@@ -22,7 +22,7 @@ from model import CausalLM, Decoder, SparseFeedForward
 from optimiser import Optimiser
 from parallel import Team, run_as_team
 from probe import probe
-from recipe import ERNE_TINY, RECIPES, REPOSITORY, Recipe
+from recipe import ERNE_TINY, RECIPES, Recipe
 from upcycle import load_dense, upcycled
 from vocabulary import Tokenizer, train_vocabulary
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from model import CausalLM, Decoder, FeedForward, MoeConfig, ModelConfig, SparseFeedForward
+from model import CausalLM, Decoder, FeedForward, ModelConfig, MoeConfig, SparseFeedForward
 
 NOISE = 0.05  # of the experts, by their own deviation: equal pairs would get equal gradients
 ROUTER_DEVIATION = 0.02
