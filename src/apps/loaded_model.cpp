@@ -66,13 +66,13 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   model::ModelOptions model_options;
   model_options.activation = options.dtype == "float32" ? DType::kF32 : DType::kBf16;
   model_options.progress = show_progress;
-  const QuantizationScheme* scheme = TRY(parse_quantization(options.quantization));
-  model_options.quantization = scheme;
+  model_options.quantization = TRY(parse_quantization(options.quantization));
   model_options.quantize_activations = quantizes_activations(options.quantized_activations);
   model_options.weight_cache = options.weight_cache;
   if (options.load_choices == "dummy") model_options.random_seed = options.seed;
   loaded.model = TRY(model::load_model(*loaded.backend, options.model, model_options));
   const model::ErnieConfig& config = loaded.model->config();
+  const QuantizationScheme* scheme = TRY(quantization_of(config, options.quantization));
   const char* arithmetic = scheme == nullptr                    ? ""
                            : model_options.quantize_activations ? ", quantised with the weights"
                                                                 : ", weight-only";
@@ -134,16 +134,16 @@ Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
 }
 
 // What --kv-cache-dtype says, or else what the quantisation includes.
-Result<DType> kv_dtype(const ServeOptions& options, DType activation) {
-  const QuantizationScheme* scheme = TRY(parse_quantization(options.quantization));
+Result<DType> kv_dtype(const ServeOptions& options, const model::Model& model) {
+  const QuantizationScheme* scheme = TRY(quantization_of(model.config(), options.quantization));
   const bool is_open = options.kv_cache_dtype == "auto" && scheme != nullptr;
-  return find_kv_dtype(is_open ? scheme->kv : options.kv_cache_dtype, activation).value();
+  return find_kv_dtype(is_open ? scheme->kv : options.kv_cache_dtype, model.activation()).value();
 }
 
 Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
   const model::Model& model = *loaded.model;
   const size_t free_bytes = loaded.backend->memory().available_bytes;
-  const DType kv = TRY(kv_dtype(options, model.activation()));
+  const DType kv = TRY(kv_dtype(options, model));
   loaded.capacity = TRY(choose_capacity(options, model.config(), kv, free_bytes));
   const Capacity& capacity = loaded.capacity;
   const exec::ExecutorOptions executor{

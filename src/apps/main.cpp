@@ -8,6 +8,7 @@
 
 #include "apps/bench.h"
 #include "apps/chat.h"
+#include "apps/quantize.h"
 #include "apps/serve.h"
 
 namespace {
@@ -21,6 +22,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"serve", erne::apps::run_serve, "serve a model over the OpenAI API"},
     {"chat", erne::apps::run_chat, "talk to a model in the terminal"},
+    {"quantize", erne::apps::run_quantize, "make a quantised checkpoint that loads at read speed"},
     {"bench", erne::apps::run_bench, "measure a server, a model or this machine's kernels"},
 };
 

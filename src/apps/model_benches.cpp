@@ -19,9 +19,10 @@ const CLI::Range kCount(1, 1 << 20);
 
 // Of the products with the weights, most of them where a model has experts. A head that stays
 // bfloat16 beside codes is slower than its share: the floor counts it as if it were not.
-Result<bench::Arithmetic> arithmetic_of(const ServeOptions& options, bool has_experts) {
-  const QuantizationScheme* scheme = TRY(parse_quantization(options.quantization));
-  const WeightFormat* format = scheme ? scheme->formats(has_experts).experts : nullptr;
+Result<bench::Arithmetic> arithmetic_of(const ServeOptions& options,
+                                        const model::ErnieConfig& config) {
+  const QuantizationScheme* scheme = TRY(quantization_of(config, options.quantization));
+  const WeightFormat* format = scheme ? scheme->formats(config.has_experts()).experts : nullptr;
   if (format == nullptr)
     return options.dtype == "float32" ? bench::Arithmetic::kFloat32 : bench::Arithmetic::kBf16;
   const bool in_integers =
@@ -108,7 +109,7 @@ Result<void> ModelBenches::run() const {
       .backend = loaded.backend->name(),
       .limits = loaded.capacity.limits,
       .threads = loaded.threads,
-      .arithmetic = TRY(arithmetic_of(options, loaded.model->config().has_experts())),
+      .arithmetic = TRY(arithmetic_of(options, loaded.model->config())),
       .weight_bytes = loaded.model->weight_bytes(),
       .num_tokens = loaded.num_tokens(),
       .name = options.model};

@@ -32,6 +32,12 @@ Result<const QuantizationScheme*> parse_quantization(std::string_view name) {
                  "--quantization");
 }
 
+Result<const QuantizationScheme*> quantization_of(const model::ErnieConfig& config,
+                                                  std::string_view name) {
+  if (config.packed != nullptr) return config.packed;
+  return parse_quantization(name);
+}
+
 bool quantizes_activations(std::string_view name) {
   CHECK(name == "auto" || name == "none");
   return name == "auto";

@@ -5,6 +5,7 @@
 
 #include "backend/backend.h"
 #include "base/status.h"
+#include "model/ernie_config.h"
 #include "tensor/quantization.h"
 
 namespace erne::apps {
@@ -12,6 +13,10 @@ namespace erne::apps {
 // What weights are quantised to, nullptr where they stay as stored. Another name is refused with
 // those allowed; one of FastDeploy's that is not built, with a sentence saying so.
 Result<const QuantizationScheme*> parse_quantization(std::string_view name);
+
+// Of a model that is loaded: its checkpoint's own, where that is quantised.
+Result<const QuantizationScheme*> quantization_of(const model::ErnieConfig& config,
+                                                  std::string_view name);
 
 // Whether --quantized-activations, "auto" or "none" as the option table allows, says so.
 bool quantizes_activations(std::string_view name);

@@ -45,9 +45,8 @@ Result<void> check_arithmetic(const ConfigFields& fields) {
     return bad_field("moe_gate_act", fields.find("moe_gate_act"), "\"softmax\"");
   for (const char* key : {"use_bias", "rope_3d", "use_qk_norm"})
     if (TRY(fields.boolean(key)).value_or(false)) return bad_field(key, fields.find(key), "false");
-  for (const char* key : {"sliding_window", "quantization_config"})
-    if (fields.find(key) != nullptr)
-      return unsupported(fmt::format("{}: such checkpoints are not built yet", key), key);
+  if (fields.find("sliding_window") != nullptr)
+    return unsupported("sliding_window: such checkpoints are not built yet", "sliding_window");
   if (const Json* ratio = fields.find("compression_ratio");
       ratio != nullptr && !(ratio->is_number() && ratio->as_double() == 1.0))
     return bad_field("compression_ratio", ratio, "1");
@@ -163,6 +162,24 @@ Result<void> parse_experts(const ConfigFields& fields, ErnieConfig& config) {
   return {};
 }
 
+// Of `erne quantize` alone so far. nullptr: weights are not quantised.
+Result<const QuantizationScheme*> parse_quantization_config(const ConfigFields& fields) {
+  constexpr const char* kKey = "quantization_config";
+  if (fields.find(kKey) == nullptr) return nullptr;
+  const ConfigFields config = TRY(fields.object(kKey));
+  if (TRY(config.text("quant_method")).value_or("") != "erne")
+    return unsupported(
+        "quantization_config: checkpoints that others have quantised are not built yet; load the "
+        "bfloat16 one with --quantization",
+        kKey);
+  const std::string name = TRY(config.text("quantization")).value_or("");
+  const QuantizationScheme* scheme = find_quantization(name);
+  if (scheme == nullptr)
+    return bad_field("quantization_config.quantization", config.find("quantization"),
+                     "a scheme of erne quantize");
+  return scheme;
+}
+
 }  // namespace
 
 Result<ErnieConfig> parse_ernie_config(std::string_view text) {
@@ -174,6 +191,7 @@ Result<ErnieConfig> parse_ernie_config(std::string_view text) {
   TRY(parse_dimensions(fields, config));
   if (architecture->has_experts) TRY(parse_experts(fields, config));
   TRY(parse_constants(fields, config));
+  config.packed = TRY(parse_quantization_config(fields));
 
   const std::optional<bool> tied = TRY(fields.boolean("tie_word_embeddings"));
   config.tie_is_stated = tied.has_value();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "tensor/quantization.h"
 
 namespace erne::model {
 
@@ -43,6 +44,9 @@ struct ErnieConfig {
   bool tie_is_stated = false;
   int bos_token_id = 1;
   std::vector<int32_t> eos_token_ids = {2};
+  // The weights are erne's own, quantised by this scheme (weights/packed_checkpoint.h); nullptr:
+  // not.
+  const QuantizationScheme* packed = nullptr;
 
   int q_width() const { return num_heads * head_dim; }
   int kv_width() const { return num_kv_heads * head_dim; }

@@ -105,7 +105,7 @@ TEST(ErnieConfig, hostile_values_are_refused_by_field) {
       {"use_bias", {"true", "1"}},
       {"rope_3d", {"true"}},
       {"compression_ratio", {"2.0"}},
-      {"quantization_config", {"{\"quant_method\":\"fp8\"}"}},
+      {"quantization_config", {"{\"quant_method\":\"fp8\"}", "{}"}},
       {"rope_parameters", {"[]"}},
       {"architectures", {"[]", "\"Ernie4_5ForCausalLM\"", "[\"LlamaForCausalLM\"]", "[1]"}},
   };
@@ -122,6 +122,18 @@ TEST(ErnieConfig, hostile_values_are_refused_by_field) {
     json.set(key, Json::Object{{"rope_type", "yarn"}});
     EXPECT_EQ(refusal(json).param, std::string(key) + ".rope_type");
   }
+}
+
+TEST(ErnieConfig, erne_s_own_quantised_checkpoints_name_their_scheme) {
+  Json json = released_config();
+  json.set("quantization_config",
+           Json::parse(R"({"quant_method":"erne","quantization":"wint2"})").value());
+  const auto config = parse_ernie_config(json.dump());
+  ASSERT_TRUE(config) << config.status().message;
+  EXPECT_EQ(config->packed, find_quantization("wint2"));
+  json.set("quantization_config",
+           Json::parse(R"({"quant_method":"erne","quantization":"wint3"})").value());
+  EXPECT_EQ(refusal(json).param, "quantization_config.quantization");
 }
 
 TEST(ErnieConfig, a_head_dim_that_does_not_come_out_even_is_asked_for) {

@@ -4,11 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <array>
+#include <functional>
 
 #include "base/log.h"
 #include "model/ernie_text.h"
 #include "model/tensor_specs.h"
 #include "weights/checkpoint_source.h"
+#include "weights/packed_checkpoint.h"
 #include "weights/random_source.h"
 #include "weights/weight_cache.h"
 
@@ -43,12 +45,12 @@ void report_unused(const ErnieConfig& config, const std::vector<std::string>& un
               fmt::join(unknown, ", "), count > kListed ? ", ..." : "");
 }
 
-using Load = std::function<Result<weights::WeightStore>(weights::WeightSource& source,
-                                                        const std::vector<weights::TensorSpec>&)>;
+using Load = std::function<Result<void>(weights::WeightSource& source,
+                                        const std::vector<weights::TensorSpec>&)>;
 
-Result<weights::WeightStore> load_checkpoint(const Architecture& architecture,
-                                             const std::filesystem::path& folder, const Load& load,
-                                             ErnieConfig& config) {
+// Calls load() with the tensors of a folder's checkpoint.
+Result<void> with_checkpoint(const Architecture& architecture, const std::filesystem::path& folder,
+                             ErnieConfig& config, const Load& load) {
   weights::Checkpoint checkpoint = TRY(weights::Checkpoint::open(folder));
   if (!config.tie_is_stated)
     config.tie_word_embeddings = checkpoint.find("lm_head.weight") == nullptr;
@@ -56,6 +58,21 @@ Result<weights::WeightStore> load_checkpoint(const Architecture& architecture,
   auto source = TRY(weights::CheckpointSource::make(std::move(checkpoint), specs));
   report_unused(config, source.unused());
   return load(source, specs);
+}
+
+// Likewise, or with random ones.
+Result<void> with_weights(const Architecture& architecture, const std::filesystem::path& folder,
+                          std::optional<uint64_t> seed, ErnieConfig& config, const Load& load) {
+  if (!seed) return with_checkpoint(architecture, folder, config, load);
+  weights::RandomSource source(*seed);
+  return load(source, architecture.tensor_specs(config));
+}
+
+weights::LoadOptions load_options(const ModelOptions& options, const ErnieConfig& config,
+                                  const QuantizationScheme* scheme) {
+  return {options.activation, options.progress,
+          scheme ? scheme->formats(config.has_experts()) : Quantization(),
+          options.quantize_activations};
 }
 
 }  // namespace
@@ -86,24 +103,48 @@ Result<std::unique_ptr<Model>> load_model(Backend& backend, const std::filesyste
   CHECK(options.activation == DType::kBf16 || options.activation == DType::kF32);
   ErnieConfig config = TRY(read_ernie_config(folder));
   const Architecture* architecture = TRY(find_architecture(config.architecture));
-  const Quantization quantization =
-      options.quantization ? options.quantization->formats(config.has_experts()) : Quantization();
-  const weights::LoadOptions load_options{options.activation, options.progress, quantization,
-                                          options.quantize_activations};
-  const Load load = [&](weights::WeightSource& source,
-                        const std::vector<weights::TensorSpec>& specs) {
-    return options.weight_cache.empty()
-               ? load_weights(backend, source, specs, load_options)
-               : load_cached_weights(backend, source, specs, load_options, options.weight_cache);
-  };
   weights::WeightStore store;
-  if (options.random_seed) {
-    weights::RandomSource source(*options.random_seed);
-    store = TRY(load(source, architecture->tensor_specs(config)));
+  if (config.packed != nullptr && !options.random_seed) {
+    if (options.quantization && options.quantization != config.packed)
+      return invalid(fmt::format("--quantization {}: {} is quantised already, to {}",
+                                 options.quantization->name, folder.string(), config.packed->name),
+                     "--quantization");
+    store = TRY(load_packed_checkpoint(backend, architecture->tensor_specs(config),
+                                       load_options(options, config, config.packed),
+                                       folder / weights::kPackedCheckpointFile));
   } else {
-    store = TRY(load_checkpoint(*architecture, folder, load, config));
+    const weights::LoadOptions how = load_options(options, config, options.quantization);
+    const Load load = [&](weights::WeightSource& source,
+                          const std::vector<weights::TensorSpec>& specs) -> Result<void> {
+      store = options.weight_cache.empty()
+                  ? TRY(load_weights(backend, source, specs, how))
+                  : TRY(load_cached_weights(backend, source, specs, how, options.weight_cache));
+      return {};
+    };
+    TRY(with_weights(*architecture, folder, options.random_seed, config, load));
   }
   return architecture->make(config, backend, options.activation, std::move(store));
+}
+
+Result<PackedModel> write_packed_model(Backend& backend, const std::filesystem::path& folder,
+                                       const ModelOptions& options,
+                                       const std::filesystem::path& file) {
+  CHECK(options.quantization != nullptr);
+  PackedModel packed{TRY(read_ernie_config(folder)), 0};
+  ErnieConfig& config = packed.config;
+  if (config.packed != nullptr)
+    return invalid(fmt::format("{} is quantised already, to {}; name the checkpoint it was made of",
+                               folder.string(), config.packed->name),
+                   "--model");
+  const Architecture* architecture = TRY(find_architecture(config.architecture));
+  const weights::LoadOptions how = load_options(options, config, options.quantization);
+  const Load write = [&](weights::WeightSource& source,
+                         const std::vector<weights::TensorSpec>& specs) -> Result<void> {
+    packed.weight_bytes = TRY(write_packed_checkpoint(backend, source, specs, how, file));
+    return {};
+  };
+  TRY(with_weights(*architecture, folder, options.random_seed, config, write));
+  return packed;
 }
 
 }  // namespace erne::model

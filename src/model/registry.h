@@ -44,4 +44,15 @@ struct ModelOptions {
 Result<std::unique_ptr<Model>> load_model(Backend& backend, const std::filesystem::path& folder,
                                           const ModelOptions& options);
 
+struct PackedModel {
+  ErnieConfig config;  // as the weights decided it
+  size_t weight_bytes;
+};
+
+// Makes the weights of a checkpoint of erne's own out of a folder's: quantised, as `backend` packs
+// them. options.quantization is not nullptr; activations and the weight cache do not matter.
+Result<PackedModel> write_packed_model(Backend& backend, const std::filesystem::path& folder,
+                                       const ModelOptions& options,
+                                       const std::filesystem::path& file);
+
 }  // namespace erne::model

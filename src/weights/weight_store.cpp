@@ -102,16 +102,27 @@ WeightStore::WeightStore(Backend& backend, std::span<const WeightPlan> plans,
   memory_.push_back(backend.allocate(bytes_, Space::kDevice));
   auto* next = static_cast<std::byte*>(memory_.back().data());
   for (const WeightPlan& plan : plans) {
-    const TensorSpec& spec = *plan.spec;
-    if (plan.format) {
-      Linear linear = Linear::at(next, *plan.format, spec.shape[0], spec.shape[1]);
-      if (quantize_activations) linear.input = plan.format->input;
-      CHECK(linears_.emplace(spec.name, linear).second);
-    } else {
-      CHECK(vectors_.emplace(spec.name, TensorView{next, plan.dtype, spec.shape}).second);
-    }
+    add(plan, next, quantize_activations);
     next += rounded(plan.bytes);
   }
+}
+
+void WeightStore::add(const WeightPlan& plan, std::byte* at, bool quantize_activations) {
+  const TensorSpec& spec = *plan.spec;
+  if (plan.format) {
+    Linear linear = Linear::at(at, *plan.format, spec.shape[0], spec.shape[1]);
+    if (quantize_activations) linear.input = plan.format->input;
+    CHECK(linears_.emplace(spec.name, linear).second);
+  } else {
+    CHECK(vectors_.emplace(spec.name, TensorView{at, plan.dtype, spec.shape}).second);
+  }
+}
+
+void WeightStore::add_in_place(const WeightPlan& plan, std::span<const std::byte> bytes,
+                               bool quantize_activations) {
+  CHECK_EQ(bytes.size(), plan.bytes);
+  bytes_ += bytes.size();
+  add(plan, const_cast<std::byte*>(bytes.data()), quantize_activations);
 }
 
 const Linear& WeightStore::linear(std::string_view name) const {
@@ -140,9 +151,9 @@ void WeightStore::add_constants(Backend& backend, std::string name, std::span<co
   CHECK(vectors_.emplace(std::move(name), view).second);
 }
 
-Result<WeightStore> load_weights(Backend& backend, WeightSource& source,
-                                 std::span<const TensorSpec> specs, const LoadOptions& options) {
-  const std::vector<WeightPlan> plans = TRY(plan_weights(backend, source, specs, options));
+Result<WeightStore> load_planned_weights(Backend& backend, WeightSource& source,
+                                         std::span<const WeightPlan> plans,
+                                         const LoadOptions& options) {
   WeightStore store(backend, plans, options.quantize_activations);
   const DeviceBuffer staging = allocate_staging(backend, plans);
   size_t done = 0;
@@ -152,9 +163,15 @@ Result<WeightStore> load_weights(Backend& backend, WeightSource& source,
       TRY(load_matrix(backend, source, plan, store.linear(name), staging));
     else
       TRY(source.read(*plan.spec, store.vector(name)));
-    if (options.progress) options.progress(++done, specs.size());
+    if (options.progress) options.progress(++done, plans.size());
   }
   return store;
+}
+
+Result<WeightStore> load_weights(Backend& backend, WeightSource& source,
+                                 std::span<const TensorSpec> specs, const LoadOptions& options) {
+  const std::vector<WeightPlan> plans = TRY(plan_weights(backend, source, specs, options));
+  return load_planned_weights(backend, source, plans, options);
 }
 
 }  // namespace erne::weights

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,6 +64,12 @@ class WeightStore {
   // none is lost to rounding.
   WeightStore(Backend& backend, std::span<const WeightPlan> plans, bool quantize_activations);
 
+  // Nothing yet; `owner` keeps the memory that add_in_place() shows.
+  explicit WeightStore(std::shared_ptr<const void> owner) : owner_(std::move(owner)) {}
+  // A weight whose packed bytes lie in the owner's memory, which is never written.
+  void add_in_place(const WeightPlan& plan, std::span<const std::byte> bytes,
+                    bool quantize_activations);
+
   const Linear& linear(std::string_view name) const;  // matrices; CHECKs that it exists
   TensorView vector(std::string_view name) const;     // kVector; likewise
   size_t bytes() const { return bytes_; }             // held, as packed
@@ -74,11 +81,19 @@ class WeightStore {
   void add_constants(Backend& backend, std::string name, std::span<const float> values);
 
  private:
+  void add(const WeightPlan& plan, std::byte* at, bool quantize_activations);
+
   std::map<std::string, Linear, std::less<>> linears_;
   std::map<std::string, TensorView, std::less<>> vectors_;
   std::vector<DeviceBuffer> memory_;
+  std::shared_ptr<const void> owner_;
   size_t bytes_ = 0;
 };
+
+// Those of load_weights, of a plan that exists.
+Result<WeightStore> load_planned_weights(Backend& backend, WeightSource& source,
+                                         std::span<const WeightPlan> plans,
+                                         const LoadOptions& options);
 
 // Memory at any time: the store's, and some megabytes of rows as read.
 Result<WeightStore> load_weights(Backend& backend, WeightSource& source,

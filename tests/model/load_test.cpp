@@ -12,6 +12,7 @@
 #include "model/registry.h"
 #include "model_run.h"
 #include "weights/checkpoint_fixture.h"
+#include "weights/packed_checkpoint.h"
 
 namespace erne::tests {
 namespace {
@@ -97,6 +98,38 @@ TEST_F(LoadModel, hf_own_keys_give_the_same_mixtures) {
     const auto baidus = model::load_model(*backend_, golden->folder / "pt", options).value();
     EXPECT_EQ(logits(**theirs), logits(*baidus)) << name;
   }
+}
+
+TEST_F(LoadModel, a_packed_checkpoint_gives_what_quantising_on_the_way_gives) {
+  for (const GoldenCheckpoint& golden : golden_checkpoints())
+    for (const QuantizationScheme& scheme : quantization_schemes()) {
+      const TempFolder packed;
+      model::ModelOptions options{.activation = DType::kF32, .quantization = &scheme};
+      const auto written =
+          model::write_packed_model(*backend_, golden.folder / "paddle", options,
+                                    packed.path() / weights::kPackedCheckpointFile);
+      ASSERT_TRUE(written) << written.status().message;
+      EXPECT_EQ(written->config.tie_word_embeddings, golden.name == "tied" || golden.name == "e8");
+      std::ostringstream text;
+      text << std::ifstream(golden.folder / "paddle/config.json").rdbuf();
+      Json config = Json::parse(text.str()).value();
+      config.set("quantization_config",
+                 Json::Object{{"quant_method", "erne"}, {"quantization", scheme.name}});
+      packed.write("config.json", config.dump());
+      const auto on_the_way = model::load_model(*backend_, golden.folder / "pt", options).value();
+      const auto again = model::load_model(*backend_, packed.path(), {.activation = DType::kF32});
+      ASSERT_TRUE(again) << again.status().message;
+      EXPECT_EQ(logits(**again), logits(*on_the_way)) << golden.name << " " << scheme.name;
+
+      options.quantization =
+          find_quantization(std::string_view(scheme.name) == "wint8" ? "wint4" : "wint8");
+      const auto other = model::load_model(*backend_, packed.path(), options);
+      ASSERT_FALSE(other);
+      EXPECT_THAT(other.status().message, HasSubstr("quantised already"));
+      const auto narrow = model::load_model(*backend_, packed.path(), {});
+      ASSERT_FALSE(narrow) << "made for float32 activations";
+      EXPECT_THAT(narrow.status().message, HasSubstr("make it again with erne quantize"));
+    }
 }
 
 TEST_F(LoadModel, models_for_pictures_are_not_built_yet) {
