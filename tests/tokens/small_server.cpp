@@ -1,0 +1,107 @@
+#include "tokens/small_server.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace erne::tests {
+namespace {
+
+std::filesystem::path model_folder(bool experts) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) /
+                                       (experts ? "erne_same_tokens_moe" : "erne_same_tokens");
+  std::filesystem::create_directories(folder);
+  const char* kind = experts ? R"("architectures": ["Ernie4_5_MoeForCausalLM"],
+    "moe_num_experts": 7, "moe_k": 3, "moe_intermediate_size": 24, "moe_num_shared_experts": 1,
+    "moe_layer_start_index": 1,)"
+                             : R"("architectures": ["Ernie4_5ForCausalLM"],)";
+  std::ofstream(folder / "config.json") << "{" << kind << R"(
+    "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "head_dim": 16, "intermediate_size": 80, "vocab_size": 97, "max_position_embeddings": 128,
+    "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "tie_word_embeddings": true})";
+  return folder;
+}
+
+model::ModelOptions model_options(const Types& types) {
+  model::ModelOptions options;
+  options.activation = types.activation;
+  options.random_seed = 7;
+  if (types.quantization != nullptr) options.quantization = find_quantization(types.quantization);
+  options.quantize_activations = types.quantize_activations;
+  return options;
+}
+
+Tokens drain(engine::TokenStream& stream) {
+  Tokens tokens;
+  int finishes = 0;
+  while (const auto event = stream.next()) {
+    tokens.insert(tokens.end(), event->event.tokens.begin(), event->event.tokens.end());
+    finishes += event->event.finish.has_value();
+  }
+  EXPECT_EQ(finishes, 1);
+  return tokens;
+}
+
+}  // namespace
+
+std::string name_of(const Types& types) {
+  std::string name = std::string(dtype_name(types.activation)) + "_kv_" + dtype_name(types.kv) +
+                     (types.experts ? "_experts" : "");
+  if (types.quantization == nullptr) return name;
+  return name + "_" + types.quantization + (types.quantize_activations ? "" : "_as_given");
+}
+
+SmallServer::SmallServer(const Setting& setting)
+    : backend_(cpu::make_cpu_backend(setting.isa, setting.threads)),
+      model_(std::move(model::load_model(*backend_, model_folder(setting.types.experts),
+                                         model_options(setting.types)))
+                 .value()) {
+  executor_ = std::make_unique<exec::ModelExecutor>(
+      *backend_, *model_,
+      exec::ExecutorOptions{setting.num_blocks ? setting.num_blocks : setting.least_blocks(),
+                            setting.block_tokens, setting.max_tokens, setting.max_rows, kVocabulary,
+                            setting.types.kv});
+  sched::Limits limits;
+  limits.max_rows = setting.max_rows;
+  limits.max_tokens = setting.max_tokens;
+  limits.max_model_len = kModelLen;
+  limits.share_prefixes = setting.share_prefixes;
+  limits.chunk_prompts = setting.chunk_prompts;
+  engine_ = std::make_unique<engine::Engine>(*executor_, limits, clock_);
+}
+
+std::vector<Tokens> SmallServer::serve(const std::vector<sched::Request>& requests) {
+  std::vector<std::shared_ptr<engine::TokenStream>> streams;
+  for (sched::Request request : requests) {
+    request.id = engine_->client().next_id();
+    streams.push_back(std::move(engine_->client().submit(request, [] {})).value());
+  }
+  while (engine_->step()) {
+  }
+  std::vector<Tokens> out;
+  for (const auto& stream : streams) out.push_back(drain(*stream));
+  return out;
+}
+
+sched::Request random_request(std::mt19937& random) {
+  auto below = [&](int n) { return static_cast<int>(random() % n); };
+  sched::Request request;
+  std::mt19937 family(below(3));
+  const int shared = below(40);
+  for (int i = 0; i < shared; ++i) request.prompt.push_back(family() % kVocabulary);
+  const int own = 1 + below(20);
+  for (int i = 0; i < own; ++i) request.prompt.push_back(below(kVocabulary));
+  sched::SamplingParams& sampling = request.sampling;
+  sampling.temperature = below(2) ? 0.0f : 0.9f;
+  sampling.seed = below(1000);
+  if (below(3) == 0) sampling.top_p = 0.8f;
+  if (below(4) == 0) sampling.top_k = 10;
+  if (below(4) == 0) sampling.repetition_penalty = 1.2f;
+  if (below(4) == 0) sampling.frequency_penalty = 0.5f;
+  request.stop.max_new_tokens = 1 + below(30);
+  if (below(2)) request.stop.eos_ids = {2, 11, 23};
+  return request;
+}
+
+}  // namespace erne::tests

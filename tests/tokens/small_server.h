@@ -1,0 +1,64 @@
+// An engine over a small random model, dense or with experts, stepped by hand: what the tests of
+// equal tokens serve requests on.
+#pragma once
+
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "cpu/cpu_backend.h"
+#include "engine/engine.h"
+#include "exec/model_executor.h"
+#include "model/registry.h"
+
+namespace erne::tests {
+
+constexpr int kVocabulary = 97;
+constexpr int kModelLen = 96;
+
+struct Types {
+  DType activation, kv;
+  const char* quantization = nullptr;  // nullptr: weights as they are
+  bool quantize_activations = true;
+  bool experts = false;
+};
+std::string name_of(const Types& types);
+
+// How requests are served.
+struct Setting {
+  cpu::CpuIsa isa = cpu::CpuIsa::kReference;
+  Types types = {DType::kF32, DType::kF32};
+  int threads = 1;
+  int max_rows = 1, max_tokens = 1024;
+  int block_tokens = 16;
+  int num_blocks = 0;  // 0: the bare minimum for one sequence
+  bool share_prefixes = true, chunk_prompts = true;
+  int times = 1;  // more: all requests again on the same engine, now with a warm cache
+
+  int least_blocks() const { return (kModelLen + block_tokens - 1) / block_tokens; }
+};
+
+using Tokens = std::vector<sched::TokenId>;
+
+class SmallServer {
+ public:
+  explicit SmallServer(const Setting& setting);
+
+  // All at once; the tokens of each. Every stream ends in one finish.
+  std::vector<Tokens> serve(const std::vector<sched::Request>& requests);
+  engine::EngineStats stats() const { return engine_->client().stats(); }
+
+ private:
+  SteadyClock clock_;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<model::Model> model_;
+  std::unique_ptr<exec::ModelExecutor> executor_;
+  std::unique_ptr<engine::Engine> engine_;
+};
+
+// Prompts share beginnings in three families, so that prefix hits and copies of one prompt occur.
+sched::Request random_request(std::mt19937& random);
+
+}  // namespace erne::tests
