@@ -34,8 +34,8 @@ Result<const QuantizationScheme*> parse_quantization(std::string_view name) {
 
 Result<const QuantizationScheme*> quantization_of(const model::ErnieConfig& config,
                                                   std::string_view name) {
-  if (config.packed != nullptr) return config.packed;
-  return parse_quantization(name);
+  const QuantizationScheme* asked = TRY(parse_quantization(name));
+  return asked != nullptr ? asked : config.quantization;
 }
 
 bool quantizes_activations(std::string_view name) {

@@ -14,7 +14,7 @@ namespace erne::apps {
 // those allowed; one of FastDeploy's that is not built, with a sentence saying so.
 Result<const QuantizationScheme*> parse_quantization(std::string_view name);
 
-// Of a model that is loaded: its checkpoint's own, where that is quantised.
+// Likewise for a model: unless `name` asks for some, what its checkpoint says.
 Result<const QuantizationScheme*> quantization_of(const model::ErnieConfig& config,
                                                   std::string_view name);
 

@@ -162,22 +162,53 @@ Result<void> parse_experts(const ConfigFields& fields, ErnieConfig& config) {
   return {};
 }
 
-// Of `erne quantize` alone so far. nullptr: weights are not quantised.
-Result<const QuantizationScheme*> parse_quantization_config(const ConfigFields& fields) {
+// The scheme of FastDeploy's "mix_quant", which names a format for each part.
+Result<const QuantizationScheme*> parse_mix_quant(const ConfigFields& config) {
+  const std::string dense = TRY(config.text("dense_quant_type")).value_or("");
+  const std::string experts = TRY(config.text("moe_quant_type")).value_or(dense);
+  const std::string kv = TRY(config.text("kv_cache_quant_type")).value_or("auto");
+  for (const QuantizationScheme& scheme : quantization_schemes())
+    if (dense == scheme.beside_experts &&
+        (std::string_view(scheme.name).starts_with(experts) || experts == scheme.experts) &&
+        kv == scheme.kv)
+      return &scheme;
+  return unsupported(
+      fmt::format("quantization_config: mix_quant of \"{}\", experts \"{}\" and KV cache \"{}\" is "
+                  "not built yet",
+                  dense, experts, kv),
+      "quantization_config");
+}
+
+// FastDeploy's, Hugging Face's block-wise fp8, and that of `erne quantize`.
+Result<void> parse_quantization_config(const ConfigFields& fields, ErnieConfig& model) {
   constexpr const char* kKey = "quantization_config";
-  if (fields.find(kKey) == nullptr) return nullptr;
+  if (fields.find(kKey) == nullptr) return {};
   const ConfigFields config = TRY(fields.object(kKey));
-  if (TRY(config.text("quant_method")).value_or("") != "erne")
+  if (TRY(config.boolean("is_permuted")).value_or(false))
     return unsupported(
-        "quantization_config: checkpoints that others have quantised are not built yet; load the "
-        "bfloat16 one with --quantization",
+        "quantization_config.is_permuted: weights in the order of GPU kernels are not read; load "
+        "the bfloat16 checkpoint with --quantization",
         kKey);
-  const std::string name = TRY(config.text("quantization")).value_or("");
-  const QuantizationScheme* scheme = find_quantization(name);
-  if (scheme == nullptr)
-    return bad_field("quantization_config.quantization", config.find("quantization"),
-                     "a scheme of erne quantize");
-  return scheme;
+  const std::string method = TRY(config.text("quant_method")).value_or("");
+  model.is_packed = method == "erne";
+  std::string name = TRY(config.text("quantization")).value_or("");
+  if (method == "fp8") {
+    const std::vector<int32_t> block = TRY(config.integers("weight_block_size", 1, 1 << 20));
+    if (block != std::vector<int32_t>{128, 128})
+      return bad_field("quantization_config.weight_block_size", config.find("weight_block_size"),
+                       "[128, 128]");
+    name = "block_wise_fp8";
+  }
+  if (name == "mix_quant") {
+    model.quantization = TRY(parse_mix_quant(config));
+    return {};
+  }
+  model.quantization = find_quantization(name);
+  if (model.quantization == nullptr)
+    return bad_field(
+        kKey, fields.find(kKey),
+        "\"quant_method\" fp8 or erne, or \"quantization\" with a name that --quantization takes");
+  return {};
 }
 
 }  // namespace
@@ -191,7 +222,7 @@ Result<ErnieConfig> parse_ernie_config(std::string_view text) {
   TRY(parse_dimensions(fields, config));
   if (architecture->has_experts) TRY(parse_experts(fields, config));
   TRY(parse_constants(fields, config));
-  config.packed = TRY(parse_quantization_config(fields));
+  TRY(parse_quantization_config(fields, config));
 
   const std::optional<bool> tied = TRY(fields.boolean("tie_word_embeddings"));
   config.tie_is_stated = tied.has_value();

@@ -44,9 +44,9 @@ struct ErnieConfig {
   bool tie_is_stated = false;
   int bos_token_id = 1;
   std::vector<int32_t> eos_token_ids = {2};
-  // The weights are erne's own, quantised by this scheme (weights/packed_checkpoint.h); nullptr:
-  // not.
-  const QuantizationScheme* packed = nullptr;
+  // What the checkpoint is quantised to, or asks to be quantised to; nullptr: nothing.
+  const QuantizationScheme* quantization = nullptr;
+  bool is_packed = false;  // its weights are erne's own (weights/packed_checkpoint.h)
 
   int q_width() const { return num_heads * head_dim; }
   int kv_width() const { return num_kv_heads * head_dim; }

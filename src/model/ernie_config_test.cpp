@@ -105,7 +105,10 @@ TEST(ErnieConfig, hostile_values_are_refused_by_field) {
       {"use_bias", {"true", "1"}},
       {"rope_3d", {"true"}},
       {"compression_ratio", {"2.0"}},
-      {"quantization_config", {"{\"quant_method\":\"fp8\"}", "{}"}},
+      {"quantization_config",
+       {"{}", "1", "{\"quantization\":\"wint3\"}", "{\"quant_method\":\"gptq\"}",
+        "{\"quantization\":\"wint8\",\"is_permuted\":true}",
+        "{\"quantization\":\"mix_quant\",\"dense_quant_type\":\"wint4\"}"}},
       {"rope_parameters", {"[]"}},
       {"architectures", {"[]", "\"Ernie4_5ForCausalLM\"", "[\"LlamaForCausalLM\"]", "[1]"}},
   };
@@ -124,16 +127,31 @@ TEST(ErnieConfig, hostile_values_are_refused_by_field) {
   }
 }
 
-TEST(ErnieConfig, erne_s_own_quantised_checkpoints_name_their_scheme) {
+TEST(ErnieConfig, reads_what_a_checkpoint_is_quantised_to) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"quant_method":"erne","quantization":"wint2"})", "wint2"},
+      {R"({"quantization":"wint4","is_quantized":true})", "wint4"},
+      {R"({"quant_method":"fp8","weight_block_size":[128,128],"activation_scheme":"dynamic"})",
+       "block_wise_fp8"},
+      {R"({"quantization":"mix_quant","dense_quant_type":"wint8","moe_quant_type":"w4a8",
+           "kv_cache_quant_type":"int8","hadamard_block_size":128})",
+       "w4a8c8"},
+      {R"({"quantization":"mix_quant","dense_quant_type":"wint8","moe_quant_type":"wint2"})",
+       "wint2"},
+      {R"({"quantization":"mix_quant","dense_quant_type":"wint8","moe_quant_type":"wint4"})",
+       "wint4"}};
+  for (const auto& [text, name] : cases) {
+    Json json = released_config();
+    json.set("quantization_config", Json::parse(text).value());
+    const auto config = parse_ernie_config(json.dump());
+    ASSERT_TRUE(config) << config.status().message;
+    EXPECT_STREQ(config->quantization->name, name) << text;
+    EXPECT_EQ(config->is_packed, std::string_view(text).find("erne") != std::string_view::npos);
+  }
   Json json = released_config();
   json.set("quantization_config",
-           Json::parse(R"({"quant_method":"erne","quantization":"wint2"})").value());
-  const auto config = parse_ernie_config(json.dump());
-  ASSERT_TRUE(config) << config.status().message;
-  EXPECT_EQ(config->packed, find_quantization("wint2"));
-  json.set("quantization_config",
-           Json::parse(R"({"quant_method":"erne","quantization":"wint3"})").value());
-  EXPECT_EQ(refusal(json).param, "quantization_config.quantization");
+           Json::parse(R"({"quant_method":"fp8","weight_block_size":[64,64]})").value());
+  EXPECT_EQ(refusal(json).param, "quantization_config.weight_block_size");
 }
 
 TEST(ErnieConfig, a_head_dim_that_does_not_come_out_even_is_asked_for) {

@@ -104,16 +104,18 @@ Result<std::unique_ptr<Model>> load_model(Backend& backend, const std::filesyste
   ErnieConfig config = TRY(read_ernie_config(folder));
   const Architecture* architecture = TRY(find_architecture(config.architecture));
   weights::WeightStore store;
-  if (config.packed != nullptr && !options.random_seed) {
-    if (options.quantization && options.quantization != config.packed)
-      return invalid(fmt::format("--quantization {}: {} is quantised already, to {}",
-                                 options.quantization->name, folder.string(), config.packed->name),
-                     "--quantization");
+  if (config.is_packed && !options.random_seed) {
+    if (options.quantization && options.quantization != config.quantization)
+      return invalid(
+          fmt::format("--quantization {}: {} is quantised already, to {}",
+                      options.quantization->name, folder.string(), config.quantization->name),
+          "--quantization");
     store = TRY(load_packed_checkpoint(backend, architecture->tensor_specs(config),
-                                       load_options(options, config, config.packed),
+                                       load_options(options, config, config.quantization),
                                        folder / weights::kPackedCheckpointFile));
   } else {
-    const weights::LoadOptions how = load_options(options, config, options.quantization);
+    const weights::LoadOptions how = load_options(
+        options, config, options.quantization ? options.quantization : config.quantization);
     const Load load = [&](weights::WeightSource& source,
                           const std::vector<weights::TensorSpec>& specs) -> Result<void> {
       store = options.weight_cache.empty()
@@ -132,9 +134,9 @@ Result<PackedModel> write_packed_model(Backend& backend, const std::filesystem::
   CHECK(options.quantization != nullptr);
   PackedModel packed{TRY(read_ernie_config(folder)), 0};
   ErnieConfig& config = packed.config;
-  if (config.packed != nullptr)
+  if (config.is_packed)
     return invalid(fmt::format("{} is quantised already, to {}; name the checkpoint it was made of",
-                               folder.string(), config.packed->name),
+                               folder.string(), config.quantization->name),
                    "--model");
   const Architecture* architecture = TRY(find_architecture(config.architecture));
   const weights::LoadOptions how = load_options(options, config, options.quantization);

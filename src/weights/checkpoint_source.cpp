@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <type_traits>
 
 namespace erne::weights {
 namespace {
@@ -83,6 +84,7 @@ Result<CheckpointSource> CheckpointSource::make(Checkpoint checkpoint,
   for (const TensorSpec& spec : specs) {
     std::vector<Piece> pieces = TRY(source.find_pieces(spec));
     for (const Piece& piece : pieces) {
+      if (piece.quantized) continue;  // checked while it was found
       TRY(dtype_of(piece.name, *piece.tensor));
       TRY(source.check_shape(spec, piece, seen));
     }
@@ -93,24 +95,36 @@ Result<CheckpointSource> CheckpointSource::make(Checkpoint checkpoint,
   return source;
 }
 
+Result<std::optional<CheckpointSource::Piece>> CheckpointSource::find_piece(const TensorSpec& spec,
+                                                                            const std::string& name,
+                                                                            int64_t rows) const {
+  Piece piece{name, nullptr, 0, rows, columns_of(spec.shape)};
+  if (spec.kind == TensorKind::kLinear || spec.kind == TensorKind::kExpert)
+    piece.quantized =
+        TRY(QuantizedTensor::find(checkpoint_, name, rows, piece.columns, paddle_prefix_));
+  if (!piece.quantized) piece.tensor = checkpoint_.find(name);
+  if (!piece.quantized && piece.tensor == nullptr) return std::optional<Piece>();
+  return std::optional(std::move(piece));
+}
+
 Result<std::vector<CheckpointSource::Piece>> CheckpointSource::find_pieces(
     const TensorSpec& spec) const {
-  const int64_t columns = columns_of(spec.shape);
   const std::string fused = spelled(spec.fused_source);
-  if (const CheckpointTensor* tensor = checkpoint_.find(fused); tensor != nullptr)
-    return std::vector<Piece>{{fused, tensor, 0, spec.shape[0], columns}};
+  if (auto whole = TRY(find_piece(spec, fused, spec.shape[0])))
+    return std::vector<Piece>{std::move(*whole)};
 
   std::vector<Piece> pieces;
   int64_t row = 0;
   for (const TensorPart& part : spec.parts) {
     const std::string name = spelled(part.source);
-    const CheckpointTensor* tensor = checkpoint_.find(name);
-    if (tensor == nullptr)
+    std::optional<Piece> piece = TRY(find_piece(spec, name, part.rows));
+    if (!piece)
       return invalid(fmt::format("tensor {}: found nowhere in {}{}", quote_name(name),
                                  checkpoint_.folder().string(),
                                  fused.empty() ? "" : fmt::format(", nor {}", quote_name(fused))),
                      name);
-    pieces.push_back({name, tensor, row, part.rows, columns});
+    piece->first_row = row;
+    pieces.push_back(std::move(*piece));
     row += part.rows;
   }
   CHECK_EQ(row, spec.shape[0]);
@@ -148,6 +162,7 @@ Result<void> CheckpointSource::check_shape(const TensorSpec& spec, const Piece& 
 
 void CheckpointSource::orient(const TensorSpec& spec, Piece& piece, const Orientation& seen) const {
   if (!turns_with_linears(spec.kind) && spec.kind != TensorKind::kHead) return;
+  if (piece.quantized) return;
   const bool square = piece.rows == piece.columns;
   piece.transposed = square ? seen.transposed : piece.tensor->shape[0] == piece.columns;
 }
@@ -155,8 +170,26 @@ void CheckpointSource::orient(const TensorSpec& spec, Piece& piece, const Orient
 Result<DType> CheckpointSource::stored_dtype(const TensorSpec& spec) {
   DType widest = DType::kBf16;
   for (const Piece& piece : pieces_.find(spec.name)->second)
-    if (TRY(dtype_of(piece.name, *piece.tensor)) == DType::kF32) widest = DType::kF32;
+    if (!piece.quantized && TRY(dtype_of(piece.name, *piece.tensor)) == DType::kF32)
+      widest = DType::kF32;
   return widest;
+}
+
+bool CheckpointSource::is_quantized(const TensorSpec& spec) const {
+  return std::ranges::any_of(pieces_.find(spec.name)->second,
+                             [](const Piece& piece) { return piece.quantized.has_value(); });
+}
+
+// Rows of numbers in 8 bits or fewer become float32, and what `to` is.
+template <class To>
+void CheckpointSource::dequantize(const Piece& piece, int64_t begin, int64_t end, To* to) {
+  if constexpr (std::is_same_v<To, float>) {
+    piece.quantized->read_rows(begin, end - begin, to);
+  } else {
+    std::vector<float> rows((end - begin) * piece.columns);
+    piece.quantized->read_rows(begin, end - begin, rows.data());
+    std::ranges::transform(rows, to, to_bf16);
+  }
 }
 
 template <class From, class To>
@@ -184,10 +217,13 @@ Result<void> CheckpointSource::read_rows(const TensorSpec& spec, int64_t first_r
     const int64_t begin = std::max(first_row, piece.first_row);
     const int64_t end = std::min(end_row, piece.first_row + piece.rows);
     if (begin >= end) continue;
-    const bool from_bf16 = TRY(dtype_of(piece.name, *piece.tensor)) == DType::kBf16;
+    const bool from_bf16 =
+        !piece.quantized && TRY(dtype_of(piece.name, *piece.tensor)) == DType::kBf16;
     const auto copy_to = [&](auto* to) {
       to += (begin - first_row) * piece.columns;
-      if (from_bf16)
+      if (piece.quantized)
+        dequantize(piece, begin - piece.first_row, end - piece.first_row, to);
+      else if (from_bf16)
         copy<Bf16>(piece, begin - piece.first_row, end - piece.first_row, to);
       else
         copy<float>(piece, begin - piece.first_row, end - piece.first_row, to);
@@ -203,7 +239,11 @@ Result<void> CheckpointSource::read_rows(const TensorSpec& spec, int64_t first_r
 std::vector<std::string> CheckpointSource::unused() const {
   std::set<std::string_view> used;
   for (const auto& [name, pieces] : pieces_)
-    for (const Piece& piece : pieces) used.insert(piece.name);
+    for (const Piece& piece : pieces) {
+      used.insert(piece.name);
+      if (piece.quantized)
+        used.insert(piece.quantized->names().begin(), piece.quantized->names().end());
+    }
   std::vector<std::string> out;
   for (const auto& [name, tensor] : checkpoint_.tensors())
     if (!used.contains(name)) out.push_back(name);

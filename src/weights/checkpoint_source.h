@@ -2,16 +2,19 @@
 //   -PT      prefix `model.`, linears [out, in], q/k/v and gate/up apart or (early files) fused
 //   -Paddle  prefix `ernie.`, linears [in, out], qkv (Q, K, V) and gate/up (gate first) fused
 // Which way round linears lie is decided once per checkpoint, from those that are not square; where
-// all are, from the prefix. bfloat16 may be called BF16 or, as Paddle does, U16.
+// all are, from the prefix. bfloat16 may be called BF16 or, as Paddle does, U16. Linears that
+// others have quantised (quantized_tensor.h) are read as the float32 numbers that they stand for.
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "weights/checkpoint.h"
+#include "weights/quantized_tensor.h"
 #include "weights/weight_store.h"
 
 namespace erne::weights {
@@ -23,6 +26,7 @@ class CheckpointSource final : public WeightSource {
   static Result<CheckpointSource> make(Checkpoint checkpoint, std::span<const TensorSpec> specs);
 
   Result<DType> stored_dtype(const TensorSpec& spec) override;
+  bool is_quantized(const TensorSpec& spec) const override;
   // Pages of the checkpoint leave this process's memory once their rows have been read.
   Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) override;
   std::string identity() const override { return checkpoint_.identity(); }
@@ -36,6 +40,7 @@ class CheckpointSource final : public WeightSource {
     const CheckpointTensor* tensor = nullptr;
     int64_t first_row = 0, rows = 0, columns = 0;
     bool transposed = false;
+    std::optional<QuantizedTensor> quantized = {};  // then there is no tensor
   };
   struct Orientation {  // of the checkpoint's linears, once one that is not square was seen
     bool transposed = false;
@@ -46,8 +51,14 @@ class CheckpointSource final : public WeightSource {
   template <class From, class To>
   static void copy(const Piece& piece, int64_t begin, int64_t end, To* to);
 
+  template <class To>
+  static void dequantize(const Piece& piece, int64_t begin, int64_t end, To* to);
+
   explicit CheckpointSource(Checkpoint checkpoint);
   std::string spelled(const std::string& name) const;
+  // nullopt: the checkpoint does not have it.
+  Result<std::optional<Piece>> find_piece(const TensorSpec& spec, const std::string& name,
+                                          int64_t rows) const;
   Result<std::vector<Piece>> find_pieces(const TensorSpec& spec) const;
   Result<void> check_shape(const TensorSpec& spec, const Piece& piece, Orientation& seen) const;
   void orient(const TensorSpec& spec, Piece& piece, const Orientation& seen) const;

@@ -84,8 +84,9 @@ Result<std::vector<WeightPlan>> plan_weights(Backend& backend, WeightSource& sou
                                              const LoadOptions& options) {
   std::vector<WeightPlan> plans;
   for (const TensorSpec& spec : specs) {
-    const DType dtype = TRY(read_dtype(source, spec, options.activation));
+    DType dtype = TRY(read_dtype(source, spec, options.activation));
     const WeightFormat* format = format_of(spec, dtype, options);
+    if (format && format->is_quantized() && source.is_quantized(spec)) dtype = DType::kF32;
     const size_t bytes = format ? backend.packed_bytes(*format, spec.shape[0], spec.shape[1])
                                 : TensorView{nullptr, dtype, spec.shape}.bytes();
     plans.push_back({&spec, dtype, format, bytes});

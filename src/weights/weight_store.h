@@ -24,6 +24,8 @@ class WeightSource {
   virtual ~WeightSource() = default;
   // The type `spec` is stored in: bfloat16 or float32.
   virtual Result<DType> stored_dtype(const TensorSpec& spec) = 0;
+  // Whether it is stored in 8 bits or fewer: then float32 holds it exactly, and bfloat16 does not.
+  virtual bool is_quantized(const TensorSpec&) const { return false; }
   // Writes the rows from first_row on that `out` has room for, row-major, converted to its type.
   // `out` has spec.shape, but for the number of rows.
   virtual Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) = 0;

@@ -1,0 +1,63 @@
+// A matrix of a checkpoint that others have quantised: codes and scales under the names and in the
+// layouts of FastDeploy's offline quantisation and of Hugging Face's block-wise fp8
+// (reference/ernie-models.md, 6.4 and 8). For a linear X [out, in]:
+//
+//   fp8     X.weight F8_E4M3 [out, in], X.weight_scale_inv [out / 128, in / 128]
+//   int8    X.quant_weight I8 [out, in] or [in, out], X.weight_scale [out]
+//   int4    X.quant_weight I8 or U8 [out, in / 2] or [in / 2, out], two's complement, the even
+//   input in
+//           the low half; X.weight_scale [out]
+//   wint2   X.quant_weight U8 [in / 4, out], X.code_scale and X.code_zp F32 [out], X.weight_scale
+//   U8
+//           [in / 128, out], X.super_scales [out]
+//
+// Scales are F32, BF16 or Paddle's U16. Permuted GPU orders are not read.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "weights/checkpoint.h"
+
+namespace erne::weights {
+
+class QuantizedTensor {
+ public:
+  // nullopt: the checkpoint has no such matrix in quantised form. `name` ends in ".weight";
+  // `transposed`: which way round matrices lie that could be either.
+  static Result<std::optional<QuantizedTensor>> find(const Checkpoint& checkpoint,
+                                                     const std::string& name, int64_t out,
+                                                     int64_t in, bool transposed);
+
+  // Writes rows [first, first + count) as float32, [count, in].
+  void read_rows(int64_t first, int64_t count, float* to) const;
+  // The tensors it is made of.
+  const std::vector<std::string>& names() const { return names_; }
+
+ private:
+  enum class Kind { kFp8, kInt8, kInt4, kCcq };
+
+  QuantizedTensor(int64_t out, int64_t in) : out_(out), in_(in) {}
+  Result<const CheckpointTensor*> part(const Checkpoint& checkpoint, const std::string& name);
+  Result<std::vector<float>> scales(const Checkpoint& checkpoint, const std::string& name,
+                                    const Shape& shape);
+  Result<void> find_fp8(const Checkpoint& checkpoint, const std::string& base);
+  Result<void> find_integers(const Checkpoint& checkpoint, const std::string& base,
+                             bool transposed);
+  Result<void> find_ccq(const Checkpoint& checkpoint, const std::string& base);
+  uint8_t byte_at(int64_t row, int64_t column) const;  // of codes [out, columns_]
+  float value(int64_t row, int64_t k) const;
+
+  int64_t out_, in_;
+  Kind kind_ = Kind::kInt8;
+  const CheckpointTensor* codes_ = nullptr;
+  int64_t columns_ = 0;        // codes of a row
+  bool transposed_ = false;    // codes lie [columns, out]
+  std::vector<float> scales_;  // kFp8: of tiles; else of outputs (kCcq: super scales)
+  std::vector<float> code_scales_, code_zeros_;
+  const CheckpointTensor* locals_ = nullptr;
+  std::vector<std::string> names_;
+};
+
+}  // namespace erne::weights
