@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/temp_folder_fixture.h"
 #include "cpu/cpu_backend.h"
 #include "model/registry.h"
 
@@ -80,11 +81,11 @@ TEST(BenchCommand, RefusesWithAReason) {
 }
 
 TEST(BenchCommand, MeasuresAModelAsItIsServed) {
-  namespace fs = std::filesystem;
-  const fs::path json_file = fs::path(testing::TempDir()) / "erne-bench-model.json";
+  const TempFolder folder;
+  const std::string json_file = folder.file("model.json");
   const Ended ended = run({"batched", "--sequences", "1,12", "--prompt-len", "20", "--tokens", "3",
-                           "--repetitions", "2", "--skip-limits", "--json", json_file.string(),
-                           "--model", kTinyModel, "--threads", "1", "--dtype=float32"});
+                           "--repetitions", "2", "--skip-limits", "--json", json_file, "--model",
+                           kTinyModel, "--threads", "1", "--dtype=float32"});
   ASSERT_EQ(ended.status, 0) << ended.error;
   EXPECT_THAT(ended.out, HasSubstr("batched-12x20+3"));
   std::ifstream file(json_file);
@@ -101,7 +102,6 @@ TEST(BenchCommand, MeasuresAModelAsItIsServed) {
   EXPECT_EQ(decode.find("samples")->as_array().size(), 2u);
   EXPECT_GT(decode.find("bytes")->as_int(), 0);
   EXPECT_EQ(decode.find("percent_of_limit"), nullptr);
-  fs::remove(json_file);
 }
 
 TEST(BenchCommand, ComparesWithThePeakOfTheWeightsArithmetic) {
@@ -137,8 +137,8 @@ TEST(BenchCommand, RefusesACaseOrAFlagByName) {
 
 TEST(BenchCommand, MakesACheckpointThatIsReadBackAndOverwritesNothing) {
   namespace fs = std::filesystem;
-  const fs::path output = fs::path(testing::TempDir()) / "erne-made-checkpoint";
-  fs::remove_all(output);
+  const TempFolder folder;
+  const fs::path output = folder.path() / "made";
   const std::vector<std::string> command = {"make-checkpoint", "--model",
                                             ERNE_SOURCE_DIR "/models/erne-tiny", "--output",
                                             output.string()};
@@ -155,7 +155,6 @@ TEST(BenchCommand, MakesACheckpointThatIsReadBackAndOverwritesNothing) {
     EXPECT_THAT(again.error, HasSubstr(left));
     fs::remove(output / left);
   }
-  fs::remove_all(output);
 }
 
 }  // namespace

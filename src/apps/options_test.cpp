@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <limits>
 #include <map>
 
 #include "apps/option_table.h"
+#include "base/temp_folder_fixture.h"
 #include "cpu/cpu_backend.h"
 
 namespace erne::apps {
@@ -43,9 +43,10 @@ TEST(Options, BothSpellingsAndBothForms) {
 }
 
 TEST(Options, FlagBeatsFileBeatsEnvironmentBeatsDefault) {
-  const std::string path = testing::TempDir() + "/erne_options_test.yaml";
-  std::ofstream(path)
-      << "max_num_seqs: 5\nport: 7000\nenable-chunked-prefill: true\napi-key: [f]\n";
+  const TempFolder folder;
+  folder.write("options.yaml",
+               "max_num_seqs: 5\nport: 7000\nenable-chunked-prefill: true\napi-key: [f]\n");
+  const std::string path = folder.file("options.yaml");
   Variables variables{{{"FD_DISABLE_CHUNKED_PREFILL", "1"}, {"FD_API_KEY", "x,y"}}};
   const Arguments arguments = {"--config", path, "--port", "7001"};
   const auto parsed = parse_options(arguments, variables.environment());

@@ -50,15 +50,15 @@ class [[nodiscard]] Result {
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
   T& value() & {
-    CHECK(ok());
+    check_ok();
     return std::get<0>(state_);
   }
   const T& value() const& {
-    CHECK(ok());
+    check_ok();
     return std::get<0>(state_);
   }
   T&& value() && {
-    CHECK(ok());
+    check_ok();
     return std::get<0>(std::move(state_));
   }
   T& operator*() & { return value(); }
@@ -71,6 +71,10 @@ class [[nodiscard]] Result {
   }
 
  private:
+  void check_ok() const {
+    if (!ok()) check_failed(__FILE__, __LINE__, "Result::ok()", status().message);
+  }
+
   std::variant<T, Status> state_;
 };
 

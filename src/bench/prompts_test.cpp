@@ -2,32 +2,20 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <fstream>
 #include <set>
+
+#include "base/temp_folder_fixture.h"
 
 namespace erne::bench {
 namespace {
 
 using testing::HasSubstr;
 
-class PromptFile {
- public:
-  explicit PromptFile(const std::string& text)
-      : path_(testing::TempDir() + "erne_prompts_" + std::to_string(getpid()) + ".jsonl") {
-    std::ofstream(path_) << text;
-  }
-  ~PromptFile() { unlink(path_.c_str()); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 std::string refusal(const std::string& file_text, Endpoint endpoint, int num_prompts = 1) {
-  const PromptFile file(file_text);
-  const auto prompts = read_prompts(file.path(), endpoint, num_prompts, 8);
+  const TempFolder folder;
+  folder.write("prompts.jsonl", file_text);
+  const auto prompts = read_prompts(folder.file("prompts.jsonl"), endpoint, num_prompts, 8);
   return prompts.ok() ? "accepted" : prompts.status().message;
 }
 
@@ -66,17 +54,18 @@ TEST(RandomPrompts, OfChatAreDigits) {
 }
 
 TEST(ReadPrompts, TakesTextIdsAndMessages) {
-  const PromptFile file(
-      "{\"prompt\": \"hello\"}\n\n{\"prompt\": [1, 2], \"output_len\": 3}\r\n"
-      "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}\n");
-  const auto completions = read_prompts(file.path(), Endpoint::kCompletions, 2, 8);
+  const TempFolder folder;
+  folder.write("prompts.jsonl",
+               "{\"prompt\": \"hello\"}\n\n{\"prompt\": [1, 2], \"output_len\": 3}\r\n"
+               "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}\n");
+  const auto completions = read_prompts(folder.file("prompts.jsonl"), Endpoint::kCompletions, 2, 8);
   ASSERT_TRUE(completions.ok()) << completions.status().message;
   EXPECT_EQ((*completions)[0].content.as_string(), "hello");
   EXPECT_EQ((*completions)[0].output_tokens, 8);
   EXPECT_EQ((*completions)[1].content.dump(), "[1,2]");
   EXPECT_EQ((*completions)[1].output_tokens, 3);
 
-  const auto chat = read_prompts(file.path(), Endpoint::kChat, 1, 8);
+  const auto chat = read_prompts(folder.file("prompts.jsonl"), Endpoint::kChat, 1, 8);
   ASSERT_TRUE(chat.ok());
   EXPECT_EQ((*chat)[0].content.dump(), R"([{"role":"user","content":"hello"}])");
 }

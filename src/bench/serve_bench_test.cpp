@@ -2,13 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <mutex>
 
+#include "base/temp_folder_fixture.h"
 #include "bench/scripted_server.h"
 
 namespace erne::bench {
@@ -16,20 +16,6 @@ namespace {
 
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-class Folder {
- public:
-  Folder()
-      : path_(fs::path(testing::TempDir()) / ("erne_serve_bench_" + std::to_string(getpid()))) {
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  std::string file(const char* name) const { return path_ / name; }
-  std::string path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 std::string text_of(const std::string& path) {
   std::ifstream file(path);
@@ -94,8 +80,8 @@ ServeBenchOptions small_load(const std::string& url) {
 }
 
 TEST(ServeBench, MeasuresAndWritesItsFiles) {
-  const Folder folder;
-  std::ofstream(folder.file("model.safetensors")) << std::string(100'000, 'w');
+  const TempFolder folder;
+  folder.write("model.safetensors", std::string(100'000, 'w'));
   OneModelServer server(folder.path());
   ServeBenchOptions options = small_load(server.url());
   options.save_result = folder.file("out.json");
@@ -208,11 +194,11 @@ TEST(ServeBench, AFloorNeedsTheServerHere) {
 }
 
 TEST(SafetensorsBytes, SumsTheFolder) {
-  const Folder folder;
+  const TempFolder folder;
   EXPECT_THAT(safetensors_bytes(folder.path()).status().message, HasSubstr("no *.safetensors"));
-  std::ofstream(folder.file("a.safetensors")) << "12345";
-  std::ofstream(folder.file("b.safetensors")) << "123";
-  std::ofstream(folder.file("c.bin")) << "1";
+  folder.write("a.safetensors", "12345");
+  folder.write("b.safetensors", "123");
+  folder.write("c.bin", "1");
   EXPECT_EQ(*safetensors_bytes(folder.path()), 8);
   EXPECT_FALSE(safetensors_bytes(folder.file("missing")).ok());
 }

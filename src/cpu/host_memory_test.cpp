@@ -3,7 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
+
+#include "base/temp_folder_fixture.h"
 
 namespace erne::cpu {
 namespace {
@@ -11,22 +12,16 @@ namespace {
 class HostMemory : public testing::Test {
  protected:
   void SetUp() override {
-    root_ = std::filesystem::path(testing::TempDir()) /
-            testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(root_);
     write("proc/meminfo", "MemTotal:       1000 kB\nMemFree: 3 kB\nMemAvailable:    600 kB\n");
   }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-  void write(const std::string& path, const std::string& text) {
-    std::filesystem::create_directories((root_ / path).parent_path());
-    std::ofstream(root_ / path) << text;
-  }
+  void write(const std::string& path, const std::string& text) { folder_.write(path, text); }
   void expect(size_t total_kb, size_t available_kb) const {
     const MemoryInfo info = host_memory(root_);
     EXPECT_EQ(info.total_bytes, total_kb * 1024);
     EXPECT_EQ(info.available_bytes, available_kb * 1024);
   }
-  std::filesystem::path root_;
+  const TempFolder folder_;
+  const std::filesystem::path& root_ = folder_.path();
 };
 
 TEST_F(HostMemory, WithoutAControlGroup) {

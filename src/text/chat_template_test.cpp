@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/temp_folder_fixture.h"
 #include "text/text_goldens.h"
 
 namespace erne::text {
@@ -109,13 +110,10 @@ TEST(ChatTemplate, KnowsTheTimeAndTheTrainingTags) {
 
 class ChatTemplateFiles : public ::testing::Test {
  protected:
-  void SetUp() override { std::filesystem::create_directories(folder_); }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  void write(const char* name, const std::string& text) { std::ofstream(folder_ / name) << text; }
+  void write(const char* name, const std::string& text) { temp_folder_.write(name, text); }
 
-  std::filesystem::path folder_ =
-      std::filesystem::path(::testing::TempDir()) /
-      ("erne_chat_" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
+  const TempFolder temp_folder_;
+  const std::filesystem::path& folder_ = temp_folder_.path();
 };
 
 TEST_F(ChatTemplateFiles, NoneIsNotFound) {

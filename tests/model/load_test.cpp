@@ -18,7 +18,6 @@ namespace erne::tests {
 namespace {
 
 using testing::HasSubstr;
-using weights::TempFolder;
 
 const std::vector<int32_t> kTokens = {1, 2, 3};
 

@@ -2,25 +2,20 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
+#include "base/temp_folder_fixture.h"
 
 namespace erne::tests {
 namespace {
 
-std::filesystem::path model_folder(bool experts) {
-  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) /
-                                       (experts ? "erne_same_tokens_moe" : "erne_same_tokens");
-  std::filesystem::create_directories(folder);
+std::string model_config(bool experts) {
   const char* kind = experts ? R"("architectures": ["Ernie4_5_MoeForCausalLM"],
     "moe_num_experts": 7, "moe_k": 3, "moe_intermediate_size": 24, "moe_num_shared_experts": 1,
     "moe_layer_start_index": 1,)"
                              : R"("architectures": ["Ernie4_5ForCausalLM"],)";
-  std::ofstream(folder / "config.json") << "{" << kind << R"(
+  return std::string("{") + kind + R"(
     "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
     "head_dim": 16, "intermediate_size": 80, "vocab_size": 97, "max_position_embeddings": 128,
     "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "tie_word_embeddings": true})";
-  return folder;
 }
 
 model::ModelOptions model_options(const Types& types) {
@@ -30,6 +25,12 @@ model::ModelOptions model_options(const Types& types) {
   if (types.quantization != nullptr) options.quantization = find_quantization(types.quantization);
   options.quantize_activations = types.quantize_activations;
   return options;
+}
+
+auto random_model(Backend& backend, const Types& types) {
+  const TempFolder folder;
+  folder.write("config.json", model_config(types.experts));
+  return model::load_model(backend, folder.path(), model_options(types)).value();
 }
 
 Tokens drain(engine::TokenStream& stream) {
@@ -54,9 +55,7 @@ std::string name_of(const Types& types) {
 
 SmallServer::SmallServer(const Setting& setting)
     : backend_(cpu::make_cpu_backend(setting.isa, setting.threads)),
-      model_(std::move(model::load_model(*backend_, model_folder(setting.types.experts),
-                                         model_options(setting.types)))
-                 .value()) {
+      model_(random_model(*backend_, setting.types)) {
   executor_ = std::make_unique<exec::ModelExecutor>(
       *backend_, *model_,
       exec::ExecutorOptions{setting.num_blocks ? setting.num_blocks : setting.least_blocks(),
