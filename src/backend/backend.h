@@ -49,6 +49,9 @@ struct Linear {
   int64_t out = 0, in = 0;
   TensorView data;
   LinearInput input = LinearInput::kAsGiven;
+  // Whether sums may be formed in the order of this machine's matrix unit, which others do not
+  // have: equal bits on one machine, not between machines.
+  bool unit_order = false;
 
   // In memory of Backend::packed_bytes.
   static Linear at(void* data, const WeightFormat& format, int64_t out, int64_t in) {

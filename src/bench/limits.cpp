@@ -15,6 +15,7 @@
 #include "bench/limits_kernels.h"
 #include "bench/machine.h"
 #include "bench/percentiles.h"
+#include "cpu/cpu_backend.h"
 
 namespace erne::bench {
 namespace {
@@ -27,6 +28,10 @@ constexpr size_t kReadUnitBytes = 1024;        // what the kernels read in whole
 
 bool has_avx2_and_fma() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+bool has_amx() {
+  return cpu::cpu_supports(cpu::CpuIsa::kAmx);
 }
 
 struct PeakRow {
@@ -49,6 +54,8 @@ constexpr PeakRow kPeaks[] = {
     {Arithmetic::kInt8, "AVX-512 VNNI dpbusd",
      [] { return __builtin_cpu_supports("avx512vnni") != 0; }, int8_avx512_vnni, 64 * kChains,
      400'000},
+    {Arithmetic::kBf16, "AMX tdpbf16ps", has_amx, bf16_amx, 16 * 16 * 32 * kTileChains, 40'000},
+    {Arithmetic::kInt8, "AMX tdpbsud", has_amx, int8_amx, 16 * 16 * 64 * kTileChains, 40'000},
     {Arithmetic::kInt4, "AVX2 8 x (maddubs, add), madd, add", has_avx2_and_fma, int4_avx2,
      32 * kInt4Products* kInt4Chains, 80'000},
 };

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "bench/limits_kernels.h"
+#include "cpu/cpu_backend.h"
 
 namespace erne::bench {
 namespace {
@@ -45,6 +46,10 @@ TEST(ComputeKernels, DoEveryStep) {
   }
   if (__builtin_cpu_supports("avx512vnni")) {
     EXPECT_EQ(int8_avx512_vnni(kRounds), kRounds * kChains * 4);
+  }
+  if (cpu::cpu_supports(cpu::CpuIsa::kAmx)) {
+    EXPECT_EQ(int8_amx(kRounds), kRounds * kTileChains * 64);
+    EXPECT_EQ(bf16_amx(kRounds), kRounds * kTileChains * 32);
   }
 }
 

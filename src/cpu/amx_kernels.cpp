@@ -1,9 +1,11 @@
-// The AVX-512 kernels with BF16, but for products of many rows and codes, which go to the tile
-// unit. Compiled for AVX-512 (src/CMakeLists.txt); reached only through its table. tests/parity
-// compiles it once more, for AVX2, with an emulated tile unit and tables of other names.
+// The AVX-512 kernels with BF16, but for what goes to the tile unit: products of many rows and
+// codes, and of bfloat16 where its order of sums is allowed. Compiled for AVX-512
+// (src/CMakeLists.txt); reached only through its table. tests/parity compiles it once more, for
+// AVX2, with an emulated tile unit and tables of other names.
 #include "cpu/avx512_dots.h"
 // The lanes come first.
 #include "cpu/amx_code_linear.h"
+#include "cpu/amx_linear.h"
 
 #ifndef ERNE_AMX_TABLE
 #define ERNE_AMX_TABLE amx_kernels
@@ -27,6 +29,7 @@ const Kernels& ERNE_AMX_TABLE() {
   static const Kernels kKernels = [] {
     Kernels kernels = ERNE_AVX512_BF16_TABLE();
     kernels.code_linear = amx_code_linear;
+    kernels.tile_linear = tile_linear;
     return kernels;
   }();
   return kKernels;

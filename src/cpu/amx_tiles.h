@@ -1,7 +1,6 @@
-// The tile unit of AMX, as far as amx_code_linear.h needs it: eight tiles of 16 rows of 64 bytes,
-// all in use at that shape. With ERNE_AMX_EMULATED in plain C++, for tests on machines without it
-// (Intel's manual, volume 1, chapter 18). Everything is internal to the kernel file that includes
-// this.
+// The tile unit of AMX, as far as the kernels need it: eight tiles of up to 16 rows of 64 bytes.
+// With ERNE_AMX_EMULATED in plain C++, for tests on machines without it (Intel's manual, volume 1,
+// chapter 18). Everything is internal to the kernel file that includes this.
 //
 // Written as instructions: g++ 12's own functions for them do not say what memory they read, and at
 // -O2 stores to it are lost.
@@ -14,17 +13,23 @@ namespace {
 
 constexpr int kTileHeight = 16, kTileBytes = 64;
 
+// The rows in use of each tile, at least one.
+struct TileShape {
+  uint8_t rows[8] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
 #ifndef ERNE_AMX_EMULATED
 
-// Before the first use on a thread; also after release_tiles().
-inline void configure_tiles() {
+// Before the first use on a thread; also after release_tiles(). All tiles are zeros then.
+inline void configure_tiles(const TileShape& shape = {}) {
   struct alignas(64) Config {  // palette 1; per tile: bytes in a row, rows
     uint8_t palette = 1, start_row = 0, reserved[14] = {};
     uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    uint8_t rows[16] = {};
   };
-  const Config config;
+  Config config;
   static_assert(sizeof(config) == 64);
+  __builtin_memcpy(config.rows, shape.rows, sizeof(shape.rows));
   asm volatile("ldtilecfg %0" : : "m"(config));
 }
 // The system saves no tiles of this thread any more.
@@ -48,53 +53,91 @@ template <int c, int a, int b>
 inline void multiply_tiles() {
   asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(c), "i"(a), "i"(b));
 }
+// c[m][n] += the sum over k of a[m][k][0] * b[k][n][0], plus that with 1: pairs of bfloat16.
+template <int c, int a, int b>
+inline void multiply_pair_tiles() {
+  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(c), "i"(a), "i"(b));
+}
 
 #else
 
 struct Tile {
+  int rows;  // 0: not configured
   uint8_t bytes[kTileHeight][kTileBytes];
 };
 thread_local Tile tiles[8];
-thread_local bool tiles_are_configured = false;
 
 [[noreturn]] inline void fault() {
-  __builtin_trap();  // as the processor does where no shape was set
+  __builtin_trap();  // as the processor does where shapes are not set, or do not fit
 }
 inline Tile& tile_at(int index) {
-  if (!tiles_are_configured) fault();
+  if (tiles[index].rows == 0) fault();
   return tiles[index];
 }
-inline void configure_tiles() {
-  tiles_are_configured = true;
-}
 inline void release_tiles() {
-  tiles_are_configured = false;
+  __builtin_memset(tiles, 0, sizeof(tiles));
+}
+inline void configure_tiles(const TileShape& shape = {}) {
+  release_tiles();
+  for (int i = 0; i < 8; ++i) {
+    if (shape.rows[i] < 1 || shape.rows[i] > kTileHeight) fault();
+    tiles[i].rows = shape.rows[i];
+  }
 }
 template <int tile>
 inline void zero_tile() {
-  __builtin_memset(&tile_at(tile), 0, sizeof(Tile));
+  __builtin_memset(tile_at(tile).bytes, 0, sizeof(Tile::bytes));
 }
 template <int tile>
 inline void load_tile(const void* rows, int64_t stride) {
-  for (int row = 0; row < kTileHeight; ++row)
-    __builtin_memcpy(tile_at(tile).bytes[row], static_cast<const uint8_t*>(rows) + row * stride,
+  for (int row = 0; row < tile_at(tile).rows; ++row)
+    __builtin_memcpy(tiles[tile].bytes[row], static_cast<const uint8_t*>(rows) + row * stride,
                      kTileBytes);
 }
 template <int tile>
 inline void store_tile(void* rows, int64_t stride) {
-  for (int row = 0; row < kTileHeight; ++row)
-    __builtin_memcpy(static_cast<uint8_t*>(rows) + row * stride, tile_at(tile).bytes[row],
+  for (int row = 0; row < tile_at(tile).rows; ++row)
+    __builtin_memcpy(static_cast<uint8_t*>(rows) + row * stride, tiles[tile].bytes[row],
                      kTileBytes);
+}
+// The rows of a product c += a b, whose b must be as high as a is wide.
+template <int c, int a, int b>
+inline int rows_of_product() {
+  if (tile_at(c).rows != tile_at(a).rows || tile_at(b).rows != kTileHeight) fault();
+  return tiles[c].rows;
 }
 template <int c, int a, int b>
 inline void multiply_tiles() {
-  auto* sums = reinterpret_cast<int32_t(*)[16]>(tile_at(c).bytes);
-  for (int m = 0; m < kTileHeight; ++m)
+  const int rows = rows_of_product<c, a, b>();
+  auto* sums = reinterpret_cast<int32_t(*)[16]>(tiles[c].bytes);
+  for (int m = 0; m < rows; ++m)
     for (int k = 0; k < kTileHeight; ++k)
       for (int n = 0; n < 16; ++n)
         for (int i = 0; i < 4; ++i)
-          sums[m][n] += static_cast<int8_t>(tile_at(a).bytes[m][4 * k + i]) *
-                        int{tile_at(b).bytes[k][4 * n + i]};
+          sums[m][n] +=
+              static_cast<int8_t>(tiles[a].bytes[m][4 * k + i]) * int{tiles[b].bytes[k][4 * n + i]};
+}
+inline float bf16_at(const uint8_t* bytes) {
+  const uint32_t bits = uint32_t{bytes[0]} << 16 | uint32_t{bytes[1]} << 24;
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+template <int c, int a, int b>
+inline void multiply_pair_tiles() {
+  const int rows = rows_of_product<c, a, b>();
+  for (int m = 0; m < rows; ++m)
+    for (int n = 0; n < 16; ++n) {
+      float halves[2] = {0, 0};
+      for (int k = 0; k < kTileHeight; ++k)
+        for (int i = 0; i < 2; ++i)
+          halves[i] = __builtin_fmaf(bf16_at(tiles[a].bytes[m] + 4 * k + 2 * i),
+                                     bf16_at(tiles[b].bytes[k] + 4 * n + 2 * i), halves[i]);
+      float sum;
+      __builtin_memcpy(&sum, tiles[c].bytes[m] + 4 * n, sizeof(sum));
+      sum += halves[0] + halves[1];
+      __builtin_memcpy(tiles[c].bytes[m] + 4 * n, &sum, sizeof(sum));
+    }
 }
 
 #endif

@@ -1,48 +1,60 @@
 // The arithmetic of the CPU back end: which sums are formed in which order. A result is a function
 // of its row's inputs and of (n, k) alone; kernels of every instruction set follow these rules and
-// agree bit for bit, so none of them may depend on the number of rows, the chunk or the threads.
+// agree bit for bit (but for "tiles"), so none of them may depend on the number of rows, the chunk
+// or the threads.
 // All sums are float32, all products go into them by fma, rounding is to nearest, denormals are
 // zero.
 //
-//   chain        One fma after the other from 0, k in ascending pairs, of each pair the second
-//                first: what VDPBF16PS does with two bfloat16 each, which has no rounding between
-//                product and sum either.
-//   linear       y[n]: k is cut into groups of kGroup. A group's sum is one chain over k; groups
-//   are added ascending to the first one's sum. (Not the 16 virtual
-//                lanes along k of design/cpu-kernels.md: with lanes along n a row of weights needs
-//                no sum across a register and its bfloat16 pairs no shuffle, one packing serves one
-//                row and many, and groups bound the error as well: 256 + k / 256 steps.)
-//   int8 rows    Numbers that share a scale: a = the largest |x|, scale = a / 127, q = x * (127 /
-//                a) rounded to an integer, ties to even. Where 127 / a is infinite, all are zeros
-//                with scale 0; where one is NaN or infinite, so is the scale, or it is NaN.
-//   codes        Linear with weights that are integers w_q times scales (tensor/formats/
-//                symmetric_int.h) and 8-bit activations: int8 rows, one per row and group of k
-//                (WeightFormat::input_group). A group's sum of x_q * w_q is an exact integer;
-//                groups ascending, y[n] = fma(sum, scale_x * scale_w, y[n]) from 0. With
-//                activations as given: as linear, the weights being w_q * scale_w.
-//   norms, sums  kLanes virtual lanes, lane = index mod 16, each a chain from 0; combine_lanes().
-//   attention    Keys ascend in segments of kSegment positions. In a segment: score = scale * chain
-//                over d of q[d] * k[d], where d is cut into groups as in linear; m = the largest
-//                score; p = exp(score - m), rounded to bfloat16 where queries, keys and values are
-//                that; sum of p in lanes; out[d] = one chain over the keys of p * v[d]. Segments
-//                are merged ascending into (-inf, 0, 0), also when there is one: m' = max(m, m_s),
-//                a = exp(m - m'), b = exp(m_s - m'), sum' = fma(sum_s, b, sum * a), out' =
-//                fma(out_s, b, out * a). At the end out / sum. int8 keys and values count as they
-//                are stored, and their scales enter once: score = (key scale * scale) * chain, and
-//                p * value scale stands for p in front of v, after the sum of p.
-//   route        softmax over the experts: exp(z - largest), sum in lanes, one division each; the
-//   sum
-//                of the chosen ascends from the best.
-//   experts      linear, silu and linear as they are alone, but for the last one's rounding; then
-//                the chain of MixTask (cpu/kernels.h).
-//   int8 KV      K or V of one token and kv head is an int8 row; fp8 KV likewise, with 448 for 127
-//   and
-//                numbers of tensor/fp8.h for integers.
-//   other        Weights of encoded_panels.h are decoded to float32 as tensor/formats/ say; then as
-//   formats      linear. fp8 activations are rounded as block_fp8.h says, in float32; then
-//   likewise. exp          exp_f32() below; silu(x) = x / (1 + exp(-x)). rope         angle =
-//   position * inv_freq as a float32 product (rope_angles.h);
-//                fma(a, cos, -(b * sin)), fma(b, cos, a * sin).
+// Chain: one fma after the other from 0, k in ascending pairs, of each pair the second first. That
+// is what VDPBF16PS does with two bfloat16 each, which has no rounding between product and sum
+// either.
+//
+// Linear, y[n]: k is cut into groups of kGroup. A group's sum is one chain over k; groups are added
+// ascending to the first one's sum. (Not the 16 virtual lanes along k of design/cpu-kernels.md:
+// with lanes along n a row of weights needs no sum across a register and its bfloat16 pairs no
+// shuffle, one packing serves one row and many, and groups bound the error as well: 256 + k / 256
+// steps.)
+//
+// Tiles: linear of bfloat16 where the machine has AMX and Linear::unit_order allows it, for any
+// number of rows. k is cut into groups of 32, zeros behind the last. Of a group, one fma chain from
+// 0 over the even k and one over the odd k, both ascending; their sum is added to y[n], from 0:
+// what TDPBF16PS does. Other machines do not form these sums, so a model has them only where none
+// of its weights is quantised: the quantised formats owe equal bits on every machine.
+//
+// int8 rows: numbers that share a scale. a = the largest |x|, scale = a / 127, q = x * (127 / a)
+// rounded to an integer, ties to even. Where 127 / a is infinite, all are zeros with scale 0; where
+// one is NaN or infinite, so is the scale, or it is NaN.
+//
+// Codes: linear with weights that are integers w_q times scales (tensor/formats/symmetric_int.h)
+// and 8-bit activations: int8 rows, one per row and group of k (WeightFormat::input_group). A
+// group's sum of x_q * w_q is an exact integer; groups ascending, y[n] = fma(sum, scale_x *
+// scale_w, y[n]) from 0. With activations as given: as linear, the weights being w_q * scale_w.
+//
+// Norms, sums: kLanes virtual lanes, lane = index mod 16, each a chain from 0; combine_lanes().
+//
+// Attention: keys ascend in segments of kSegment positions. In a segment: score = scale * chain
+// over d of q[d] * k[d], where d is cut into groups as in linear; m = the largest score; p =
+// exp(score - m), rounded to bfloat16 where queries, keys and values are that; sum of p in lanes;
+// out[d] = one chain over the keys of p * v[d]. Segments are merged ascending into (-inf, 0, 0),
+// also when there is one: m' = max(m, m_s), a = exp(m - m'), b = exp(m_s - m'), sum' = fma(sum_s,
+// b, sum * a), out' = fma(out_s, b, out * a). At the end out / sum. int8 keys and values count as
+// they are stored, and their scales enter once: score = (key scale * scale) * chain, and p * value
+// scale stands for p in front of v, after the sum of p.
+//
+// Route: softmax over the experts: exp(z - largest), sum in lanes, one division each; the sum of
+// the chosen ascends from the best.
+//
+// Experts: linear, silu and linear as they are alone, but for the last one's rounding; then the
+// chain of MixTask (cpu/kernels.h).
+//
+// int8 KV: K or V of one token and kv head is an int8 row; fp8 KV likewise, with 448 for 127 and
+// numbers of tensor/fp8.h for integers.
+//
+// Other weights: those of encoded_panels.h are decoded to float32 as tensor/formats/ say; then as
+// linear. fp8 activations are rounded as block_fp8.h says, in float32; then likewise.
+//
+// exp: exp_f32() below. silu(x) = x / (1 + exp(-x)). rope: angle = position * inv_freq as a float32
+// product (rope_angles.h); fma(a, cos, -(b * sin)), fma(b, cos, a * sin).
 //
 // Values are rounded to the activation type where an op ends, once, as Paddle's fused kernels do
 // (Hugging Face's bfloat16 rounds inside norm and silu as well, which is further from its own

@@ -34,10 +34,10 @@ bool has_avx512_bf16() {
   return has_avx512() && __builtin_cpu_supports("avx512bf16");
 }
 
-bool has_amx_int8() {
-  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;  // CPUID 7.0, edx
+bool has_amx() {
+  constexpr unsigned kNeeded = 1u << 24 | 1u << 25 | 1u << 22;  // CPUID 7.0, edx: TILE, INT8, BF16
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kTile) && (edx & kInt8);
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kNeeded) == kNeeded;
 }
 
 // Linux gives tiles to a process that asks, and to its threads from then on.
@@ -49,7 +49,7 @@ bool may_use_tiles() {
 
 // The best first. The compiler's checks cover CPUID and whether the system saves the registers.
 constexpr IsaRow kRows[] = {
-    {CpuIsa::kAmx, "amx", [] { return has_avx512_bf16() && has_amx_int8() && may_use_tiles(); },
+    {CpuIsa::kAmx, "amx", [] { return has_avx512_bf16() && has_amx() && may_use_tiles(); },
      amx_kernels},
     {CpuIsa::kAvx512Bf16, "avx512_bf16", has_avx512_bf16, avx512_bf16_kernels},
     {CpuIsa::kAvx512, "avx512", has_avx512, avx512_kernels},

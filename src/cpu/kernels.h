@@ -129,6 +129,9 @@ struct Kernels {
   bool bf16_rows;
   // scratch: kLinearScratch floats.
   void (*linear)(const LinearTask& task, float* scratch);
+  // The same in the order "tiles" of arithmetic.h, of bfloat16 rows and weights; nullptr: this
+  // table's unit is not one that needs it.
+  void (*tile_linear)(const LinearTask& task);
   void (*quantize)(const QuantizeTask& task);
   // scratch: code_scratch() bytes, aligned to 64.
   void (*code_linear)(const CodeLinearTask& task, uint8_t* scratch);

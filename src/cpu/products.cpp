@@ -138,25 +138,29 @@ void Products::plain(const TensorView& x, std::span<const int32_t> source, const
   const Linear& first = *tiles_[0].w;
   const bool as_given = kernels_.bf16_rows && x.dtype == DType::kBf16 &&
                         first.data.dtype == DType::kBf16 && first.in % 2 == 0;
+  const bool in_unit_order = as_given && first.unit_order && kernels_.tile_linear != nullptr;
   const Rows rows =
       chosen(as_given ? Rows{x.as<std::byte>(), DType::kBf16, first.in} : as_float(x), source);
-  pool_.parallel_for(std::ssize(tiles_), [&](int64_t task, int worker) {
-    const Tile& tile = tiles_[task];
+  pool_.parallel_for(std::ssize(tiles_), [&](int64_t index, int worker) {
+    const Tile& tile = tiles_[index];
     const Linear& w = *tile.w;
-    kernels_.linear({.weight = w.data.data,
-                     .weight_type = w.data.dtype,
-                     .in = w.in,
-                     .out = w.out,
-                     .first_panel = tile.panel,
-                     .end_panel = tile.end_panel,
-                     .x = rows.from(tile.row),
-                     .x_type = rows.type,
-                     .x_stride = rows.stride,
-                     .num_rows = tile.num_rows,
-                     .y = row_of(y, tile.row),
-                     .y_type = y.dtype,
-                     .y_stride = w.out},
-                    worker_scratch_[worker].floats(kLinearScratch));
+    const LinearTask task = {.weight = w.data.data,
+                             .weight_type = w.data.dtype,
+                             .in = w.in,
+                             .out = w.out,
+                             .first_panel = tile.panel,
+                             .end_panel = tile.end_panel,
+                             .x = rows.from(tile.row),
+                             .x_type = rows.type,
+                             .x_stride = rows.stride,
+                             .num_rows = tile.num_rows,
+                             .y = row_of(y, tile.row),
+                             .y_type = y.dtype,
+                             .y_stride = w.out};
+    if (in_unit_order)
+      kernels_.tile_linear(task);
+    else
+      kernels_.linear(task, worker_scratch_[worker].floats(kLinearScratch));
   });
 }
 

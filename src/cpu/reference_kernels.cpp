@@ -285,6 +285,7 @@ const Kernels& reference_kernels() {
   static constexpr Kernels kKernels = {
       .bf16_rows = false,
       .linear = linear,
+      .tile_linear = nullptr,
       .quantize = reference_quantize,
       .code_linear = reference_code_linear,
       .decode_panel = reference_decode_panel,

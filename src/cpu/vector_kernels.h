@@ -399,6 +399,7 @@ constexpr Kernels make_vector_kernels() {
   return {
       .bf16_rows = kBf16Rows,
       .linear = linear,
+      .tile_linear = nullptr,
       .quantize = quantize,
       .code_linear = code_linear,
       .decode_panel = decode_panel,

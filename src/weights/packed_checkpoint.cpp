@@ -75,10 +75,10 @@ Result<WeightStore> copy(Backend& backend, std::span<const WeightPlan> plans,
 Result<WeightStore> map(std::span<const WeightPlan> plans, const LoadOptions& options,
                         PackedFile file) {
   auto owner = std::make_shared<PackedFile>(std::move(file));
-  WeightStore store(owner);
+  WeightStore store(owner, plans, options.quantize_activations);
   for (const WeightPlan& plan : plans) {
     const auto bytes = TRY(owner->find(plan.spec->name, plan.bytes));
-    store.add_in_place(plan, bytes, options.quantize_activations);
+    store.add_in_place(plan, bytes);
   }
   return store;
 }

@@ -71,6 +71,10 @@ Result<void> load_matrix(Backend& backend, WeightSource& source, const WeightPla
   return {};
 }
 
+bool is_quantized(const WeightPlan& plan) {
+  return plan.format && plan.format->is_quantized();
+}
+
 const auto& find(const auto& map, std::string_view name, const char* what) {
   const auto found = map.find(name);
   if (found == map.end()) check_failed(__FILE__, __LINE__, what, std::string(name));
@@ -94,8 +98,15 @@ Result<std::vector<WeightPlan>> plan_weights(Backend& backend, WeightSource& sou
   return plans;
 }
 
+WeightStore::WeightStore(std::shared_ptr<const void> owner, std::span<const WeightPlan> plans,
+                         bool quantize_activations)
+    : quantize_activations_(quantize_activations),
+      unit_order_(std::ranges::none_of(plans, is_quantized)),
+      owner_(std::move(owner)) {}
+
 WeightStore::WeightStore(Backend& backend, std::span<const WeightPlan> plans,
-                         bool quantize_activations) {
+                         bool quantize_activations)
+    : WeightStore(nullptr, plans, quantize_activations) {
   const auto rounded = [](size_t bytes) {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   };
@@ -103,27 +114,27 @@ WeightStore::WeightStore(Backend& backend, std::span<const WeightPlan> plans,
   memory_.push_back(backend.allocate(bytes_, Space::kDevice));
   auto* next = static_cast<std::byte*>(memory_.back().data());
   for (const WeightPlan& plan : plans) {
-    add(plan, next, quantize_activations);
+    add(plan, next);
     next += rounded(plan.bytes);
   }
 }
 
-void WeightStore::add(const WeightPlan& plan, std::byte* at, bool quantize_activations) {
+void WeightStore::add(const WeightPlan& plan, std::byte* at) {
   const TensorSpec& spec = *plan.spec;
   if (plan.format) {
     Linear linear = Linear::at(at, *plan.format, spec.shape[0], spec.shape[1]);
-    if (quantize_activations) linear.input = plan.format->input;
+    if (quantize_activations_) linear.input = plan.format->input;
+    linear.unit_order = unit_order_;
     CHECK(linears_.emplace(spec.name, linear).second);
   } else {
     CHECK(vectors_.emplace(spec.name, TensorView{at, plan.dtype, spec.shape}).second);
   }
 }
 
-void WeightStore::add_in_place(const WeightPlan& plan, std::span<const std::byte> bytes,
-                               bool quantize_activations) {
+void WeightStore::add_in_place(const WeightPlan& plan, std::span<const std::byte> bytes) {
   CHECK_EQ(bytes.size(), plan.bytes);
   bytes_ += bytes.size();
-  add(plan, const_cast<std::byte*>(bytes.data()), quantize_activations);
+  add(plan, const_cast<std::byte*>(bytes.data()));
 }
 
 const Linear& WeightStore::linear(std::string_view name) const {

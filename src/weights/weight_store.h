@@ -66,11 +66,11 @@ class WeightStore {
   // none is lost to rounding.
   WeightStore(Backend& backend, std::span<const WeightPlan> plans, bool quantize_activations);
 
-  // Nothing yet; `owner` keeps the memory that add_in_place() shows.
-  explicit WeightStore(std::shared_ptr<const void> owner) : owner_(std::move(owner)) {}
+  // None of them yet; `owner` keeps the memory that add_in_place() shows.
+  WeightStore(std::shared_ptr<const void> owner, std::span<const WeightPlan> plans,
+              bool quantize_activations);
   // A weight whose packed bytes lie in the owner's memory, which is never written.
-  void add_in_place(const WeightPlan& plan, std::span<const std::byte> bytes,
-                    bool quantize_activations);
+  void add_in_place(const WeightPlan& plan, std::span<const std::byte> bytes);
 
   const Linear& linear(std::string_view name) const;  // matrices; CHECKs that it exists
   TensorView vector(std::string_view name) const;     // kVector; likewise
@@ -83,8 +83,11 @@ class WeightStore {
   void add_constants(Backend& backend, std::string name, std::span<const float> values);
 
  private:
-  void add(const WeightPlan& plan, std::byte* at, bool quantize_activations);
+  void add(const WeightPlan& plan, std::byte* at);
 
+  bool quantize_activations_ = false;
+  // Linear::unit_order of all: allowed where no format fixes the bits between machines.
+  bool unit_order_ = false;
   std::map<std::string, Linear, std::less<>> linears_;
   std::map<std::string, TensorView, std::less<>> vectors_;
   std::vector<DeviceBuffer> memory_;

@@ -17,6 +17,7 @@ struct LinearCase {
   DType activation, output;
   LinearInput input = LinearInput::kAsGiven;
   bool timed_only = false;
+  bool unit_order = false;  // Linear's
 };
 std::span<const LinearCase> linear_cases();
 

@@ -26,6 +26,15 @@ constexpr LinearCase kCases[] = {
     {193, 48, 64, kBf16, kB, kB},
     {1, 336, 1024, kBf16, kB, kB},
     {1, 80, 3072, kBf16, kB, kB},
+    // in the order of a matrix unit: one tile of rows, two, more; ragged ends of k
+    {1, 1, 2, kBf16, kB, kF, kGiven, false, true},
+    {1, 330, 96, kBf16, kB, kB, kGiven, false, true},
+    {5, 33, 30, kBf16, kB, kF, kGiven, false, true},
+    {16, 80, 256, kBf16, kB, kB, kGiven, false, true},
+    {17, 31, 98, kBf16, kB, kF, kGiven, false, true},
+    {33, 48, 64, kBf16, kB, kB, kGiven, false, true},
+    {97, 70, 1030, kBf16, kB, kF, kGiven, false, true},
+    {3, 40, 255, kBf16, kB, kB, kGiven, false, true},
     // codes, as they are
     {1, 1, 1, kInt8, kB, kB},
     {3, 33, 129, kInt8, kF, kF},
@@ -67,19 +76,19 @@ constexpr LinearCase kCases[] = {
     {5, 65, 321, kCcq, kF, kF},
     {33, 48, 640, kCcq, kB, kB},
     // ERNIE-4.5-0.3B: qkv, o, gate and up, down, head; one row, few, a chunk
-    {1, 2560, 1024, kBf16, kB, kB, kGiven, true},
-    {1, 1024, 2048, kBf16, kB, kB, kGiven, true},
-    {1, 6144, 1024, kBf16, kB, kB, kGiven, true},
-    {1, 1024, 3072, kBf16, kB, kB, kGiven, true},
-    {1, 103424, 1024, kBf16, kB, kF, kGiven, true},
-    {2, 103424, 1024, kBf16, kB, kF, kGiven, true},
-    {4, 103424, 1024, kBf16, kB, kF, kGiven, true},
-    {8, 103424, 1024, kBf16, kB, kF, kGiven, true},
-    {32, 6144, 1024, kBf16, kB, kB, kGiven, true},
-    {512, 2560, 1024, kBf16, kB, kB, kGiven, true},
-    {512, 1024, 2048, kBf16, kB, kB, kGiven, true},
-    {512, 6144, 1024, kBf16, kB, kB, kGiven, true},
-    {512, 1024, 3072, kBf16, kB, kB, kGiven, true},
+    {1, 2560, 1024, kBf16, kB, kB, kGiven, true, true},
+    {1, 1024, 2048, kBf16, kB, kB, kGiven, true, true},
+    {1, 6144, 1024, kBf16, kB, kB, kGiven, true, true},
+    {1, 1024, 3072, kBf16, kB, kB, kGiven, true, true},
+    {1, 103424, 1024, kBf16, kB, kF, kGiven, true, true},
+    {2, 103424, 1024, kBf16, kB, kF, kGiven, true, true},
+    {4, 103424, 1024, kBf16, kB, kF, kGiven, true, true},
+    {8, 103424, 1024, kBf16, kB, kF, kGiven, true, true},
+    {32, 6144, 1024, kBf16, kB, kB, kGiven, true, true},
+    {512, 2560, 1024, kBf16, kB, kB, kGiven, true, true},
+    {512, 1024, 2048, kBf16, kB, kB, kGiven, true, true},
+    {512, 6144, 1024, kBf16, kB, kB, kGiven, true, true},
+    {512, 1024, 3072, kBf16, kB, kB, kGiven, true, true},
     {512, 6144, 1024, kF32, kF, kF, kGiven, true},
     {1, 6144, 1024, kInt8, kB, kB, kQuant, true},
     {1, 1024, 3072, kInt8, kB, kB, kQuant, true},
@@ -119,7 +128,7 @@ std::string case_name(const LinearCase& c) {
          (c.input == kQuant  ? "_as_int8_"
           : c.input == kE4m3 ? "_as_fp8_"
                              : "_") +
-         dtype_name(c.output);
+         dtype_name(c.output) + (c.unit_order ? "_unit_order" : "");
 }
 
 }  // namespace erne::parity

@@ -16,13 +16,15 @@ namespace {
 template <cpu::CpuIsa isa>
 constexpr Instance cpu_instance(const char* name) {
   return {name, [] { return cpu::cpu_supports(isa); },
-          [](int threads) { return cpu::make_cpu_backend(isa, threads); }};
+          [](int threads) { return cpu::make_cpu_backend(isa, threads); },
+          isa == cpu::CpuIsa::kAmx};
 }
 
 template <const cpu::Kernels& (*kernels)()>
-constexpr Instance emulated_instance(const char* name) {
+constexpr Instance emulated_instance(const char* name, bool has_tiles = false) {
   return {name, [] { return cpu::cpu_supports(cpu::CpuIsa::kAvx2); },
-          [](int threads) { return cpu::make_cpu_backend("emulated", kernels(), threads); }};
+          [](int threads) { return cpu::make_cpu_backend("emulated", kernels(), threads); },
+          has_tiles};
 }
 
 constexpr Instance kInstances[] = {
@@ -33,7 +35,7 @@ constexpr Instance kInstances[] = {
     cpu_instance<cpu::CpuIsa::kAmx>("cpu_amx"),
     emulated_instance<cpu::avx512_emulated_kernels>("cpu_avx512_emulated"),
     emulated_instance<cpu::avx512_bf16_emulated_kernels>("cpu_avx512_bf16_emulated"),
-    emulated_instance<cpu::amx_emulated_kernels>("cpu_amx_emulated"),
+    emulated_instance<cpu::amx_emulated_kernels>("cpu_amx_emulated", true),
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ struct Instance {
   const char* name;
   bool (*available)();
   std::unique_ptr<Backend> (*make)(int threads);
+  bool has_tiles = false;  // "tiles" of cpu/arithmetic.h
 };
 
 std::span<const Instance> instances();

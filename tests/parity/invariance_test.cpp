@@ -23,6 +23,7 @@ std::vector<std::byte> bytes_of(const GuardedTensor& tensor) {
 struct Variant {
   std::string name;
   std::unique_ptr<Backend> backend;
+  bool has_tiles;
 };
 std::vector<Variant> variants() {
   std::vector<Variant> all;
@@ -30,7 +31,7 @@ std::vector<Variant> variants() {
     for (int threads : {1, 2, 3})
       if (instance.available() && (threads == 2 || &instance != instances().data()))
         all.push_back({std::string(instance.name) + " with " + std::to_string(threads) + " threads",
-                       instance.make(threads)});
+                       instance.make(threads), instance.has_tiles});
   return all;
 }
 
@@ -45,7 +46,7 @@ void expect_same_bits(std::vector<Variant>& all, const Op& op) {
 TEST(SameBits, LinearOnAllVariants) {
   auto all = variants();
   for (const LinearCase& c : linear_cases()) {
-    if (c.timed_only) continue;
+    if (c.timed_only || c.unit_order) continue;
     SCOPED_TRACE(case_name(c));
     expect_same_bits(all, [&](Backend& backend) {
       LinearRun run(backend, c);
@@ -55,9 +56,47 @@ TEST(SameBits, LinearOnAllVariants) {
   }
 }
 
+// "Tiles" of cpu/arithmetic.h for one output, step by step; "linear" where there are none.
+float tile_sum(const Bf16* x, const Bf16* w, int64_t in) {
+  float y = 0;
+  for (int64_t begin = 0; begin < in; begin += 32) {
+    float halves[2] = {0, 0};
+    for (int64_t k = begin; k < std::min(begin + 32, in); ++k)
+      halves[k % 2] = std::fma(to_float(x[k]), to_float(w[k]), halves[k % 2]);
+    y += halves[0] + halves[1];
+  }
+  return y;
+}
+
+TEST(SameBits, TilesStepByStep) {
+  for (Variant& variant : variants())
+    for (const LinearCase& c : linear_cases()) {
+      if (!c.unit_order || c.timed_only || c.output != DType::kF32 || !variant.has_tiles) continue;
+      LinearRun run(*variant.backend, c);
+      run.run(*variant.backend);
+      const auto *x = run.x.view().as<Bf16>(), *w = run.w.view().as<Bf16>();
+      for (int64_t i = 0; i < c.rows * c.out; ++i)
+        ASSERT_EQ(run.y.at(i), tile_sum(x + i / c.out * c.in, w + i % c.out * c.in, c.in))
+            << variant.name << ", " << case_name(c) << ", output " << i;
+    }
+}
+
+TEST(SameBits, NoTilesWhereTheOrderIsNotAllowed) {
+  LinearCase c{33, 80, 1030, "bfloat16", DType::kBf16, DType::kF32};
+  for (Variant& variant : variants()) {
+    LinearRun shared(*variant.backend, c);
+    shared.run(*variant.backend);
+    LinearRun own(*variant.backend, c);
+    own.packed.unit_order = true;
+    own.run(*variant.backend);
+    EXPECT_EQ(bytes_of(own.y) != bytes_of(shared.y), variant.has_tiles) << variant.name;
+  }
+}
+
 TEST(SameBits, LinearForAnyNumberOfRows) {
   const LinearCase cases[] = {
       {97, 83, 515, "bfloat16", DType::kBf16, DType::kF32},
+      {97, 83, 514, "bfloat16", DType::kBf16, DType::kF32, LinearInput::kAsGiven, false, true},
       {97, 83, 515, "wint8", DType::kBf16, DType::kF32, LinearInput::kInt8},
       {97, 147, 515, "wint4_g64", DType::kBf16, DType::kF32, LinearInput::kInt8},
       {97, 83, 130, "wint4", DType::kBf16, DType::kF32, LinearInput::kAsGiven},

@@ -111,6 +111,7 @@ LinearRun::LinearRun(Backend& backend, const LinearCase& c)
       y(c.output, {c.rows, c.out}),
       packed(backend.pack(w.view(), format_of(c), storage)) {
   packed.input = c.input;
+  packed.unit_order = c.unit_order;
 }
 
 reference::Matrix LinearRun::weights() const {

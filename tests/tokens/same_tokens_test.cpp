@@ -10,6 +10,10 @@
 
 #include "tokens/small_server.h"
 
+namespace erne::cpu {
+const Kernels& amx_emulated_kernels();  // the AMX file of cpu/, compiled for AVX2
+}  // namespace erne::cpu
+
 namespace erne::tests {
 namespace {
 
@@ -34,6 +38,12 @@ constexpr Types kTypes[] = {{DType::kF32, DType::kF32},
                             {DType::kBf16, DType::kBf16, "wint2", true, true},
                             {DType::kF32, DType::kI8, "w4afp8", true, true}};
 
+// Plain bfloat16 on the tile unit, emulated: slowly.
+constexpr Types kTileTypes[] = {{DType::kBf16, DType::kBf16},
+                                {DType::kBf16, DType::kI8},
+                                {DType::kBf16, DType::kBf16, nullptr, false, true}};
+constexpr int kTileRequests = 40, kTileSettings = 8;
+
 std::vector<sched::Request> all_requests() {
   std::mt19937 random(20250);
   std::vector<sched::Request> out;
@@ -41,14 +51,17 @@ std::vector<sched::Request> all_requests() {
   return out;
 }
 
-std::vector<Tokens> alone(const std::vector<sched::Request>& requests, const Types& types) {
+// `setting` says the types and the kernels.
+std::vector<Tokens> alone(const std::vector<sched::Request>& requests, Setting setting) {
   std::vector<Tokens> out;
-  Setting setting;
-  setting.types = types;
   setting.share_prefixes = false;  // every request finds an engine that remembers nothing
   SmallServer server(setting);
   for (const sched::Request& request : requests) out.push_back(server.serve({request}).front());
   return out;
+}
+
+bool has_unit_order(const Types& types) {
+  return types.activation == DType::kBf16 && types.quantization == nullptr;
 }
 
 Setting random_setting(std::mt19937& random, const Types& types) {
@@ -62,6 +75,8 @@ Setting random_setting(std::mt19937& random, const Types& types) {
                                        cpu::CpuIsa::kAvx512Bf16, cpu::CpuIsa::kAmx};
   const cpu::CpuIsa isa = draw == 0 ? cpu::CpuIsa::kReference : kFastIsas[draw % 4];
   s.isa = cpu::cpu_supports(isa) ? isa : cpu::parse_cpu_isa("auto").value();
+  // Plain bfloat16 on the tile unit has bits of its own (cpu/arithmetic.h).
+  if (s.isa == cpu::CpuIsa::kAmx && has_unit_order(types)) s.isa = cpu::CpuIsa::kAvx512Bf16;
   s.threads = pick({1, 1, 1, 2, 3});
   s.max_rows = pick({1, 2, 7, 16, 64});
   s.chunk_prompts = pick({0, 1, 1, 1});
@@ -81,20 +96,15 @@ std::string describe(const Setting& s) {
   return out.str();
 }
 
-TEST(SameTokens, InEverySetting) {
-  const auto requests = all_requests();
-  std::vector<std::vector<Tokens>> expected_of;  // by type
-  for (const Types& types : kTypes) expected_of.push_back(alone(requests, types));
-  std::mt19937 random(7);
-  int pairs = 0, different = 0;
-  int64_t preemptions = 0, cached = 0;
-  for (size_t type = 0; pairs < kPairs; type = (type + 1) % std::size(kTypes)) {
-    const auto& expected = expected_of[type];
-    const Setting setting = random_setting(random, kTypes[type]);
+// Requests together under a setting, against each alone.
+struct Comparison {
+  explicit Comparison(const std::vector<sched::Request>& requests) : requests(requests) {}
+
+  void add(const Setting& setting, const std::vector<Tokens>& expected) {
     SmallServer server(setting);
     for (int time = 0; time < setting.times; ++time) {
       const auto found = server.serve(requests);
-      for (int i = 0; i < kRequests; ++i) {
+      for (size_t i = 0; i < requests.size(); ++i) {
         ++pairs;
         different += found[i] != expected[i];
         if (found[i] != expected[i] && different < 5)
@@ -104,12 +114,48 @@ TEST(SameTokens, InEverySetting) {
     preemptions += server.stats().preemptions;
     cached += server.stats().cached_prompt_tokens;
   }
-  EXPECT_EQ(different, 0);
-  // The pairs are worth something only if the settings did what they are for.
-  EXPECT_GT(preemptions, pairs / 50);
-  EXPECT_GT(cached, pairs / 2);
-  std::cout << pairs << " pairs, " << different << " different; " << preemptions << " preemptions, "
-            << cached << " prompt tokens from the cache\n";
+
+  void finish() const {
+    EXPECT_EQ(different, 0);
+    // The pairs are worth something only if the settings did what they are for.
+    EXPECT_GT(preemptions, pairs / 50);
+    EXPECT_GT(cached, pairs / 2);
+    std::cout << pairs << " pairs, " << different << " different; " << preemptions
+              << " preemptions, " << cached << " prompt tokens from the cache\n";
+  }
+
+  const std::vector<sched::Request>& requests;
+  int pairs = 0, different = 0;
+  int64_t preemptions = 0, cached = 0;
+};
+
+TEST(SameTokens, InEverySetting) {
+  const auto requests = all_requests();
+  std::vector<std::vector<Tokens>> expected_of;  // by type
+  for (const Types& types : kTypes) expected_of.push_back(alone(requests, {.types = types}));
+  std::mt19937 random(7);
+  Comparison comparison(requests);
+  for (size_t type = 0; comparison.pairs < kPairs; type = (type + 1) % std::size(kTypes))
+    comparison.add(random_setting(random, kTypes[type]), expected_of[type]);
+  comparison.finish();
+}
+
+// The unit's own bits, too, are those of a request alone.
+TEST(SameTokens, InEverySettingOfTheTileUnit) {
+  auto requests = all_requests();
+  requests.resize(kTileRequests);
+  std::mt19937 random(11);
+  Comparison comparison(requests);
+  for (const Types& types : kTileTypes) {
+    const auto expected =
+        alone(requests, {.kernels = &cpu::amx_emulated_kernels(), .types = types});
+    for (int i = 0; i < kTileSettings; ++i) {
+      Setting setting = random_setting(random, types);
+      setting.kernels = &cpu::amx_emulated_kernels();
+      comparison.add(setting, expected);
+    }
+  }
+  comparison.finish();
 }
 
 }  // namespace

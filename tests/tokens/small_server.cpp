@@ -33,6 +33,11 @@ auto random_model(Backend& backend, const Types& types) {
   return model::load_model(backend, folder.path(), model_options(types)).value();
 }
 
+std::unique_ptr<Backend> make_backend(const Setting& setting) {
+  return setting.kernels ? cpu::make_cpu_backend("emulated", *setting.kernels, setting.threads)
+                         : cpu::make_cpu_backend(setting.isa, setting.threads);
+}
+
 Tokens drain(engine::TokenStream& stream) {
   Tokens tokens;
   int finishes = 0;
@@ -54,8 +59,7 @@ std::string name_of(const Types& types) {
 }
 
 SmallServer::SmallServer(const Setting& setting)
-    : backend_(cpu::make_cpu_backend(setting.isa, setting.threads)),
-      model_(random_model(*backend_, setting.types)) {
+    : backend_(make_backend(setting)), model_(random_model(*backend_, setting.types)) {
   executor_ = std::make_unique<exec::ModelExecutor>(
       *backend_, *model_,
       exec::ExecutorOptions{setting.num_blocks ? setting.num_blocks : setting.least_blocks(),

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "cpu/cpu_backend.h"
+#include "cpu/kernel_backend.h"
 #include "engine/engine.h"
 #include "exec/model_executor.h"
 #include "model/registry.h"
@@ -29,6 +29,7 @@ std::string name_of(const Types& types);
 // How requests are served.
 struct Setting {
   cpu::CpuIsa isa = cpu::CpuIsa::kReference;
+  const cpu::Kernels* kernels = nullptr;  // these and not those of `isa`
   Types types = {DType::kF32, DType::kF32};
   int threads = 1;
   int max_rows = 1, max_tokens = 1024;
