@@ -53,16 +53,28 @@ int64_t check_batch(const ShapeCheck& check, const RaggedBatch& batch, const KvL
   return pairs;
 }
 
+// Of rows that are packed at a time.
+void check_run(const Linear& w, int64_t first_row, int64_t num_rows) {
+  const int64_t end = first_row + num_rows;
+  CHECK_EQ(first_row % kPackRows, 0);
+  CHECK(end == w.out || (end < w.out && end % kPackRows == 0));
+}
+
 }  // namespace
 
 void Backend::pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) {
   CHECK_EQ(rows.shape.rank(), 2);
   CHECK_EQ(rows.shape[1], w.in);
   CHECK(rows.dtype == DType::kBf16 || rows.dtype == DType::kF32);
-  const int64_t end = first_row + rows.shape[0];
-  CHECK_EQ(first_row % kPackRows, 0);
-  CHECK(end == w.out || (end < w.out && end % kPackRows == 0));
+  check_run(w, first_row, rows.shape[0]);
   do_pack_rows(w, rows, first_row);
+}
+
+void Backend::pack_rows(const Linear& w, const EncodedRows& rows, int64_t first_row) {
+  CHECK_EQ(rows.in, w.in);
+  CHECK(rows.format->has_codes_of(*w.format));
+  check_run(w, first_row, rows.count);
+  do_pack_encoded(w, rows, first_row);
 }
 
 Linear Backend::pack(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage) {

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "backend/kv_view.h"
+#include "tensor/encoded_rows.h"
 #include "tensor/tensor_view.h"
 #include "tensor/weight_format.h"
 
@@ -133,6 +134,8 @@ class Backend {
   // float32), into w's memory. They begin at a multiple of kPackRows and end at one, or where w
   // does.
   void pack_rows(const Linear& w, const TensorView& rows, int64_t first_row);
+  // Likewise rows that are encoded already, as w's format has them.
+  void pack_rows(const Linear& w, const EncodedRows& rows, int64_t first_row);
   // A whole weight, into new memory.
   Linear pack(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage);
 
@@ -169,6 +172,7 @@ class Backend {
  private:
   // Arguments have passed the checks of the public op; T is not 0.
   virtual void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) = 0;
+  virtual void do_pack_encoded(const Linear& w, const EncodedRows& rows, int64_t first_row) = 0;
   virtual void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) = 0;
   virtual void do_rms_norm(TensorView x, TensorView weight, float eps, TensorView y) = 0;
   virtual void do_add_rms_norm(TensorView x, TensorView h, TensorView weight, float eps,

@@ -21,6 +21,7 @@ class IdleBackend final : public Backend {
 
  private:
   void do_pack_rows(const Linear&, const TensorView&, int64_t) override { ++calls; }
+  void do_pack_encoded(const Linear&, const EncodedRows&, int64_t) override { ++calls; }
   void do_embed(const Linear&, std::span<const int32_t>, TensorView) override { ++calls; }
   void do_rms_norm(TensorView, TensorView, float, TensorView) override { ++calls; }
   void do_add_rms_norm(TensorView, TensorView, TensorView, float, TensorView) override { ++calls; }

@@ -41,6 +41,7 @@ class FakeBackend final : public Backend {
 
  private:
   void do_pack_rows(const Linear&, const TensorView&, int64_t) override {}
+  void do_pack_encoded(const Linear&, const EncodedRows&, int64_t) override {}
   void pass(int64_t rows) {
     ++num_calls;
     clock_.advance(rows * us_per_row_);

@@ -27,13 +27,7 @@ uint32_t word_of(const uint8_t* codes) {
 }
 
 // Output n of a panel. `codes` has room for the padding, too.
-void encode_row(std::span<const float> row, const WeightFormat& format, const CodePanels& w,
-                int64_t panel, int64_t n, std::span<uint8_t> codes) {
-  for (int64_t run = 0; run < num_runs(w); ++run) {
-    const int64_t begin = run * w.run, count = std::min(w.run, w.in - begin);
-    panel_scales(w, panel, run)[n] =
-        symmetric_int::encode(row.subspan(begin, count), format, codes.data() + begin);
-  }
+void place_row(std::span<const uint8_t> codes, const CodePanels& w, int64_t panel, int64_t n) {
   uint8_t* bytes = panel_codes(w, panel, 0);
   const int inputs_per_word = w.bits == 8 ? 4 : 8;
   for (int64_t k = 0; k < std::ssize(codes); k += inputs_per_word) {
@@ -41,6 +35,16 @@ void encode_row(std::span<const float> row, const WeightFormat& format, const Co
     if (w.bits == 4) word |= word_of(&codes[k + 4]) << 4;
     std::memcpy(bytes + code_byte(w.bits, k, n), &word, sizeof(word));
   }
+}
+
+void encode_row(std::span<const float> row, const WeightFormat& format, const CodePanels& w,
+                int64_t panel, int64_t n, std::span<uint8_t> codes) {
+  for (int64_t run = 0; run < num_runs(w); ++run) {
+    const int64_t begin = run * w.run, count = std::min(w.run, w.in - begin);
+    panel_scales(w, panel, run)[n] =
+        symmetric_int::encode(row.subspan(begin, count), format, codes.data() + begin);
+  }
+  place_row(codes, w, panel, n);
 }
 
 // From kPanel rows, or as many as there are.
@@ -54,6 +58,21 @@ void encode_panel(const TensorView& rows, int64_t first, const WeightFormat& for
     else
       std::ranges::fill(row, 0.0f);
     encode_row(row, format, w, panel, n, codes);
+  }
+}
+
+// Outputs behind the last are zeros.
+void place_panel(const EncodedRows& rows, int64_t first, const CodePanels& w, int64_t panel) {
+  std::vector<uint8_t> codes(round_up(w.in, kCodePadding));
+  for (int64_t n = 0; n < kPanel; ++n) {
+    const bool is_there = first + n < rows.count;
+    if (is_there)
+      std::ranges::copy(rows.codes_of(first + n), codes.begin());
+    else
+      std::ranges::fill(codes, static_cast<uint8_t>(symmetric_int::offset(w.bits)));
+    for (int64_t run = 0; run < num_runs(w); ++run)
+      panel_scales(w, panel, run)[n] = to_bf16(is_there ? rows.scales_of(first + n)[run] : 0);
+    place_row(codes, w, panel, n);
   }
 }
 
@@ -90,6 +109,13 @@ void pack_codes(const Linear& w, const TensorView& rows, int64_t first_row, Thre
   const CodePanels panels = code_panels(w);
   pool.parallel_for(num_panels(rows.shape[0]), [&](int64_t p, int) {
     encode_panel(rows, p * kPanel, *w.format, panels, first_row / kPanel + p);
+  });
+}
+
+void place_codes(const Linear& w, const EncodedRows& rows, int64_t first_row, ThreadPool& pool) {
+  const CodePanels panels = code_panels(w);
+  pool.parallel_for(num_panels(rows.count), [&](int64_t p, int) {
+    place_panel(rows, p * kPanel, panels, first_row / kPanel + p);
   });
 }
 

@@ -68,6 +68,19 @@ class CpuBackend final : public Backend {
         return pack_ccq(w, rows, first_row, pool_);
     }
   }
+  void do_pack_encoded(const Linear& w, const EncodedRows& rows, int64_t first_row) override {
+    switch (w.format->encoding) {
+      case Encoding::kPlain:
+        break;
+      case Encoding::kSymmetricInt:
+        return place_codes(w, rows, first_row, pool_);
+      case Encoding::kBlockFp8:
+        return place_fp8(w, rows, first_row, pool_);
+      case Encoding::kCcq:
+        return place_ccq(w, rows, first_row, pool_);
+    }
+    check_failed(__FILE__, __LINE__, "a quantised encoding", w.format->name);
+  }
   void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) override {
     if (table.format->encoding == Encoding::kPlain) return read_rows(table, ids, x, pool_);
     CHECK(table.format->encoding == Encoding::kSymmetricInt);

@@ -43,9 +43,25 @@ void encode_fp8_tile(std::span<const float> tile, const Fp8Panels& w, int64_t pa
   }
 }
 
+// Output n of a panel.
+void place_fp8_row(const EncodedRows& rows, int64_t row, const Fp8Panels& w, int64_t panel,
+                   int64_t n) {
+  for (int64_t g = 0; g < num_groups(w); ++g) panel_scales(w, panel, g)[n] = rows.scales_of(row)[g];
+  const auto codes = rows.codes_of(row);
+  for (int64_t k = 0; k < w.in; ++k) panel_codes(w, panel, k)[n] = Fp8{codes[k]};
+}
+
 const ccq::Encoder& ccq_encoder() {
   static const ccq::Encoder encoder;
   return encoder;
+}
+
+void place_ccq_numbers(std::span<const uint8_t> bytes, std::span<const uint8_t> locals,
+                       const CcqPanels& w, int64_t panel, int64_t n) {
+  for (int64_t i = 0; i < std::ssize(locals); ++i)
+    panel_locals(w, panel)[local_offset(i * kCcqLocalGroup, n)] = locals[i];
+  for (int64_t i = 0; i < std::ssize(bytes); ++i)
+    panel_bytes(w, panel)[byte_offset(i * kCcqPerByte, n)] = bytes[i];
 }
 
 void encode_ccq_panel(std::span<const float> rows, const CcqPanels& w, int64_t panel) {
@@ -56,11 +72,18 @@ void encode_ccq_panel(std::span<const float> rows, const CcqPanels& w, int64_t p
     panel_code_scales(w, panel)[n] = ccq::kCodeScale;
     panel_code_zeros(w, panel)[n] = 0;
     panel_super_scales(w, panel)[n] = row.super;
-    for (int64_t i = 0; i < std::ssize(locals); ++i)
-      panel_locals(w, panel)[local_offset(i * kCcqLocalGroup, n)] = locals[i];
-    for (int64_t i = 0; i < std::ssize(bytes); ++i)
-      panel_bytes(w, panel)[byte_offset(i * kCcqPerByte, n)] = bytes[i];
+    place_ccq_numbers(bytes, locals, w, panel, n);
   }
+}
+
+void place_ccq_row(const EncodedRows& rows, int64_t row, const CcqPanels& w, int64_t panel,
+                   int64_t n) {
+  panel_code_scales(w, panel)[n] = rows.code_scales[row];
+  panel_code_zeros(w, panel)[n] = rows.code_zeros[row];
+  panel_super_scales(w, panel)[n] = to_bf16(rows.scales[row]);
+  const int64_t num_locals = rows.num_locals();
+  place_ccq_numbers(rows.codes_of(row),
+                    std::span(rows.locals).subspan(row * num_locals, num_locals), w, panel, n);
 }
 
 }  // namespace
@@ -94,6 +117,23 @@ void pack_ccq(const Linear& w, const TensorView& rows, int64_t first_row, Thread
   pool.parallel_for(num_panels(rows.shape[0]), [&](int64_t panel, int) {
     encode_ccq_panel(read_tile(rows, panel * kPanel, kPanel), ccq_panels(w),
                      first_row / kPanel + panel);
+  });
+}
+
+// Outputs behind the last stay zeros, as the memory was.
+void place_fp8(const Linear& w, const EncodedRows& rows, int64_t first_row, ThreadPool& pool) {
+  pool.parallel_for(num_panels(rows.count), [&](int64_t p, int) {
+    const int64_t end = std::min((p + 1) * kPanel, rows.count);
+    for (int64_t row = p * kPanel; row < end; ++row)
+      place_fp8_row(rows, row, fp8_panels(w), first_row / kPanel + p, row % kPanel);
+  });
+}
+
+void place_ccq(const Linear& w, const EncodedRows& rows, int64_t first_row, ThreadPool& pool) {
+  pool.parallel_for(num_panels(rows.count), [&](int64_t p, int) {
+    const int64_t end = std::min((p + 1) * kPanel, rows.count);
+    for (int64_t row = p * kPanel; row < end; ++row)
+      place_ccq_row(rows, row, ccq_panels(w), first_row / kPanel + p, row % kPanel);
   });
 }
 

@@ -16,5 +16,7 @@ size_t ccq_bytes(int64_t out, int64_t in);
 // Backend::pack_rows.
 void pack_fp8(const Linear& w, const TensorView& rows, int64_t first_row, ThreadPool& pool);
 void pack_ccq(const Linear& w, const TensorView& rows, int64_t first_row, ThreadPool& pool);
+void place_fp8(const Linear& w, const EncodedRows& rows, int64_t first_row, ThreadPool& pool);
+void place_ccq(const Linear& w, const EncodedRows& rows, int64_t first_row, ThreadPool& pool);
 
 }  // namespace erne::cpu

@@ -34,6 +34,10 @@ struct WeightFormat {
   bool full_range = false;     // kSymmetricInt: the largest weight is -2^(bits - 1)
 
   bool is_quantized() const { return encoding != Encoding::kPlain; }
+  // Whether the codes and scales of one are those of the other.
+  bool has_codes_of(const WeightFormat& other) const {
+    return encoding == other.encoding && bits == other.bits && group == other.group;
+  }
   // kSymmetricInt: inputs [i * run_length(in), ...) of a row share a scale.
   int64_t run_length(int64_t in) const { return group > 0 ? group : in; }
   int64_t num_runs(int64_t in) const { return (in + run_length(in) - 1) / run_length(in); }

@@ -180,6 +180,12 @@ bool CheckpointSource::is_quantized(const TensorSpec& spec) const {
                              [](const Piece& piece) { return piece.quantized.has_value(); });
 }
 
+bool CheckpointSource::has_codes_of(const TensorSpec& spec, const WeightFormat& format) const {
+  return std::ranges::all_of(pieces_.find(spec.name)->second, [&](const Piece& piece) {
+    return piece.quantized && piece.quantized->has_codes_of(format);
+  });
+}
+
 // Rows of numbers in 8 bits or fewer become float32, and what `to` is.
 template <class To>
 void CheckpointSource::dequantize(const Piece& piece, int64_t begin, int64_t end, To* to) {
@@ -232,6 +238,20 @@ Result<void> CheckpointSource::read_rows(const TensorSpec& spec, int64_t first_r
       copy_to(out.as<Bf16>());
     else
       copy_to(out.as<float>());
+  }
+  return {};
+}
+
+Result<void> CheckpointSource::read_encoded(const TensorSpec& spec, int64_t first_row,
+                                            EncodedRows& out) {
+  const int64_t end_row = first_row + out.count;
+  CHECK_LE(end_row, spec.shape[0]);
+  for (const Piece& piece : pieces_.find(spec.name)->second) {
+    const int64_t begin = std::max(first_row, piece.first_row);
+    const int64_t end = std::min(end_row, piece.first_row + piece.rows);
+    if (begin < end)
+      TRY(piece.quantized->read_encoded(begin - piece.first_row, end - begin, out,
+                                        begin - first_row));
   }
   return {};
 }

@@ -27,8 +27,10 @@ class CheckpointSource final : public WeightSource {
 
   Result<DType> stored_dtype(const TensorSpec& spec) override;
   bool is_quantized(const TensorSpec& spec) const override;
+  bool has_codes_of(const TensorSpec& spec, const WeightFormat& format) const override;
   // Pages of the checkpoint leave this process's memory once their rows have been read.
   Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) override;
+  Result<void> read_encoded(const TensorSpec& spec, int64_t first_row, EncodedRows& out) override;
   std::string identity() const override { return checkpoint_.identity(); }
 
   // Names that no spec asked for, in order.

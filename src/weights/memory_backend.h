@@ -36,6 +36,7 @@ class MemoryBackend final : public Backend {
     std::memcpy(w.data.as<std::byte>() + first_row * w.in * dtype_bytes(rows.dtype), rows.data,
                 rows.bytes());
   }
+  void do_pack_encoded(const Linear&, const EncodedRows&, int64_t) override {}
   void do_embed(const Linear&, std::span<const int32_t>, TensorView) override {}
   void do_rms_norm(TensorView, TensorView, float, TensorView) override {}
   void do_add_rms_norm(TensorView, TensorView, TensorView, float, TensorView) override {}

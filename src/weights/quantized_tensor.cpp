@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "tensor/formats/block_fp8.h"
@@ -33,6 +34,8 @@ float float_at(const CheckpointTensor& tensor, int64_t i) {
   std::memcpy(&value, tensor.data + i * sizeof(value), sizeof(value));
   return to_float(value);
 }
+
+constexpr uint8_t kLowestByte = 0x80;  // -128
 
 uint8_t byte_of(const CheckpointTensor& tensor, int64_t i) {
   return static_cast<uint8_t>(tensor.data[i]);
@@ -139,6 +142,12 @@ uint8_t QuantizedTensor::byte_at(int64_t row, int64_t column) const {
   return byte_of(*codes_, transposed_ ? column * out_ + row : row * columns_ + column);
 }
 
+// The even group is the high half of a byte.
+uint8_t QuantizedTensor::local_at(int64_t row, int64_t group) const {
+  const int pair = byte_of(*locals_, group / 2 * out_ + row);
+  return static_cast<uint8_t>(group % 2 == 0 ? pair >> 4 : pair & 15);
+}
+
 float QuantizedTensor::value(int64_t row, int64_t k) const {
   switch (kind_) {
     case Kind::kFp8: {
@@ -155,10 +164,8 @@ float QuantizedTensor::value(int64_t row, int64_t k) const {
     case Kind::kCcq: {
       const int code =
           ccq::code_of(byte_at(row, k / ccq::kPerByte), code_scales_[row], code_zeros_[row]);
-      const int64_t group = k / ccq::kLocalGroup;
-      const int pair = byte_of(*locals_, group / 2 * out_ + row);
-      const int local = group % 2 == 0 ? pair >> 4 : pair & 15;  // the even group is the high half
-      return ccq::decode(code, static_cast<int>(k % ccq::kPerByte), local, to_bf16(scales_[row]));
+      return ccq::decode(code, static_cast<int>(k % ccq::kPerByte),
+                         local_at(row, k / ccq::kLocalGroup), to_bf16(scales_[row]));
     }
   }
   return 0;
@@ -167,6 +174,78 @@ float QuantizedTensor::value(int64_t row, int64_t k) const {
 void QuantizedTensor::read_rows(int64_t first, int64_t count, float* to) const {
   for (int64_t row = first; row < first + count; ++row)
     for (int64_t k = 0; k < in_; ++k) *to++ = value(row, k);
+}
+
+bool QuantizedTensor::has_codes_of(const WeightFormat& format) const {
+  switch (format.encoding) {
+    case Encoding::kPlain:
+      return false;
+    case Encoding::kSymmetricInt:
+      return format.group == 0 && kind_ == (format.bits == 8 ? Kind::kInt8 : Kind::kInt4);
+    case Encoding::kBlockFp8:
+      return kind_ == Kind::kFp8;
+    case Encoding::kCcq:
+      return kind_ == Kind::kCcq;
+  }
+  return false;
+}
+
+void QuantizedTensor::read_bytes(int64_t first, int64_t count, uint8_t* to) const {
+  if (!transposed_) {
+    const auto* from = codes_->data + first * columns_;
+    std::memcpy(to, from, count * columns_);
+    return drop_pages({from, static_cast<size_t>(count * columns_)});
+  }
+  constexpr int64_t kTile = 64;  // columns, whose cache lines serve the rows that follow each other
+  for (int64_t begin = 0; begin < columns_; begin += kTile)
+    for (int64_t row = 0; row < count; ++row)
+      for (int64_t column = begin; column < std::min(begin + kTile, columns_); ++column)
+        to[row * columns_ + column] = byte_of(*codes_, column * out_ + first + row);
+  if (first + count == out_) drop_pages({codes_->data, static_cast<size_t>(columns_ * out_)});
+}
+
+void QuantizedTensor::read_ccq_scales(int64_t row, EncodedRows& out, int64_t at) const {
+  out.scales[at] = scales_[row];
+  out.code_scales[at] = code_scales_[row];
+  out.code_zeros[at] = code_zeros_[row];
+  for (int64_t group = 0; group < out.num_locals(); ++group)
+    out.locals[at * out.num_locals() + group] = local_at(row, group);
+}
+
+Result<void> QuantizedTensor::read_encoded(int64_t first, int64_t count, EncodedRows& out,
+                                           int64_t at) const {
+  std::vector<uint8_t> bytes(count * columns_);
+  read_bytes(first, count, bytes.data());
+  uint8_t* to = out.codes.data() + at * out.num_codes();
+  for (int64_t i = 0; i < count; ++i) {
+    const uint8_t* from = bytes.data() + i * columns_;
+    float* scales = out.scales.data() + (at + i) * out.num_scales();
+    switch (kind_) {
+      case Kind::kFp8:
+        std::copy_n(from, in_, to);
+        std::copy_n(&scales_[(first + i) / block_fp8::kTile * out.num_scales()], out.num_scales(),
+                    scales);
+        break;
+      case Kind::kInt8:
+        if (std::find(from, from + in_, kLowestByte) != from + in_)
+          return invalid(fmt::format("tensor {}: found the code -128; codes go from -127 to 127",
+                                     quote_name(names_[0])),
+                         names_[0]);
+        std::transform(from, from + in_, to, [](uint8_t code) { return code ^ 0x80; });
+        *scales = scales_[first + i];
+        break;
+      case Kind::kInt4:
+        for (int64_t k = 0; k < in_; ++k) to[k] = (from[k / 2] >> (k % 2 * 4) & 15) ^ 8;
+        *scales = scales_[first + i];
+        break;
+      case Kind::kCcq:
+        std::copy_n(from, columns_, to);
+        read_ccq_scales(first + i, out, at + i);
+        break;
+    }
+    to += out.num_codes();
+  }
+  return {};
 }
 
 }  // namespace erne::weights

@@ -3,21 +3,26 @@
 // (reference/ernie-models.md, 6.4 and 8). For a linear X [out, in]:
 //
 //   fp8     X.weight F8_E4M3 [out, in], X.weight_scale_inv [out / 128, in / 128]
+//
 //   int8    X.quant_weight I8 [out, in] or [in, out], X.weight_scale [out]
-//   int4    X.quant_weight I8 or U8 [out, in / 2] or [in / 2, out], two's complement, the even
-//   input in
-//           the low half; X.weight_scale [out]
+//
+//   int4    X.quant_weight I8 or U8 [out, in / 2] or [in / 2, out]: two's complement, the even
+//   input
+//           in the low half; X.weight_scale [out]
+//
 //   wint2   X.quant_weight U8 [in / 4, out], X.code_scale and X.code_zp F32 [out], X.weight_scale
 //   U8
 //           [in / 128, out], X.super_scales [out]
 //
-// Scales are F32, BF16 or Paddle's U16. Permuted GPU orders are not read.
+// Scales are F32, BF16 or Paddle's U16; those of integers and super scales count as bfloat16.
+// Permuted GPU orders are not read.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "tensor/encoded_rows.h"
 #include "weights/checkpoint.h"
 
 namespace erne::weights {
@@ -32,6 +37,10 @@ class QuantizedTensor {
 
   // Writes rows [first, first + count) as float32, [count, in].
   void read_rows(int64_t first, int64_t count, float* to) const;
+  // Whether its codes and scales are those of `format`; then read_encoded() writes the same rows as
+  // they are, from row `at` of `out` on. Fails where a code is none of the format's.
+  bool has_codes_of(const WeightFormat& format) const;
+  Result<void> read_encoded(int64_t first, int64_t count, EncodedRows& out, int64_t at) const;
   // The tensors it is made of.
   const std::vector<std::string>& names() const { return names_; }
 
@@ -48,6 +57,9 @@ class QuantizedTensor {
   Result<void> find_ccq(const Checkpoint& checkpoint, const std::string& base);
   uint8_t byte_at(int64_t row, int64_t column) const;  // of codes [out, columns_]
   float value(int64_t row, int64_t k) const;
+  void read_bytes(int64_t first, int64_t count, uint8_t* to) const;  // [count, columns_]
+  void read_ccq_scales(int64_t row, EncodedRows& out, int64_t at) const;
+  uint8_t local_at(int64_t row, int64_t group) const;
 
   int64_t out_, in_;
   Kind kind_ = Kind::kInt8;

@@ -100,6 +100,54 @@ TEST_F(QuantizedTensorTest, Wint2HasTheEvenGroupInTheHighHalf) {
   EXPECT_EQ(values[in], -32);  // of byte 0: code 0
 }
 
+TEST_F(QuantizedTensorTest, CodesAreReadAsTheyAre) {
+  const auto encoded = [&](const std::vector<FixtureTensor>& tensors, const char* format,
+                           int64_t in, bool transposed = false) {
+    const auto tensor = find(tensors, 2, in, transposed).value().value();
+    EXPECT_TRUE(tensor.has_codes_of(*find_weight_format(format)));
+    EXPECT_FALSE(tensor.has_codes_of(*find_weight_format("wint4_g64")));
+    EncodedRows rows(*find_weight_format(format), 3, in);  // from its second row on
+    EXPECT_TRUE(tensor.read_encoded(0, 1, rows, 1));
+    EXPECT_TRUE(tensor.read_encoded(1, 1, rows, 2));
+    return rows;
+  };
+  const FixtureTensor codes = {"x.quant_weight", "I8", {3, 2}, bytes({1, 4, -2, -127, 3, 6})};
+  const EncodedRows int8 = encoded({codes, kTwoScales}, "wint8", 3);
+  EXPECT_THAT(int8.codes, ElementsAre(0, 0, 0, 129, 126, 131, 132, 1, 134));
+  EXPECT_THAT(int8.scales, ElementsAre(0, 0.5f, 2));
+
+  const FixtureTensor nibbles = {"x.quant_weight", "I8", {2, 2}, bytes({0xF1, 0x97, 0x02, 0x1E})};
+  const EncodedRows int4 = encoded({nibbles, kTwoScales}, "w4afp8", 4);
+  EXPECT_THAT(int4.codes, ElementsAre(0, 0, 0, 0, 9, 7, 15, 1, 10, 8, 6, 9));
+
+  const EncodedRows fp8 = encoded({{"x.weight", "F8_E4M3", {2, 2}, bytes({1, 2, 3, 4})},
+                                   {"x.weight_scale_inv", "F32", {1, 1}, f32_bytes({3})}},
+                                  "block_wise_fp8", 2);
+  EXPECT_THAT(fp8.codes, ElementsAre(0, 0, 1, 2, 3, 4));
+  EXPECT_THAT(fp8.scales, ElementsAre(0, 3, 3));
+
+  const EncodedRows ccq = encoded({{"x.quant_weight", "U8", {2, 2}, bytes({1, 2, 3, 4})},
+                                   {"x.code_scale", "F32", {2}, f32_bytes({128, 129})},
+                                   {"x.code_zp", "F32", {2}, f32_bytes({5, 6})},
+                                   {"x.weight_scale", "U8", {1, 2}, bytes({0x31, 0x71})},
+                                   {"x.super_scales", "BF16", {2}, bf16_bytes({0.5f, 1})}},
+                                  "wint2", 8);
+  EXPECT_THAT(ccq.codes, ElementsAre(0, 0, 1, 3, 2, 4));
+  EXPECT_THAT(ccq.locals, ElementsAre(0, 3, 7));
+  EXPECT_THAT(ccq.scales, ElementsAre(0, 0.5f, 1));
+  EXPECT_THAT(ccq.code_scales, ElementsAre(0, 128, 129));
+  EXPECT_THAT(ccq.code_zeros, ElementsAre(0, 5, 6));
+}
+
+TEST_F(QuantizedTensorTest, ACodeOutsideTheFormatIsRefused) {
+  const FixtureTensor codes = {"x.quant_weight", "I8", {2, 1}, bytes({1, -128})};
+  const auto tensor = find({codes, kTwoScales}, 2, 1).value().value();
+  EncodedRows rows(*find_weight_format("wint8"), 2, 1);
+  const auto read = tensor.read_encoded(0, 2, rows, 0);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.status().param, "x.quant_weight");
+}
+
 TEST_F(QuantizedTensorTest, OtherMatricesAreNotQuantised) {
   const auto plain = find({{"x.weight", "F32", {1, 2}, f32_bytes({1, 2})}}, 1, 2);
   ASSERT_TRUE(plain);

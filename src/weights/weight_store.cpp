@@ -58,8 +58,23 @@ DeviceBuffer allocate_staging(Backend& backend, std::span<const WeightPlan> plan
   return backend.allocate(bytes, Space::kPinnedHost);
 }
 
+// Rows that are stored in the codes of the format go through as they are: encoding their values
+// again might choose others.
+Result<void> load_encoded(Backend& backend, WeightSource& source, const WeightPlan& plan,
+                          const Linear& linear) {
+  const int64_t run = run_of_rows(plan).shape[0];
+  for (int64_t first = 0; first < linear.out; first += run) {
+    EncodedRows rows(*plan.format, std::min(run, linear.out - first), linear.in);
+    TRY(source.read_encoded(*plan.spec, first, rows));
+    backend.pack_rows(linear, rows, first);
+  }
+  return {};
+}
+
 Result<void> load_matrix(Backend& backend, WeightSource& source, const WeightPlan& plan,
                          const Linear& linear, const DeviceBuffer& staging) {
+  if (source.has_codes_of(*plan.spec, *plan.format))
+    return load_encoded(backend, source, plan, linear);
   TensorView rows = run_of_rows(plan);
   rows.data = staging.data();
   const int64_t run = rows.shape[0];

@@ -26,10 +26,16 @@ class WeightSource {
   virtual Result<DType> stored_dtype(const TensorSpec& spec) = 0;
   // Whether it is stored in 8 bits or fewer: then float32 holds it exactly, and bfloat16 does not.
   virtual bool is_quantized(const TensorSpec&) const { return false; }
+  // Whether it is stored in the codes of `format`, and can be read as they are.
+  virtual bool has_codes_of(const TensorSpec&, const WeightFormat&) const { return false; }
   // Writes the rows from first_row on that `out` has room for, row-major, converted to its type.
   // `out` has spec.shape, but for the number of rows.
   virtual Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) = 0;
   Result<void> read(const TensorSpec& spec, TensorView out) { return read_rows(spec, 0, out); }
+  // Likewise the rows that `out` has, in its format, whose codes they have.
+  virtual Result<void> read_encoded(const TensorSpec&, int64_t, EncodedRows&) {
+    return unsupported("no tensor here is stored in codes");
+  }
   // What the values depend on: sources that say the same hold the same, so far as one can tell
   // without reading them.
   virtual std::string identity() const = 0;

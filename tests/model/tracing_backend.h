@@ -38,6 +38,9 @@ class TracingBackend final : public Backend {
   void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) override {
     inner_.pack_rows(w, rows, first_row);
   }
+  void do_pack_encoded(const Linear& w, const EncodedRows& rows, int64_t first_row) override {
+    inner_.pack_rows(w, rows, first_row);
+  }
   void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) override {
     inner_.embed(table, ids, x);
     residuals.push_back(floats(x));
