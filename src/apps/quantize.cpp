@@ -56,8 +56,12 @@ Result<void> write_config(const QuantizeOptions& options, const model::ErnieConf
   Json json =
       TRY(Json::parse(TRY(model::read_config_text(fs::path(options.model) / "config.json"))));
   json.set("tie_word_embeddings", config.tie_word_embeddings);
-  json.set("quantization_config",
-           Json::Object{{"quant_method", "erne"}, {"quantization", options.quantization}});
+  const model::Calibration& calibration = config.calibration;
+  json.set("quantization_config", Json::Object{{"quant_method", "erne"},
+                                               {"quantization", options.quantization},
+                                               {"input_scales", calibration.input_scales},
+                                               {"kv_scales", calibration.kv_scales},
+                                               {"hadamard_block_size", calibration.rotation}});
   std::ofstream out(file);
   out << json.dump() << "\n";
   out.close();

@@ -1,5 +1,7 @@
 #include "backend/backend.h"
 
+#include <bit>
+
 #include "backend/shape_check.h"
 
 namespace erne {
@@ -28,6 +30,8 @@ void check_kv(const ShapeCheck& check, const KvLayerView& kv) {
   CHECK(kv.dtype == DType::kF32 || kv.dtype == DType::kBf16 || kv.dtype == DType::kI8 ||
         kv.dtype == DType::kFp8);
   CHECK_GE(kv.block_stride_bytes, kv_layer_block_bytes(kv));
+  CHECK((kv.key_largest == nullptr) == (kv.value_largest == nullptr));
+  CHECK(kv.key_largest == nullptr || dtype_bytes(kv.dtype) == 1);
 }
 
 // Rows cover [0, tokens) in order, and each one's blocks exist and reach its last position. Returns
@@ -258,6 +262,11 @@ void Backend::experts(const ExpertsArgs& args) {
   for (size_t e = 0; e < args.down.size(); ++e) {
     check.shape("gate_up", args.gate_up[e].data, {&both, &hidden});
     check.shape("down", args.down[e].data, {&hidden, &width});
+  }
+  if (args.rotation != 0) {
+    CHECK(std::has_single_bit(static_cast<unsigned>(args.rotation)));
+    CHECK_LE(args.rotation, kMaxRotation);
+    CHECK_EQ(width.size % args.rotation, 0);
   }
   counters_.bytes += bytes_of({args.x, args.y, args.experts, args.weights});
   counters_.flops += tokens.size * chosen.size * (6 * hidden.size * width.size + 4 * width.size);

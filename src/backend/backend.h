@@ -28,6 +28,9 @@ constexpr int64_t kPackRows = 128;
 // A position is exact as a float32, which the rotary angle is a product of.
 constexpr int32_t kMaxPosition = 1 << 24;
 
+// The largest block of ExpertsArgs::rotation.
+constexpr int kMaxRotation = 4096;
+
 enum class Space { kDevice, kPinnedHost };
 
 // Move-only owner of a back end's memory; zeroed, aligned to 64 bytes.
@@ -50,6 +53,9 @@ struct Linear {
   int64_t out = 0, in = 0;
   TensorView data;
   LinearInput input = LinearInput::kAsGiven;
+  // kInt8: the size of the largest activation, if the checkpoint says it: then all groups have its
+  // scale, and what is larger counts as it. 0: each group has its own.
+  float input_largest = 0;
   // Whether sums may be formed in the order of this machine's matrix unit, which others do not
   // have: equal bits on one machine, not between machines.
   bool unit_order = false;
@@ -107,6 +113,9 @@ struct ExpertsArgs {
   std::span<const Linear> down;     // [E] of [H, I]
   TensorView y;                     // [T, H]; not x
   bool add;                         // to what y holds
+  // What goes into `down` is multiplied by H / sqrt(block), this many neighbours at a time; H is
+  // Hadamard's matrix of that power of two. 0: nothing is.
+  int rotation = 0;
 };
 
 // Work done since the last reset, for rooflines and the cost model.

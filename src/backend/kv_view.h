@@ -21,7 +21,17 @@ struct KvLayerView {
   int num_blocks = 0;
   int block_tokens = 64;
   int kv_heads = 0, head_dim = 0;
+  // 8 bits: sizes of the largest K and V of each component, [kv_heads * head_dim], if the
+  // checkpoint says them: then components have scales, which are the same for all tokens, and
+  // tokens have none.
+  const float* key_largest = nullptr;
+  const float* value_largest = nullptr;
 };
+
+// The largest number of an 8-bit type of KV: a scale is the largest value / this.
+constexpr float largest_kv_number(DType type) {
+  return type == DType::kI8 ? 127.0f : 448.0f;
+}
 
 // K or V of one token and kv head, its scale included.
 inline int64_t kv_row_bytes(const KvLayerView& kv) {

@@ -23,7 +23,8 @@
 //
 // int8 rows: numbers that share a scale. a = the largest |x|, scale = a / 127, q = x * (127 / a)
 // rounded to an integer, ties to even. Where 127 / a is infinite, all are zeros with scale 0; where
-// one is NaN or infinite, so is the scale, or it is NaN.
+// one is NaN or infinite, so is the scale, or it is NaN. Where a checkpoint says
+// a (Linear::input_largest), it is that, and x * (127 / a) is cut off at 127 and -127.
 //
 // Codes: linear with weights that are integers w_q times scales (tensor/formats/symmetric_int.h)
 // and 8-bit activations: int8 rows, one per row and group of k (WeightFormat::input_group). A
@@ -44,11 +45,14 @@
 // Route: softmax over the experts: exp(z - largest), sum in lanes, one division each; the sum of
 // the chosen ascends from the best.
 //
-// Experts: linear, silu and linear as they are alone, but for the last one's rounding; then the
-// chain of MixTask (cpu/kernels.h).
+// Experts: linear, silu, the rotation of hadamard.h where there is one, and linear as they are
+// alone, but for the last one's rounding; then the chain of MixTask (cpu/kernels.h).
 //
 // int8 KV: K or V of one token and kv head is an int8 row; fp8 KV likewise, with 448 for 127 and
-// numbers of tensor/fp8.h for integers.
+// numbers of tensor/fp8.h for integers. Where a checkpoint gives each component's largest value a
+// (KvLayerView), tokens have no scales: q = bfloat16(x * (127 / a)), cut off and rounded; queries
+// are multiplied by a / 127 of the keys and rounded to their type, and the merged out by that of
+// the values.
 //
 // Other weights: those of encoded_panels.h are decoded to float32 as tensor/formats/ say; then as
 // linear. fp8 activations are rounded as block_fp8.h says, in float32; then likewise.

@@ -17,14 +17,14 @@ namespace {
 // ---- activations to 8 bits ----
 
 template <class T>
-void quantize_group(const T* x, int64_t count, int8_t* q, float* scale, int32_t* sum) {
+void quantize_group(const T* x, int64_t count, float given, int8_t* q, float* scale, int32_t* sum) {
   F16 most = broadcast(0), poison = broadcast(0);  // poison: 0, or NaN where an x is not finite
   for (int64_t i = 0; i < count; i += kLanes) {
     const F16 v = load_part(x + i, count - i);
     most = max_of(most, absolute(v));
     poison = fma(v, broadcast(0), poison);
   }
-  const float a = largest(most), damage = combine(poison);
+  const float a = given > 0 ? given : largest(most), damage = combine(poison);
   const bool is_zero = 127 / a == __builtin_inff();
   *scale = is_zero ? damage : a / 127 + damage;
   if (is_zero || damage != 0) {  // NaN is no integer; the scale keeps it
@@ -33,10 +33,11 @@ void quantize_group(const T* x, int64_t count, int8_t* q, float* scale, int32_t*
     return;
   }
   const F16 inverse = broadcast(127 / a);
-  const F16 magic = broadcast(kRoundToInt);
+  const F16 magic = broadcast(kRoundToInt), limit = broadcast(127);
   I16 total = broadcast_int(0);
   for (int64_t i = 0; i < count; i += kLanes) {
-    const F16 scaled = load_part(x + i, count - i) * inverse;
+    const F16 product = load_part(x + i, count - i) * inverse;
+    const F16 scaled = max_of(broadcast(-127), min_of(limit, product));
     const I16 v = bits_of_floats(scaled + magic) - bits_of_floats(magic);
     total = total + v;
     if (count - i >= kLanes) {
@@ -58,7 +59,7 @@ void quantize_typed(const QuantizeTask& task) {
     int8_t* q = task.y.data + row * task.y.stride;
     for (int64_t g = 0; g < groups; ++g)
       quantize_group(x + g * task.group, smaller(task.group, task.in - g * task.group),
-                     q + g * task.group, &task.y.scales[row * groups + g],
+                     task.largest, q + g * task.group, &task.y.scales[row * groups + g],
                      &task.y.sums[row * groups + g]);
     for (int64_t k = task.in; k < round_up(task.in, kCodePadding); ++k) q[k] = 0;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/hadamard.h"
 #include "cpu/row_tasks.h"
 
 namespace erne::cpu {
@@ -55,6 +56,7 @@ void Experts::run_tokens(const ExpertsArgs& args, int64_t first, int64_t count) 
   products_.run(products_of(args.gate_up), x, token_, gate_up);
   for_rows(pool_, rows, 2 * width, [&](int64_t row, int64_t num_rows) {
     kernels_.silu_mul(type, row_of(gate_up, row), row_of(ffn, row), num_rows, width);
+    if (args.rotation != 0) rotate_rows(type, row_of(ffn, row), num_rows, width, args.rotation);
   });
   products_.run(products_of(args.down), ffn, {}, out);
   const auto* weights = args.weights.as<const float>() + first * k;

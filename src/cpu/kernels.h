@@ -47,6 +47,7 @@ struct QuantizeTask {
   const void* x;  // [num_rows, in]
   int64_t num_rows, in, group;
   QuantizedRows y;
+  float largest = 0;  // Linear::input_largest
 };
 
 // Rows as numbers of tensor/formats/block_fp8.h: x' in float32.

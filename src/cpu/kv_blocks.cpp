@@ -80,8 +80,53 @@ struct RowEncoder<Fp8> {
   float inverse;
 };
 
+// Of a cache whose components have scales: x * (limit / largest) is rounded to bfloat16, as
+// FastDeploy does, cut off and rounded to `Kv`.
+template <class Kv>
+Kv fixed_number(float v, float largest) {
+  constexpr float kLimit = std::is_same_v<Kv, Fp8> ? kFp8Largest : 127.0f;
+  const float inverse = kLimit / largest;
+  const float scaled = std::isinf(inverse) ? 0 : to_float(to_bf16(v * inverse));
+  const float cut = std::clamp(scaled, -kLimit, kLimit);
+  if constexpr (std::is_same_v<Kv, Fp8>)
+    return to_fp8(cut);
+  else
+    return static_cast<int8_t>(std::bit_cast<uint32_t>(cut + kRoundToInt));
+}
+
+// One head's K or V of a token; put(d, number) stores one. Returns the token's own scale: what is
+// no number must not become one.
+template <class Kv, class T, class Put>
+float write_fixed_row(const T* row, const float* largest, int head_dim, const Put& put) {
+  float scale = 1;
+  for (int d = 0; d < head_dim; ++d) {
+    const float v = to_float(row[d]);
+    scale = std::fma(v, 0.0f, scale);
+    put(d, fixed_number<Kv>(v, largest[d]));
+  }
+  return scale;
+}
+
+template <class Kv, class T>
+void write_fixed_token(const KvLayerView& kv, int32_t slot, const T* k, const T* v) {
+  const int32_t block = slot / kv.block_tokens;
+  const int token = slot % kv.block_tokens, dim = kv.head_dim;
+  for (int head = 0; head < kv.kv_heads; ++head, k += dim, v += dim) {
+    Kv* keys = key_panel<Kv>(kv, block, head, token);
+    kv_scales(kv, block, false, head)[token] = write_fixed_row<Kv>(
+        k, kv.key_largest + head * dim, dim,
+        [&](int d, Kv number) { keys[panel_offset<Kv>(d, token % kPanel)] = number; });
+    kv_scales(kv, block, true, head)[token] =
+        write_fixed_row<Kv>(v, kv.value_largest + head * dim, dim, [&](int d, Kv number) {
+          value_panel<Kv>(kv, block, head, d)[panel_offset<Kv>(token, d % kPanel)] = number;
+        });
+  }
+}
+
 template <class Kv, class T>
 void write_token(const KvLayerView& kv, int32_t slot, const T* k, const T* v) {
+  if constexpr (sizeof(Kv) == 1)
+    if (kv.key_largest != nullptr) return write_fixed_token<Kv>(kv, slot, k, v);
   const int32_t block = slot / kv.block_tokens;
   const int token = slot % kv.block_tokens;
   for (int head = 0; head < kv.kv_heads; ++head, k += kv.head_dim, v += kv.head_dim) {

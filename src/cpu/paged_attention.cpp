@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "cpu/arithmetic.h"
+#include "cpu/row_tasks.h"
 
 namespace erne::cpu {
 namespace {
@@ -36,14 +37,59 @@ AttentionSums no_sums_at(float* memory, const AttentionTask& task) {
   return sums;
 }
 
+void store(float* at, float value) {
+  *at = value;
+}
+void store(Bf16* at, float value) {
+  *at = to_bf16(value);
+}
+
+// All heads of one token.
+template <class T>
+void scale_query(const AttentionArgs& args, const T* q, T* scaled) {
+  const KvLayerView& kv = args.kv;
+  const float limit = largest_kv_number(kv.dtype);
+  const int64_t head_width = args.out.shape[1] / kv.kv_heads;  // of the queries of one kv head
+  for (int64_t i = 0; i < args.out.shape[1]; ++i) {
+    const int64_t component = i / head_width * kv.head_dim + i % kv.head_dim;
+    store(scaled + i, to_float(q[i]) * (kv.key_largest[component] / limit));
+  }
+}
+
+// Sums of values by the scales of their components, where they have such.
+void scale_values(const AttentionSums& sums, const AttentionTask& task) {
+  const KvLayerView& kv = *task.kv;
+  if (kv.value_largest == nullptr) return;
+  const float* largest = kv.value_largest + int64_t{task.kv_head} * kv.head_dim;
+  for (int64_t row = 0; row < num_rows(task); ++row)
+    for (int d = 0; d < kv.head_dim; ++d)
+      sums.out[row * kv.head_dim + d] *= largest[d] / largest_kv_number(kv.dtype);
+}
+
 }  // namespace
 
-void PagedAttention::make_tasks(const AttentionArgs& args) {
+TensorView PagedAttention::queries(const AttentionArgs& args, ThreadPool& pool) {
+  if (args.kv.key_largest == nullptr) return args.qkv;
+  const int64_t tokens = args.out.shape[0], width = args.out.shape[1];
+  const TensorView scaled{scaled_queries_.floats(tokens * width), args.qkv.dtype, {tokens, width}};
+  for_rows(pool, tokens, width, [&](int64_t first, int64_t count) {
+    for (int64_t t = first; t < first + count; ++t)
+      if (scaled.dtype == DType::kBf16)
+        scale_query(args, reinterpret_cast<const Bf16*>(row_of(args.qkv, t)),
+                    reinterpret_cast<Bf16*>(row_of(scaled, t)));
+      else
+        scale_query(args, reinterpret_cast<const float*>(row_of(args.qkv, t)),
+                    reinterpret_cast<float*>(row_of(scaled, t)));
+  });
+  return scaled;
+}
+
+void PagedAttention::make_tasks(const AttentionArgs& args, const TensorView& queries) {
   const KvLayerView& kv = args.kv;
   const int group = static_cast<int>(args.out.shape[1] / (int64_t{kv.kv_heads} * kv.head_dim));
   const int step = std::max(1, kAttentionRows / group);
   const auto bytes = static_cast<int64_t>(dtype_bytes(args.out.dtype));
-  const int64_t q_stride = args.qkv.shape[1], y_stride = args.out.shape[1];
+  const int64_t q_stride = queries.shape[1], y_stride = args.out.shape[1];
   tasks_.clear();
   for (const RaggedRow& row : args.batch->rows)
     for (int token = 0; token < row.num_tokens; token += step)
@@ -54,7 +100,7 @@ void PagedAttention::make_tasks(const AttentionArgs& args) {
                           .kv_head = kv_head,
                           .group = group,
                           .scale = args.scale,
-                          .q = args.qkv.as<std::byte>() + (t * q_stride + head) * bytes,
+                          .q = queries.as<std::byte>() + (t * q_stride + head) * bytes,
                           .q_type = args.qkv.dtype,
                           .q_stride = q_stride,
                           .num_tokens = std::min(step, row.num_tokens - token),
@@ -68,7 +114,7 @@ void PagedAttention::make_tasks(const AttentionArgs& args) {
 
 void PagedAttention::run(const AttentionArgs& args, const Kernels& kernels, ThreadPool& pool) {
   worker_scratch_.resize(pool.threads());
-  make_tasks(args);
+  make_tasks(args, queries(args, pool));
   if (std::ssize(tasks_) < 2 * pool.threads())
     run_split(kernels, pool);
   else
@@ -86,6 +132,7 @@ void PagedAttention::run_whole(const Kernels& kernels, ThreadPool& pool) {
       kernels.attention_segment(task, segment, part, memory + 2 * size);
       kernels.attention_merge(total, part, num_rows(task), task.kv->head_dim);
     }
+    scale_values(total, task);
     kernels.attention_finish(total, task);
   });
 }
@@ -112,6 +159,7 @@ void PagedAttention::run_split(const Kernels& kernels, ThreadPool& pool) {
       if (part.task == &task)
         kernels.attention_merge(total, sums_at(memory + part.offset, task), num_rows(task),
                                 task.kv->head_dim);
+    scale_values(total, task);
     kernels.attention_finish(total, task);
   });
 }

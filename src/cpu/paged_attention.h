@@ -16,7 +16,9 @@ class PagedAttention {
   void run(const AttentionArgs& args, const Kernels& kernels, ThreadPool& pool);
 
  private:
-  void make_tasks(const AttentionArgs& args);
+  // The queries, times the scales of the keys' components where they have such.
+  TensorView queries(const AttentionArgs& args, ThreadPool& pool);
+  void make_tasks(const AttentionArgs& args, const TensorView& queries);
   // Many tasks: a thread takes one with all its segments.
   void run_whole(const Kernels& kernels, ThreadPool& pool);
   // Fewer tasks than would keep all threads busy: a thread takes one segment of one.
@@ -30,7 +32,7 @@ class PagedAttention {
 
   std::vector<AttentionTask> tasks_;
   std::vector<Part> parts_;
-  Scratch partial_sums_;
+  Scratch partial_sums_, scaled_queries_;
   std::vector<Scratch> worker_scratch_;
 };
 

@@ -98,6 +98,27 @@ QuantizedRows Products::chosen(const QuantizedRows& rows, int64_t groups,
   return out;
 }
 
+QuantizedRows Products::as_fixed_int8(std::span<const Product> products, const TensorView& x,
+                                      std::span<const int32_t> source) {
+  const CodePanels w = code_panels(*products[0].w);
+  const int64_t groups = num_groups(w);
+  const Rows given = chosen(Rows{x.as<std::byte>(), x.dtype, w.in}, source);
+  const int64_t rows = source.empty() ? x.shape[0] : std::ssize(source);
+  const QuantizedRows all = allocate_int8(rows_, rows, w.in, groups);
+  for (const Product& product : products)
+    for_rows(pool_, product.num_rows, w.in, [&](int64_t first, int64_t count) {
+      const int64_t row = product.first_row + first;
+      kernels_.quantize({.type = x.dtype,
+                         .x = given.from(row),
+                         .num_rows = count,
+                         .in = w.in,
+                         .group = w.group,
+                         .y = rows_from(all, groups, row),
+                         .largest = product.w->input_largest});
+    });
+  return all;
+}
+
 void Products::cut_tiles(std::span<const Product> products) {
   tiles_.clear();
   const int64_t panels = num_panels(products[0].w->out);
@@ -131,7 +152,7 @@ void Products::run(std::span<const Product> products, const TensorView& x,
   else if (decodes(*w.format, w.input))
     decoded(x, source, y);
   else
-    codes(x, source, y);
+    codes(products, x, source, y);
 }
 
 void Products::plain(const TensorView& x, std::span<const int32_t> source, const TensorView& y) {
@@ -164,10 +185,13 @@ void Products::plain(const TensorView& x, std::span<const int32_t> source, const
   });
 }
 
-void Products::codes(const TensorView& x, std::span<const int32_t> source, const TensorView& y) {
-  const CodePanels first = code_panels(*tiles_[0].w);
+void Products::codes(std::span<const Product> products, const TensorView& x,
+                     std::span<const int32_t> source, const TensorView& y) {
+  const CodePanels first = code_panels(*products[0].w);
   const int64_t groups = num_groups(first);
-  const QuantizedRows rows = chosen(as_int8(x, first), groups, source);
+  const QuantizedRows rows = products[0].w->input_largest > 0
+                                 ? as_fixed_int8(products, x, source)
+                                 : chosen(as_int8(x, first), groups, source);
   pool_.parallel_for(std::ssize(tiles_), [&](int64_t task, int worker) {
     const Tile& tile = tiles_[task];
     const CodePanels panels = code_panels(*tile.w);

@@ -50,11 +50,15 @@ class Products {
   Rows as_float(const TensorView& x);
   Rows as_fp8(const TensorView& x);  // rounded to it, in float32
   QuantizedRows as_int8(const TensorView& x, const CodePanels& w);
+  // Chosen rows, each by the scale of what it is multiplied by.
+  QuantizedRows as_fixed_int8(std::span<const Product> products, const TensorView& x,
+                              std::span<const int32_t> source);
   Rows chosen(const Rows& rows, std::span<const int32_t> source);
   QuantizedRows chosen(const QuantizedRows& rows, int64_t groups, std::span<const int32_t> source);
 
   void plain(const TensorView& x, std::span<const int32_t> source, const TensorView& y);
-  void codes(const TensorView& x, std::span<const int32_t> source, const TensorView& y);
+  void codes(std::span<const Product> products, const TensorView& x,
+             std::span<const int32_t> source, const TensorView& y);
   void decode_panel(const Linear& w, int64_t panel, float* out) const;
   void decoded(const TensorView& x, std::span<const int32_t> source, const TensorView& y);
 

@@ -24,12 +24,14 @@ void quantize_group(const QuantizeTask& task, int64_t row, int64_t group) {
     most = std::fabs(x) > most ? std::fabs(x) : most;
     poison = std::fma(x, 0.0f, poison);
   }
+  if (task.largest > 0) most = task.largest;
   const float inverse = 127 / most;
   const bool is_zero = std::isinf(inverse);
   const bool has_integers = !is_zero && poison == 0;  // NaN is none; the scale keeps it
   int32_t sum = 0;
   for (int64_t k = begin; k < end; ++k) {
-    const float shifted = element(task, row, k) * inverse + kRoundToInt;
+    const float shifted =
+        std::clamp(element(task, row, k) * inverse, -127.0f, 127.0f) + kRoundToInt;
     const uint32_t bits = std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRoundToInt);
     const auto q = has_integers ? static_cast<int32_t>(bits) : 0;
     task.y.data[row * task.y.stride + k] = static_cast<int8_t>(q);

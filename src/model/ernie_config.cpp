@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 
+#include "backend/backend.h"
 #include "base/log.h"
 #include "model/config_fields.h"
 #include "model/registry.h"
@@ -179,6 +181,18 @@ Result<const QuantizationScheme*> parse_mix_quant(const ConfigFields& config) {
       "quantization_config");
 }
 
+// Blocks of another kind than powers of two, which FastDeploy has for some widths, are not built.
+Result<int> parse_hadamard_block_size(const ConfigFields& config, const ErnieConfig& model) {
+  constexpr const char* kKey = "hadamard_block_size";
+  const int size = TRY(config.integer(kKey, 0, kMaxRotation));
+  const int width = model.moe.intermediate_size;
+  if (size != 0 && (!std::has_single_bit(static_cast<unsigned>(size)) || width % size != 0))
+    return bad_field(
+        fmt::format("quantization_config.{}", kKey), config.find(kKey),
+        fmt::format("0 or a power of two that divides moe_intermediate_size, {}", width));
+  return size;
+}
+
 // FastDeploy's, Hugging Face's block-wise fp8, and that of `erne quantize`.
 Result<void> parse_quantization_config(const ConfigFields& fields, ErnieConfig& model) {
   constexpr const char* kKey = "quantization_config";
@@ -189,8 +203,14 @@ Result<void> parse_quantization_config(const ConfigFields& fields, ErnieConfig& 
         "quantization_config.is_permuted: weights in the order of GPU kernels are not read; load "
         "the bfloat16 checkpoint with --quantization",
         kKey);
+  if (config.find("hadamard_block_size") != nullptr)
+    model.hadamard_block_size = TRY(parse_hadamard_block_size(config, model));
   const std::string method = TRY(config.text("quant_method")).value_or("");
   model.is_packed = method == "erne";
+  if (model.is_packed)
+    model.calibration = {TRY(config.boolean("input_scales")).value_or(false),
+                         TRY(config.boolean("kv_scales")).value_or(false),
+                         model.hadamard_block_size.value_or(0)};
   std::string name = TRY(config.text("quantization")).value_or("");
   if (method == "fp8") {
     const std::vector<int32_t> block = TRY(config.integers("weight_block_size", 1, 1 << 20));

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,13 @@ struct MoeConfig {
   int shared_width() const { return num_shared_experts * intermediate_size; }
 };
 
+// What a checkpoint brings besides codes, if its weights were quantised with calibration.
+struct Calibration {
+  bool input_scales = false;  // Linear::input_largest of the experts
+  bool kv_scales = false;     // KvLayerView::key_largest and value_largest
+  int rotation = 0;           // ExpertsArgs::rotation
+};
+
 struct ErnieConfig {
   std::string architecture;  // as in the file; model/registry.h knows which are built
   int vocab_size = 0;        // rows of the embedding; the tokenizer may know fewer
@@ -46,7 +54,9 @@ struct ErnieConfig {
   std::vector<int32_t> eos_token_ids = {2};
   // What the checkpoint is quantised to, or asks to be quantised to; nullptr: nothing.
   const QuantizationScheme* quantization = nullptr;
-  bool is_packed = false;  // its weights are erne's own (weights/packed_checkpoint.h)
+  std::optional<int> hadamard_block_size;  // as stated; 0: no rotation
+  Calibration calibration;  // stated where it is packed, else what find_calibration() found
+  bool is_packed = false;   // its weights are erne's own (weights/packed_checkpoint.h)
 
   int q_width() const { return num_heads * head_dim; }
   int kv_width() const { return num_kv_heads * head_dim; }

@@ -148,10 +148,14 @@ TEST(ErnieConfig, reads_what_a_checkpoint_is_quantised_to) {
     EXPECT_STREQ(config->quantization->name, name) << text;
     EXPECT_EQ(config->is_packed, std::string_view(text).find("erne") != std::string_view::npos);
   }
-  Json json = released_config();
-  json.set("quantization_config",
-           Json::parse(R"({"quant_method":"fp8","weight_block_size":[64,64]})").value());
-  EXPECT_EQ(refusal(json).param, "quantization_config.weight_block_size");
+  const std::pair<const char*, const char*> refused[] = {
+      {R"({"quant_method":"fp8","weight_block_size":[64,64]})", "weight_block_size"},
+      {R"({"quantization":"w4a8","hadamard_block_size":96})", "hadamard_block_size"}};
+  for (const auto& [text, field] : refused) {
+    Json json = released_config();
+    json.set("quantization_config", Json::parse(text).value());
+    EXPECT_EQ(refusal(json).param, std::string("quantization_config.") + field);
+  }
 }
 
 TEST(ErnieConfig, a_head_dim_that_does_not_come_out_even_is_asked_for) {

@@ -26,6 +26,10 @@ ErnieText::ErnieText(const ErnieConfig& config, Backend& backend, DType activati
     layer.attention_norm = weights_.vector(name + "attention_norm");
     layer.qkv = weights_.linear(name + "qkv");
     layer.output = weights_.linear(name + "output");
+    if (config.calibration.kv_scales) {
+      layer.keys = weights_.vector(name + "keys");
+      layer.values = weights_.vector(name + "values");
+    }
     layer.ffn_norm = weights_.vector(name + "ffn_norm");
     if (config.is_moe_layer(i))
       layer.mixture = find_mixture(name);
@@ -38,6 +42,14 @@ ErnieText::FeedForward ErnieText::find_feed_forward(const std::string& name) con
   return {weights_.linear(name + "gate_up"), weights_.linear(name + "down")};
 }
 
+ErnieText::FeedForward ErnieText::find_expert(const std::string& name) const {
+  FeedForward expert = find_feed_forward(name);
+  if (!config_.calibration.input_scales) return expert;
+  expert.gate_up.input_largest = *weights_.vector(name + "gate_up_input").as<const float>();
+  expert.down.input_largest = *weights_.vector(name + "down_input").as<const float>();
+  return expert;
+}
+
 ErnieText::Mixture ErnieText::find_mixture(const std::string& name) const {
   Mixture out;
   out.router = weights_.linear(name + "router");
@@ -45,10 +57,11 @@ ErnieText::Mixture ErnieText::find_mixture(const std::string& name) const {
     out.correction_bias = weights_.vector(name + "correction_bias");
   if (config_.moe.num_shared_experts > 0) out.shared = find_feed_forward(name + "shared.");
   for (int e = 0; e < config_.moe.num_experts; ++e) {
-    const FeedForward expert = find_feed_forward(fmt::format("{}experts.{}.", name, e));
+    const FeedForward expert = find_expert(fmt::format("{}experts.{}.", name, e));
     out.gate_up.push_back(expert.gate_up);
     out.down.push_back(expert.down);
   }
+  out.rotation = config_.calibration.rotation;
   return out;
 }
 
@@ -64,9 +77,10 @@ void ErnieText::forward(Backend& op, const StepInputs& in, std::span<const KvLay
     op.rms_norm(w.x, layer.attention_norm, eps, w.h);
     op.linear(layer.qkv, w.h, w.qkv);
     op.rope(w.qkv, in.positions, inv_freq_, config_.num_heads, config_.num_kv_heads);
-    op.kv_write({.qkv = w.qkv, .kv = kv[i], .slots = in.slots});
+    const KvLayerView cache = with_scales(kv[i], layer);
+    op.kv_write({.qkv = w.qkv, .kv = cache, .slots = in.slots});
     op.attention({.qkv = w.qkv,
-                  .kv = kv[i],
+                  .kv = cache,
                   .batch = &in.batch,
                   .out = w.attention,
                   .scale = attention_scale_});
@@ -74,6 +88,14 @@ void ErnieText::forward(Backend& op, const StepInputs& in, std::span<const KvLay
     op.add_rms_norm(w.x, w.h, layer.ffn_norm, eps, w.h);  // x += h; h = norm(x)
     op.add(w.x, layer.mixture ? mix(op, *layer.mixture, w) : feed_forward(op, *layer.ffn, w, w.h));
   }
+}
+
+// Scales of the KV cache are for 8 bits; other types need none.
+KvLayerView ErnieText::with_scales(KvLayerView kv, const Layer& layer) {
+  if (layer.keys.data == nullptr || dtype_bytes(kv.dtype) != 1) return kv;
+  kv.key_largest = layer.keys.as<const float>();
+  kv.value_largest = layer.values.as<const float>();
+  return kv;
 }
 
 // out = down(silu(gate h) * up h); out may be h.
@@ -102,7 +124,8 @@ TensorView ErnieText::mix(Backend& op, const Mixture& mixture, const Activations
               .gate_up = mixture.gate_up,
               .down = mixture.down,
               .y = w.mixture,
-              .add = mixture.shared.has_value()});
+              .add = mixture.shared.has_value(),
+              .rotation = mixture.rotation});
   return w.mixture;
 }
 

@@ -36,19 +36,24 @@ class ErnieText final : public Model {
     TensorView correction_bias;         // [E] float32; no data: none
     std::optional<FeedForward> shared;  // computes every token
     std::vector<Linear> gate_up, down;  // [E]
+    int rotation = 0;                   // of what goes into down
   };
   struct Layer {
     TensorView attention_norm;  // [H]
     Linear qkv;                 // [Q + 2K, H]
     Linear output;              // [H, Q]
-    TensorView ffn_norm;        // [H]
+    // KvLayerView::key_largest and value_largest; no data: none
+    TensorView keys, values;
+    TensorView ffn_norm;  // [H]
     // One of them.
     std::optional<FeedForward> ffn;
     std::optional<Mixture> mixture;
   };
 
   FeedForward find_feed_forward(const std::string& name) const;
+  FeedForward find_expert(const std::string& name) const;
   Mixture find_mixture(const std::string& name) const;
+  static KvLayerView with_scales(KvLayerView kv, const Layer& layer);
   // Each returns the view in which it leaves what is to be added to the residual stream.
   static TensorView feed_forward(Backend& op, const FeedForward& ffn, const Activations& w,
                                  TensorView out);

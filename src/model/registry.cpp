@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "base/log.h"
+#include "model/calibration.h"
 #include "model/ernie_text.h"
 #include "model/tensor_specs.h"
 #include "weights/checkpoint_source.h"
@@ -54,6 +55,7 @@ Result<void> with_checkpoint(const Architecture& architecture, const std::filesy
   weights::Checkpoint checkpoint = TRY(weights::Checkpoint::open(folder));
   if (!config.tie_is_stated)
     config.tie_word_embeddings = checkpoint.find("lm_head.weight") == nullptr;
+  config.calibration = TRY(find_calibration(config, checkpoint));
   const auto specs = architecture.tensor_specs(config);
   auto source = TRY(weights::CheckpointSource::make(std::move(checkpoint), specs));
   report_unused(config, source.unused());

@@ -30,6 +30,18 @@ bool is_early(const ErnieConfig& c, int layer) {
   return layer < (c.num_layers + 7) / 8;
 }
 
+// One for both gate and up: they have the same input.
+void add_input_scales(const std::string& ours, const std::string& theirs,
+                      std::vector<TensorSpec>& specs) {
+  specs.push_back({ours + "gate_up_input",
+                   TensorKind::kScale,
+                   {1},
+                   {{theirs + "gate_proj.activation_scale", 1}},
+                   theirs + "up_gate_proj.activation_scale"});
+  specs.push_back(
+      whole(ours + "down_input", TensorKind::kScale, {1}, theirs + "down_proj.activation_scale"));
+}
+
 void add_mixture(const ErnieConfig& c, int layer, const std::string& ours,
                  const std::string& theirs, std::vector<TensorSpec>& specs) {
   const MoeConfig& moe = c.moe;
@@ -46,6 +58,7 @@ void add_mixture(const ErnieConfig& c, int layer, const std::string& ours,
     add_ffn(ours + name, theirs + name, TensorKind::kExpert, c.hidden_size, moe.intermediate_size,
             specs);
     for (TensorSpec& spec : std::span(specs).last(2)) spec.is_early = is_early(c, layer);
+    if (c.calibration.input_scales) add_input_scales(ours + name, theirs + name, specs);
   }
 }
 
@@ -64,6 +77,10 @@ void add_layer(const ErnieConfig& c, int layer, std::vector<TensorSpec>& specs) 
                    attention + "qkv_proj.weight"});
   specs.push_back(whole(ours + "output", TensorKind::kLinear, {c.hidden_size, c.q_width()},
                         attention + "o_proj.weight"));
+  if (c.calibration.kv_scales)
+    for (const auto& [ours_end, theirs_end] : {std::pair("keys", "cachek"), {"values", "cachev"}})
+      specs.push_back(whole(ours + ours_end, TensorKind::kScale, {c.kv_width()},
+                            attention + theirs_end + "_matmul.activation_scale"));
   specs.push_back(whole(ours + "ffn_norm", TensorKind::kVector, {c.hidden_size},
                         theirs + "post_attention_layernorm.weight"));
   if (c.is_moe_layer(layer))

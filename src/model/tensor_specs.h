@@ -13,8 +13,10 @@ namespace erne::model {
 // "embedding", "final_norm", "head" (untied only), and for each layer N "layers.N." +
 // attention_norm, qkv [Q + 2K, H], output [H, Q], ffn_norm, and
 //   a dense one    gate_up [2I, H], down [H, I]
+//   with kv_scales  keys [K], values [K]
 //   a mixture      router [E, H], correction_bias [E] (where there is one), shared.gate_up and
-//                  shared.down (likewise), and for each expert J experts.J.gate_up, experts.J.down
+//                  shared.down (likewise), and for each expert J experts.J.gate_up, experts.J.down;
+//                  with input_scales experts.J.gate_up_input [1], experts.J.down_input [1]
 std::vector<weights::TensorSpec> text_tensor_specs(const ErnieConfig& config);
 
 // Tensors that checkpoints may hold and no list names, on purpose: the multi-token predictor, and a

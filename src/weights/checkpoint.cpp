@@ -28,6 +28,20 @@ bool is_present(const std::filesystem::path& path) {
   return std::filesystem::exists(path, ignored);
 }
 
+// FastDeploy keeps what it has cut for several ranks in folders of theirs.
+Status no_weights_in(const std::filesystem::path& folder) {
+  int ranks = 0;
+  while (is_present(folder / fmt::format("rank{}", ranks))) ++ranks;
+  if (ranks > 0)
+    return unsupported(
+        fmt::format("{} is cut for {} tensor-parallel ranks (rank0 to rank{}): it can only be "
+                    "served by that many, and erne has one so far; use a checkpoint that is whole",
+                    folder.string(), ranks, ranks - 1),
+        "model");
+  return {Code::kNotFound,
+          fmt::format("{} holds neither {} nor {}", folder.string(), kSingleFile, kIndexFile)};
+}
+
 }  // namespace
 
 Result<WeightMap> parse_safetensors_index(std::string_view text) {
@@ -60,8 +74,7 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
   } else if (is_present(folder / kSingleFile)) {
     TRY(checkpoint.add_file(kSingleFile));
   } else {
-    return Status{Code::kNotFound, fmt::format("{} holds neither {} nor {}", folder.string(),
-                                               kSingleFile, kIndexFile)};
+    return no_weights_in(folder);
   }
   return checkpoint;
 }

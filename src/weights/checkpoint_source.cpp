@@ -60,6 +60,17 @@ void copy_transposed(const std::byte* from, int64_t stride, To* to, int64_t rows
           store(to + r * columns + c, to_float(load<From>(from + (c * stride + r) * sizeof(From))));
 }
 
+// Part of a matrix in place of it: what tensor parallelism leaves to each rank.
+std::string hint_of_ranks(const Shape& found, const Shape& whole) {
+  const int64_t ranks = found.elements() > 0 ? whole.elements() / found.elements() : 0;
+  if (whole.rank() != 2 || found.rank() != 2 || (ranks != 2 && ranks != 4 && ranks != 8) ||
+      found.elements() * ranks != whole.elements())
+    return {};
+  return fmt::format(
+      "; a checkpoint cut for {} tensor-parallel ranks needs that many, and erne has one so far",
+      ranks);
+}
+
 int64_t columns_of(const Shape& shape) {
   return shape.rank() == 1 ? 1 : shape[1];
 }
@@ -140,11 +151,13 @@ Result<void> CheckpointSource::check_shape(const TensorSpec& spec, const Piece& 
   const Shape turned{piece.columns, piece.rows};
   const bool is_turned = may_turn && found == turned;
   const bool is_row = spec.kind == TensorKind::kBias && found == Shape{1, piece.rows};
-  if (found != straight && !is_turned && !is_row)
-    return invalid(fmt::format("tensor {} in {}: shape: found {}, expected {}{}",
-                               quote_name(piece.name), quote_name(piece.tensor->file), found.str(),
-                               straight.str(), may_turn ? " or its transpose" : ""),
-                   piece.name);
+  const bool is_scale = spec.kind == TensorKind::kScale && found.elements() == straight.elements();
+  if (found != straight && !is_turned && !is_row && !is_scale)
+    return invalid(
+        fmt::format("tensor {} in {}: shape: found {}, expected {}{}{}", quote_name(piece.name),
+                    quote_name(piece.tensor->file), found.str(), straight.str(),
+                    may_turn ? " or its transpose" : "", hint_of_ranks(found, straight)),
+        piece.name);
 
   if (!turns_with_linears(spec.kind) || straight == turned) return {};
   if (seen.witness.empty()) {

@@ -193,6 +193,15 @@ TEST_F(CheckpointSourceTest, a_wrong_shape_names_tensor_found_and_expected) {
   EXPECT_THAT(refusal(tensors).message, HasSubstr("found [2, 3], expected [3, 2]"));
 }
 
+TEST_F(CheckpointSourceTest, a_part_of_a_matrix_may_be_that_of_a_rank) {
+  const std::vector<TensorSpec> specs = {
+      {"a", TensorKind::kLinear, {8, 3}, {{"model.a.weight", 8}}}};
+  EXPECT_THAT(refusal({f32("model.a.weight", {2, 3}, std::vector<float>(6))}, specs).message,
+              HasSubstr("cut for 4 tensor-parallel ranks"));
+  EXPECT_THAT(refusal({f32("model.a.weight", {7, 3}, std::vector<float>(21))}, specs).message,
+              testing::Not(HasSubstr("ranks")));
+}
+
 TEST_F(CheckpointSourceTest, a_missing_tensor_is_named_in_both_spellings) {
   auto tensors = torch_layout();
   tensors.erase(tensors.begin() + 2);

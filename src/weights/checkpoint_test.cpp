@@ -55,6 +55,16 @@ TEST(Checkpoint, opens_shards_and_survives_a_move) {
   EXPECT_EQ(checkpoint.find("b")->file, "two.safetensors");
 }
 
+TEST(Checkpoint, one_that_is_cut_for_ranks_says_how_many_it_needs) {
+  TempFolder folder;
+  for (const char* rank : {"rank0/", "rank1/"})
+    folder.write(std::string(rank) + "model.safetensors", safetensors_file({}));
+  const auto cut = Checkpoint::open(folder.path());
+  ASSERT_FALSE(cut);
+  EXPECT_EQ(cut.status().code, Code::kUnsupported);
+  EXPECT_THAT(cut.status().message, HasSubstr("cut for 2 tensor-parallel ranks"));
+}
+
 TEST(Checkpoint, says_what_is_missing) {
   TempFolder folder;
   const auto none = Checkpoint::open(folder.path());

@@ -16,8 +16,8 @@ namespace {
 std::string key_of(const Backend& backend, std::span<const WeightPlan> plans) {
   std::string key = fmt::format("erne quantize\n{}\n", backend.packed_order());
   for (const WeightPlan& plan : plans)
-    key += fmt::format("{} {} {} {}\n", plan.spec->name, plan.spec->shape.str(),
-                       dtype_name(plan.dtype), plan.format ? plan.format->name : "vector");
+    key += fmt::format("{} {} {}\n", plan.spec->name, plan.spec->shape.str(),
+                       plan.format ? plan.format->name : dtype_name(plan.dtype));
   return key;
 }
 

@@ -66,8 +66,8 @@ TEST_F(PackedCheckpointTest, a_file_for_something_else_says_what_differs) {
   options.activation = DType::kF32;
   const auto wrong = load_packed_checkpoint(backend_, kSpecs, options, file());
   ASSERT_FALSE(wrong);
-  EXPECT_THAT(wrong.status().message, HasSubstr("\"norm [24] bfloat16 vector\", expected is "
-                                                "\"norm [24] float32 vector\""));
+  EXPECT_THAT(wrong.status().message, HasSubstr("\"norm [24] bfloat16\", expected is "
+                                                "\"norm [24] float32\""));
   std::vector<TensorSpec> more = kSpecs;
   more.pop_back();
   EXPECT_FALSE(load_packed_checkpoint(backend_, more, {}, file()));

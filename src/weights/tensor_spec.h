@@ -18,10 +18,11 @@ enum class TensorKind {
   kTable,   // [rows, columns] in every checkpoint; packed like a linear
   kVector,  // [n]; kept in the activation type
   kBias,    // [n], [1, n] in some checkpoints; float32 throughout
+  kScale,   // [n], as many in any shape in checkpoints; float32 throughout; finite, not negative
 };
 
 constexpr bool is_matrix(TensorKind kind) {
-  return kind != TensorKind::kVector && kind != TensorKind::kBias;
+  return kind != TensorKind::kVector && kind != TensorKind::kBias && kind != TensorKind::kScale;
 }
 // A checkpoint stores all of these the same way round.
 constexpr bool turns_with_linears(TensorKind kind) {

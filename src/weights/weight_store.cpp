@@ -1,7 +1,12 @@
 #include "weights/weight_store.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+
+#include "weights/safetensors_header.h"
 
 namespace erne::weights {
 namespace {
@@ -13,7 +18,9 @@ constexpr int64_t kRunBytes = 2 << 20;
 
 // The type a tensor is read as: as stored, unless activations are narrower.
 Result<DType> read_dtype(WeightSource& source, const TensorSpec& spec, DType activation) {
-  if (spec.kind == TensorKind::kRouter || spec.kind == TensorKind::kBias) return DType::kF32;
+  if (spec.kind == TensorKind::kRouter || spec.kind == TensorKind::kBias ||
+      spec.kind == TensorKind::kScale)
+    return DType::kF32;
   if (spec.kind == TensorKind::kVector || activation == DType::kBf16) return activation;
   return source.stored_dtype(spec);
 }
@@ -24,6 +31,7 @@ const WeightFormat* format_of(const TensorSpec& spec, DType dtype, const LoadOpt
   switch (spec.kind) {
     case TensorKind::kVector:
     case TensorKind::kBias:
+    case TensorKind::kScale:
       return nullptr;
     case TensorKind::kRouter:
       break;
@@ -68,6 +76,17 @@ Result<void> load_encoded(Backend& backend, WeightSource& source, const WeightPl
     TRY(source.read_encoded(*plan.spec, first, rows));
     backend.pack_rows(linear, rows, first);
   }
+  return {};
+}
+
+Result<void> load_vector(WeightSource& source, const WeightPlan& plan, TensorView vector) {
+  TRY(source.read(*plan.spec, vector));
+  if (plan.spec->kind != TensorKind::kScale) return {};
+  for (const float scale : std::span(vector.as<const float>(), vector.elements()))
+    if (!std::isfinite(scale) || scale < 0)
+      return invalid(fmt::format("tensor {}: found {}, expected numbers from 0 on",
+                                 quote_name(plan.spec->parts[0].source), scale),
+                     plan.spec->parts[0].source);
   return {};
 }
 
@@ -189,7 +208,7 @@ Result<WeightStore> load_planned_weights(Backend& backend, WeightSource& source,
     if (plan.format)
       TRY(load_matrix(backend, source, plan, store.linear(name), staging));
     else
-      TRY(source.read(*plan.spec, store.vector(name)));
+      TRY(load_vector(source, plan, store.vector(name)));
     if (options.progress) options.progress(++done, plans.size());
   }
   return store;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,7 +19,8 @@ struct Feed {
 
 class ModelRun {
  public:
-  ModelRun(Backend& backend, const model::Model& model);
+  // kv: of the cache; by default as activations.
+  ModelRun(Backend& backend, const model::Model& model, std::optional<DType> kv = {});
 
   // A new sequence whose first token has this rotary position.
   int add_sequence(int first_position = 0);

@@ -18,6 +18,7 @@ struct LinearCase {
   LinearInput input = LinearInput::kAsGiven;
   bool timed_only = false;
   bool unit_order = false;  // Linear's
+  float input_largest = 0;  // Linear's
 };
 std::span<const LinearCase> linear_cases();
 
@@ -45,6 +46,7 @@ struct AttentionCase {
   std::vector<SequenceRow> sequences;
   bool timed_only = false;
   bool extreme = false;  // rows of K and V that are all zeros, and such with one huge value
+  bool fixed = false;    // KvLayerView::key_largest and value_largest
 };
 std::span<const AttentionCase> attention_cases();
 

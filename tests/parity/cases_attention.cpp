@@ -25,6 +25,9 @@ const AttentionCase kCases[] = {
     {16, 2, 128, 64, kE, kB, {{0, 5}, {63, 1}, {64, 1}, {17, 13}, {511, 1}}},
     {6, 6, 32, 48, kE, kF, {{100, 2}, {511, 1}, {512, 2}, {0, 33}}},
     {4, 2, 64, 16, kE, kF, {{0, 40}, {280, 5}}, false, true},
+    {16, 2, 128, 64, kI, kB, {{0, 5}, {63, 1}, {17, 13}, {511, 1}}, false, false, true},
+    {6, 3, 32, 48, kI, kF, {{100, 2}, {512, 2}, {0, 33}}, false, false, true},
+    {6, 3, 32, 48, kE, kF, {{100, 2}, {512, 2}, {0, 33}}, false, false, true},
     // ERNIE-4.5-0.3B: one sequence far and near, a batch, a chunk
     {16, 2, 128, 64, kB, kB, {{511, 1}}, true},
     {16, 2, 128, 64, kB, kB, {{4095, 1}}, true},
@@ -53,7 +56,7 @@ std::string case_name(const AttentionCase& c) {
          "_longest" + std::to_string(longest) + "_heads" + std::to_string(c.heads) + "x" +
          std::to_string(c.kv_heads) + "_dim" + std::to_string(c.head_dim) + "_block" +
          std::to_string(c.block_tokens) + "_" + dtype_name(c.kv) + "_" + dtype_name(c.activation) +
-         (c.extreme ? "_extreme" : "");
+         (c.extreme ? "_extreme" : "") + (c.fixed ? "_fixed" : "");
 }
 
 }  // namespace erne::parity

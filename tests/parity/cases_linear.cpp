@@ -64,6 +64,10 @@ constexpr LinearCase kCases[] = {
     {33, 80, 97, kG64, kB, kF, kQuant},
     {97, 33, 136, kInt8, kF, kF, kQuant},
     {193, 48, 264, kG128, kF, kF, kQuant},
+    // by scales that a checkpoint gives, beyond which some activations are
+    {3, 97, 65, kG64, kF, kF, kQuant, false, false, 0.75f},
+    {7, 33, 300, kInt4, kB, kF, kQuant, false, false, 0.5f},
+    {40, 48, 130, kInt8, kB, kB, kQuant, false, false, 2},
     // turned into float32 on the way
     {1, 1, 1, kFp8, kB, kB},
     {3, 130, 257, kFp8, kF, kF},
@@ -128,7 +132,8 @@ std::string case_name(const LinearCase& c) {
          (c.input == kQuant  ? "_as_int8_"
           : c.input == kE4m3 ? "_as_fp8_"
                              : "_") +
-         dtype_name(c.output) + (c.unit_order ? "_unit_order" : "");
+         dtype_name(c.output) + (c.unit_order ? "_unit_order" : "") +
+         (c.input_largest > 0 ? "_fixed" : "");
 }
 
 }  // namespace erne::parity

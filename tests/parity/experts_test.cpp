@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "cpu/hadamard.h"
 #include "parity/guarded_tensor.h"
 #include "parity/instances.h"
 #include "reference/reference_ops.h"
@@ -112,6 +113,8 @@ struct ExpertsCase {
   DType activation;
   LinearInput input;
   bool add;
+  int rotation = 0;
+  float input_largest = 0;  // of the first expert; others have others
 };
 constexpr DType kB = DType::kBf16, kF = DType::kF32;
 constexpr LinearInput kGiven = LinearInput::kAsGiven, kQuant = LinearInput::kInt8;
@@ -125,6 +128,8 @@ constexpr ExpertsCase kCases[] = {
     {12, 130, 70, 5, 3, "block_wise_fp8", kB, LinearInput::kFp8, true},
     {12, 130, 70, 5, 3, "wint2", kF, kGiven, false},
     {150, 64, 48, 2, 2, "wint4_g64", kB, kQuant, true},
+    {21, 64, 48, 5, 2, "wint4", kB, kQuant, false, 16, 0.6f},
+    {7, 33, 24, 4, 3, "float32", kF, kGiven, true, 8},
 };
 
 // A mixture's weights, and inputs for it.
@@ -147,6 +152,8 @@ struct Mixture {
     for (int64_t e = 0; e < c.experts; ++e) {
       gate_up.push_back(pack(2 * c.width, c.hidden, 10 + e));
       down.push_back(pack(c.hidden, c.width, 100 + e));
+      gate_up[e].input_largest = c.input_largest * static_cast<float>(1 + e);
+      down[e].input_largest = c.input_largest / static_cast<float>(1 + e);
     }
     auto* chosen = experts.view().as<int32_t>();
     for (int64_t t = 0; t < c.tokens; ++t)  // neighbours, from a place that jumps about
@@ -167,7 +174,8 @@ struct Mixture {
                      .gate_up = gate_up,
                      .down = down,
                      .y = rows(y),
-                     .add = c.add});
+                     .add = c.add,
+                     .rotation = c.rotation});
   }
 
   // What y must be, of one token, by the ops that the mixture is made of.
@@ -181,6 +189,7 @@ struct Mixture {
       const GuardedTensor out(kF, {1, c.hidden});
       backend.linear(gate_up[e], row.first(1), both.view());
       backend.silu_mul(both.view(), ffn.view());
+      if (c.rotation != 0) cpu::rotate_rows(c.activation, ffn.view().data, 1, c.width, c.rotation);
       backend.linear(down[e], ffn.view(), out.view());
       const auto weight = static_cast<float>(weights.at(token * c.chosen + j));
       for (int64_t i = 0; i < c.hidden; ++i)

@@ -112,6 +112,7 @@ LinearRun::LinearRun(Backend& backend, const LinearCase& c)
       packed(backend.pack(w.view(), format_of(c), storage)) {
   packed.input = c.input;
   packed.unit_order = c.unit_order;
+  packed.input_largest = c.input_largest;
 }
 
 reference::Matrix LinearRun::weights() const {
@@ -133,7 +134,9 @@ reference::Matrix LinearRun::inputs() const {
     case LinearInput::kAsGiven:
       return x.matrix();
     case LinearInput::kInt8:
-      return reference::int8_rows(x.matrix(), packed.format->input_group());
+      return packed.input_largest > 0
+                 ? reference::fixed_int8(x.matrix(), packed.input_largest)
+                 : reference::int8_rows(x.matrix(), packed.format->input_group());
     case LinearInput::kFp8:
       return reference::fp8_rows(x.matrix(), block_fp8::kTile, block_fp8::kLeastActivation);
   }
@@ -165,6 +168,13 @@ AttentionRun::AttentionRun(Backend& backend, const AttentionCase& c)
   memory = backend.allocate(kv.num_blocks * kv.block_stride_bytes, Space::kDevice);
   std::memset(memory.data(), 0xFF, memory.bytes());  // NaN wherever nothing is written
   kv.data = memory.data();
+  if (c.fixed) {
+    // Some components are cut off, some use a part of the range only.
+    for (int64_t i = 0; i < 2 * kv_width; ++i)
+      largest.push_back(0.75f + static_cast<float>(i % 5) / 4);
+    kv.key_largest = largest.data();
+    kv.value_largest = largest.data() + kv_width;
+  }
   for (int s = 0; s < std::ssize(c.sequences); ++s) {
     const auto& [context, num_tokens] = c.sequences[s];
     sequences.push_back(random_tensor(c.activation, {context + num_tokens, qkv_width}, 10 + s));

@@ -40,6 +40,7 @@ struct AttentionRun {
   std::vector<RaggedRow> rows;
   std::vector<int32_t> blocks;
   DeviceBuffer memory;
+  std::vector<float> largest;  // of keys, then of values, where they are fixed
   KvLayerView kv;
   GuardedTensor qkv;  // [T, Q + 2K] of the tokens that attend
   GuardedTensor out;  // [T, Q]

@@ -234,6 +234,19 @@ Matrix in_cache(Matrix m, DType type, int head_dim) {
   return m;
 }
 
+// Likewise where components have scales.
+Matrix in_fixed_cache(Matrix m, DType type, const float* largest) {
+  const float limit = largest_kv_number(type);
+  for (int64_t r = 0; r < m.rows; ++r)
+    for (int64_t i = 0; i < m.cols; ++i) {
+      const float scaled = to_float(to_bf16(static_cast<float>(m(r, i)) * (limit / largest[i])));
+      const float cut = std::clamp(scaled, -limit, limit);
+      const double q = type == DType::kI8 ? std::nearbyint(cut) : reference::nearest_fp8(cut);
+      m(r, i) = q * double{largest[i] / limit};
+    }
+  return m;
+}
+
 double norm_of(const Matrix& m, int64_t row, int64_t first, int64_t count) {
   double squares = 0;
   for (int64_t i = first; i < first + count; ++i) squares += m(row, i) * m(row, i);
@@ -247,16 +260,22 @@ struct ExactSequence {
         scale(run.scale),
         context(c.sequences[s].context),
         q(cut(run.sequences[s].matrix(), context, 0, run.q_width)),
-        k(in_cache(cut(run.sequences[s].matrix(), 0, run.q_width, run.kv_width), c.kv, c.head_dim)),
-        v(in_cache(cut(run.sequences[s].matrix(), 0, run.q_width + run.kv_width, run.kv_width),
-                   c.kv, c.head_dim)) {}
+        k(stored(run, s, run.q_width, run.kv.key_largest)),
+        v(stored(run, s, run.q_width + run.kv_width, run.kv.value_largest)) {}
+
+  // Columns [first, first + K) of the inputs as the cache holds them.
+  Matrix stored(const AttentionRun& run, int s, int64_t first, const float* largest) const {
+    const Matrix given = cut(run.sequences[s].matrix(), 0, first, run.kv_width);
+    return largest ? in_fixed_cache(given, c.kv, largest) : in_cache(given, c.kv, c.head_dim);
+  }
 
   Matrix attend(const Matrix& values) const {
     return reference::attention(q, k, values, c.head_dim, scale);
   }
   // Relative error of one head of one token, against the sum of p |v|. A score's error is at most
   // d = chain_error(D + 2) * scale * |q| |k| (Cauchy and Schwarz over the sum of |q k|; two
-  // roundings for the scales); it moves numerator and denominator by d each. exp adds its own error
+  // roundings for the scales; where components have scales, a query times one is rounded to its
+  // type); it moves numerator and denominator by d each. exp adds its own error
   // and the rounding of an argument of at most 88, to both; so does a probability that is rounded
   // to bfloat16 (at most twice the error of one: the weights of both move); the sum and the output
   // pass at most one rounding per key, and the output one more for the scale of an int8 value; each
@@ -267,11 +286,12 @@ struct ExactSequence {
     double longest = 0;
     for (int64_t j = 0; j < keys; ++j)
       longest = std::max(longest, norm_of(k, j, kv_first, c.head_dim));
-    const double score = chain_error(c.head_dim + 2) * scale * longest *
-                         norm_of(q, t, head * c.head_dim, c.head_dim);
+    const double rounding = chain_error(c.head_dim + 2) +
+                            (c.fixed ? unit_roundoff(c.activation) * (1 + 2 * kU) + 2 * kU : 0);
+    const double score = rounding * scale * longest * norm_of(q, t, head * c.head_dim, c.head_dim);
     const bool rounded = c.activation == DType::kBf16 && c.kv == DType::kBf16;
     const double probability = kExpError + (rounded ? unit_roundoff(DType::kBf16) : 0);
-    return 2 * (score + 88 * kU + probability) + chain_error(2 * keys + 1) +
+    return 2 * (score + 88 * kU + probability) + chain_error(2 * keys + 1 + (c.fixed ? 2 : 0)) +
            2 * static_cast<double>(segments) * (2 * kExpError + 4 * kU);
   }
 
@@ -332,11 +352,16 @@ TEST_P(AttentionParity, SlotMinusOneStoresNothing) {
 
 // A cache of integers has no NaN of its own; a key that was none shows all the same.
 TEST(Int8Kv, NotANumberShows) {
-  const AttentionCase c{4, 2, 32, 16, DType::kI8, DType::kF32, {{0, 4}}};
+  const AttentionCase own{4, 2, 32, 16, DType::kI8, DType::kF32, {{0, 4}}};
+  AttentionCase fixed = own;
+  fixed.fixed = true;
   for (const Instance& instance : instances()) {
     if (!instance.available()) continue;
     const auto backend = instance.make(kThreads);
-    for (const double bad : {std::nan(""), HUGE_VAL}) {
+    for (const auto& [c, bad] : {std::pair(own, std::nan("")),
+                                 {own, HUGE_VAL},
+                                 {fixed, std::nan("")},
+                                 {fixed, HUGE_VAL}}) {
       AttentionRun run(*backend, c);
       const int64_t key = 2 * run.qkv_width + run.q_width + 5;  // of token 2, kv head 0
       run.qkv.set(key, bad);

@@ -72,6 +72,15 @@ Matrix int8_rows(const Matrix& x, int64_t size) {
   return y;
 }
 
+Matrix fixed_int8(const Matrix& x, float largest) {
+  Matrix y(x.rows, x.cols);
+  for (size_t i = 0; i < x.values.size(); ++i) {
+    const float q = std::nearbyint(static_cast<float>(x.values[i]) * (127 / largest));
+    y.values[i] = double{std::clamp(q, -127.0f, 127.0f)} * double{largest / 127};
+  }
+  return y;
+}
+
 double nearest_fp8(double v) {
   if (v == 0) return 0;
   const int exponent = std::max(std::ilogb(v), -6);

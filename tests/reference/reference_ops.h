@@ -31,7 +31,9 @@ Matrix rope(const Matrix& x, std::span<const int32_t> positions, std::span<const
 // group): steps of the largest magnitude / 127. The step and the quotient are float32, as the
 // format says (cpu/arithmetic.h).
 Matrix int8_rows(const Matrix& x, int64_t size);
-// Likewise with numbers of 8-bit floating point (e4m3) instead of integers, and 448 for 127; the
+// Likewise with a magnitude that is given; what is larger counts as it.
+Matrix fixed_int8(const Matrix& x, float largest);
+// int8_rows with numbers of 8-bit floating point (e4m3) instead of integers, and 448 for 127; the
 // magnitude is at least `least`.
 Matrix fp8_rows(const Matrix& x, int64_t size, float least);
 // The nearest number of that format, ties to even, of one that is not beyond its largest.

@@ -112,10 +112,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(erne: Path, model: Path):
+def served(erne: Path, model: Path, *flags: str):
     """The base URL of an `erne serve` that lives as long as the block."""
     port = free_port()
-    process = subprocess.Popen([str(erne), "serve", "--model", str(model), "--port", str(port)])
+    process = subprocess.Popen([str(erne), "serve", "--model", str(model), "--port", str(port), *flags])
     try:
         base_url = f"http://127.0.0.1:{port}"
         wait_until_healthy(base_url, process)
