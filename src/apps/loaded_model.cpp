@@ -103,6 +103,13 @@ Result<text::ChatPrompt> load_chat_prompt(const ServeOptions& options,
   return text::ChatPrompt::create({text, ""}, tokenizer);
 }
 
+void add_turn_ends(LoadedModel& loaded) {
+  std::vector<int32_t>& ends = loaded.generation.eos_token_ids;
+  for (const text::TokenId id : text::turn_ends(*loaded.tokenizer))
+    if (id < loaded.model->config().vocab_size && std::ranges::find(ends, id) == ends.end())
+      ends.push_back(id);
+}
+
 Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
   if (options.skip_tokenizer_init) {
     log_info("tokenizer: none, token ids only");
@@ -124,10 +131,12 @@ Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
         "that need a token beyond are refused",
         folder.string(), loaded.tokenizer->size() - 1, loaded.model->config().vocab_size - 1);
   auto chat = load_chat_prompt(options, folder, *loaded.tokenizer);
-  if (chat.ok())
+  if (chat.ok()) {
     loaded.chat_prompt = std::move(chat).value();
-  else if (chat.status().code != Code::kNotFound || !options.chat_template.empty())
+    add_turn_ends(loaded);
+  } else if (chat.status().code != Code::kNotFound || !options.chat_template.empty()) {
     return chat.status();
+  }
   log_info("tokenizer: {} tokens, chat template: {}", loaded.tokenizer->size(),
            loaded.chat_prompt ? "yes" : "none, so /v1/chat/completions is refused");
   return {};

@@ -34,6 +34,13 @@ std::optional<TokenId> lost_special(const Tokenizer& tokenizer, std::vector<Toke
 
 }  // namespace
 
+std::vector<TokenId> turn_ends(const Tokenizer& tokenizer) {
+  std::vector<TokenId> ids;
+  for (const std::string_view piece : {"<|end_of_sentence|>", "<|im_end|>"})
+    if (const auto id = tokenizer.find(piece); id && tokenizer.is_special(*id)) ids.push_back(*id);
+  return ids;
+}
+
 Result<ChatPrompt> ChatPrompt::load(const std::filesystem::path& model_dir,
                                     const Tokenizer& tokenizer) {
   return create(TRY(ChatTemplateSource::load(model_dir)), tokenizer);

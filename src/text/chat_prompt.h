@@ -25,6 +25,11 @@ struct RenderedChat {
   std::vector<TokenId> ids;
 };
 
+// What ERNIE's templates write behind a finished answer, as far as the tokenizer has it: a model
+// that says one of these has finished, whatever else its configuration names as its end
+// (reference/ernie-models.md, 7.2).
+std::vector<TokenId> turn_ends(const Tokenizer& tokenizer);
+
 class ChatPrompt {
  public:
   // kNotFound: the checkpoint has no chat template. kUnsupported: one that puts special tokens

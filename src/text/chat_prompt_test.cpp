@@ -39,6 +39,12 @@ std::vector<TokenId> specials_in(const std::vector<TokenId>& ids) {
   return specials;
 }
 
+TEST(TurnEnds, AreWhatTheTokenizerHasOfThem) {
+  const Tokenizer& tokenizer = golden_tokenizer();
+  EXPECT_EQ(turn_ends(tokenizer), (std::vector<TokenId>{*tokenizer.find("<|end_of_sentence|>"),
+                                                        *tokenizer.find("<|im_end|>")}));
+}
+
 TEST(ChatPrompt, GivesTheGoldenTextsAndIds) {
   const Json goldens = golden_json("chat_cases.json");
   for (const Json& c : goldens.find("cases")->as_array()) {
