@@ -116,6 +116,7 @@ TEST(BenchCommand, ComparesWithThePeakOfTheWeightsArithmetic) {
   EXPECT_EQ(arithmetic({"--dtype", "float32"}), "products in float32");
   EXPECT_EQ(arithmetic({"--quantization", "wint8"}), "products in int8");
   EXPECT_EQ(arithmetic({"--quantization", "wint4_g128"}), "products in int4 x int8");
+  EXPECT_EQ(arithmetic({"--quantization", "block_wise_fp8"}), "products in bfloat16");
   EXPECT_EQ(arithmetic({"--quantization", "wint4", "--quantized-activations", "none"}),
             "products in float32");
 }

@@ -25,10 +25,17 @@ Result<bench::Arithmetic> arithmetic_of(const ServeOptions& options,
   const WeightFormat* format = scheme ? scheme->formats(config.has_experts()).experts : nullptr;
   if (format == nullptr)
     return options.dtype == "float32" ? bench::Arithmetic::kFloat32 : bench::Arithmetic::kBf16;
-  const bool in_integers =
-      quantizes_activations(options.quantized_activations) && format->input == LinearInput::kInt8;
-  if (!in_integers) return bench::Arithmetic::kFloat32;
-  return format->bits == 4 ? bench::Arithmetic::kInt4 : bench::Arithmetic::kInt8;
+  const LinearInput input =
+      quantizes_activations(options.quantized_activations) ? format->input : LinearInput::kAsGiven;
+  switch (input) {
+    case LinearInput::kAsGiven:
+      return bench::Arithmetic::kFloat32;
+    case LinearInput::kInt8:
+      return format->bits == 4 ? bench::Arithmetic::kInt4 : bench::Arithmetic::kInt8;
+    case LinearInput::kFp8:  // numbers that bfloat16 holds
+      return bench::Arithmetic::kBf16;
+  }
+  check_failed(__FILE__, __LINE__, "an input", format->name);
 }
 
 // Those of erne serve, with room for the cases.
@@ -37,6 +44,8 @@ Result<ServeOptions> serve_options(const std::vector<std::string>& arguments,
   ParsedOptions parsed = TRY(parse_options(arguments, std::getenv));
   for (const std::string& note : parsed.notes) log_info("{}", note);
   ServeOptions options = std::move(parsed.options);
+  options.max_model_len =
+      std::max<int64_t>(options.max_model_len, bench::warm_up_case().max_sequence_tokens());
   for (const bench::ModelCase& c : cases) {
     options.max_model_len = std::max<int64_t>(options.max_model_len, c.max_sequence_tokens());
     options.max_num_seqs = std::max<int64_t>(options.max_num_seqs, c.num_sequences);

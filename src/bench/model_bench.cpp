@@ -109,7 +109,7 @@ Result<Json> run_model_bench(const ModelUnderTest& model, const std::vector<Mode
   engine::Engine engine(model.executor, model.limits, clock);
   CaseRunner runner(engine, model.counters, clock,
                     {model.num_tokens, options.temperature, options.seed});
-  TRY(runner.run({.name = "warm-up", .prompt_tokens = 16, .new_tokens = 4}));
+  TRY(runner.run(warm_up_case()));
   Json::Array figures;
   for (const ModelCase& model_case : cases) {
     const auto samples = TRY(run_repetitions(runner, model_case, options.repetitions));

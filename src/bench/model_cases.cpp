@@ -28,6 +28,10 @@ int ModelCase::max_sequence_tokens() const {
   return prompt_tokens + 1 + new_tokens + (num_sequences > 1 ? kHeadStart : 0);
 }
 
+ModelCase warm_up_case() {
+  return {.name = "warm-up", .prompt_tokens = 16, .new_tokens = 4};
+}
+
 std::vector<ModelCase> decode_cases(std::span<const int> contexts, int new_tokens) {
   std::vector<ModelCase> cases;
   for (const int context : contexts)

@@ -26,6 +26,8 @@ struct ModelCase {
   int max_sequence_tokens() const;
 };
 
+// Before all others, not reported.
+ModelCase warm_up_case();
 // One sequence with that much context. Context 0 is a prompt of one token, as llama-bench's tg.
 std::vector<ModelCase> decode_cases(std::span<const int> contexts, int new_tokens);
 // One prompt that nothing of is cached, and its first token: llama-bench's pp.

@@ -54,8 +54,12 @@
 // are multiplied by a / 127 of the keys and rounded to their type, and the merged out by that of
 // the values.
 //
+// fp8: fp8 activations, rounded to numbers as block_fp8.h says, with weights that are fp8 numbers
+// or integers. A group is 128 inputs. Its sum is one chain over k of products of two numbers;
+// groups ascending, y[n] = fma(sum, scale_x * scale_w, y[n]) from 0.
+//
 // Other weights: those of encoded_panels.h are decoded to float32 as tensor/formats/ say; then as
-// linear. fp8 activations are rounded as block_fp8.h says, in float32; then likewise.
+// linear.
 //
 // exp: exp_f32() below. silu(x) = x / (1 + exp(-x)). rope: angle = position * inv_freq as a float32
 // product (rope_angles.h); fma(a, cos, -(b * sin)), fma(b, cos, a * sin).

@@ -149,6 +149,16 @@ ERNE_LANES void store(Bf16* p, F16 v) {
   __builtin_memcpy(p, &halves, sizeof(halves));
 }
 
+// A pair of rows of a panel, of numbers that the type holds.
+ERNE_LANES void store_pair(float* p, F16 even, F16 odd) {
+  store(p, even);
+  store(p + 16, odd);
+}
+ERNE_LANES void store_pair(Bf16* p, F16 even, F16 odd) {
+  const U16 words = bits_of<U16>(even) >> 16 | (bits_of<U16>(odd) & 0xFFFF0000u);
+  __builtin_memcpy(p, &words, sizeof(words));
+}
+
 ERNE_LANES F16 load(const int8_t* p) {
 #ifdef __AVX512F__
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -170,6 +180,18 @@ ERNE_LANES F16 load(const Fp8* p) {
   const F16 number = select(size < 8u, small, normal);
   const F16 v = select(size == 0x7Fu, broadcast(__builtin_nanf("")), number);
   return bits_of<F16>(bits_of<U16>(v) | (bits & 0x80u) << 24);
+}
+// The numbers over 256, in fewer steps: as half floats their bits have other places and another
+// bias. None is NaN.
+ERNE_LANES F16 load_256th(const Fp8* p) {
+#ifdef __AVX512F__
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const __m256i high = _mm256_slli_epi16(_mm256_cvtepu8_epi16(bytes), 8);
+  const __m256i kept = _mm256_set1_epi16(static_cast<int16_t>(0xBF80));
+  return bits_of<F16>(_mm512_cvtph_ps(_mm256_and_si256(_mm256_srai_epi16(high, 1), kept)));
+#else
+  return load(p) * broadcast(0x1p-8f);
+#endif
 }
 // Of tensor/fp8.h.
 ERNE_LANES F16 rounded_to_fp8(F16 v) {

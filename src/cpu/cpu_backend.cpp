@@ -39,7 +39,7 @@ class CpuBackend final : public Backend {
   MemoryInfo memory() const override { return host_memory(); }
   const char* packed_order() const override { return "cpu-panels-1"; }
   bool decodes(const WeightFormat& format, LinearInput input) const override {
-    return Products::decodes(format, input);
+    return products_.decodes(format, input);
   }
   size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
     switch (format.encoding) {

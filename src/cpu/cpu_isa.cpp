@@ -54,7 +54,11 @@ constexpr IsaRow kRows[] = {
     {CpuIsa::kAvx512Bf16, "avx512_bf16", has_avx512_bf16, avx512_bf16_kernels},
     {CpuIsa::kAvx512, "avx512", has_avx512, avx512_kernels},
     {CpuIsa::kAvx2, "avx2",
-     [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, avx2_kernels},
+     [] {
+       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("f16c");
+     },
+     avx2_kernels},
     {CpuIsa::kReference, "reference", [] { return true; }, reference_kernels},
 };
 static_assert(std::size(kRows) == std::size(kCpuIsas));

@@ -1,6 +1,5 @@
-// Weights of encoded_panels.h to float32, and activations to fp8, written once for all vector
-// instruction sets: in terms of F16, I16 and Codes. Everything is internal to the kernel file that
-// includes this.
+// Weights of encoded_panels.h to float32, written once for all vector instruction sets: in terms of
+// F16, I16 and Codes. Everything is internal to the kernel file that includes this.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +33,19 @@ ERNE_LANES I16 ccq_codes(F16 bytes, F16 code_scale, F16 code_zero) {
   return bits_of_floats(in_range + broadcast(kRoundToInt));
 }
 
-inline void decode_ccq_panel(const CcqPanels& w, int64_t panel, float* out) {
+// Rows [k, k + 1] of a panel of float32, or the last row alone; of bfloat16 there are always two.
+ERNE_LANES void store_rows(float* out, int64_t left, F16 even, F16 odd) {
+  store(out, even);
+  if (left > 1) store(out + kPanel, odd);
+}
+#ifdef ERNE_BF16_ROWS
+ERNE_LANES void store_rows(Bf16* out, int64_t, F16 even, F16 odd) {
+  store_pair(out, even, odd);
+}
+#endif
+
+template <class T>
+void decode_ccq(const CcqPanels& w, int64_t panel, T* out) {
   const F16 code_scale = load(panel_code_scales(w, panel));
   const F16 code_zero = load(panel_code_zeros(w, panel));
   const F16 super = load(panel_super_scales(w, panel));
@@ -47,40 +58,24 @@ inline void decode_ccq_panel(const CcqPanels& w, int64_t panel, float* out) {
     const Codes four_bytes = load_codes(bytes + byte_offset(k, 0) / 64 * 64);
     const I16 codes =
         ccq_codes(converted(codes_of(four_bytes, k / kCcqPerByte % 4)), code_scale, code_zero);
-    for (int j = 0; j < smaller(kCcqPerByte, w.in - k); ++j)
-      store(out + (k + j) * kPanel,
-            rounded<Bf16>((converted(bits_at<6>(codes, 9 - 3 * j)) - broadcast(32)) * scale));
+    const auto weight = [&](int shift) {
+      return rounded<Bf16>((converted(bits_at<6>(codes, shift)) - broadcast(32)) * scale);
+    };
+    store_rows(out + k * kPanel, w.in - k, weight(9), weight(6));
+    if (w.in - k > 2) store_rows(out + (k + 2) * kPanel, w.in - k - 2, weight(3), weight(0));
   }
 }
 
-template <class T>
-void round_group(const T* x, int64_t count, float* y) {
-  F16 most = broadcast(0), poison = broadcast(0);  // poison: 0, or NaN where an x is not finite
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const F16 v = load_part(x + i, count - i);
-    most = max_of(most, absolute(v));
-    poison = fma(v, broadcast(0), poison);
-  }
-  const float damage = combine(poison), a = largest(most);
-  constexpr float kLeast = 1e-10f, kLargest = 448.0f;
-  const float floored = a > kLeast ? a : kLeast;
-  const F16 factor = broadcast(kLargest / floored + damage);
-  const F16 scale = broadcast(floored / kLargest + damage);
-  for (int64_t i = 0; i < count; i += kLanes)
-    store_part(y + i, rounded_to_fp8(load_part(x + i, count - i) * factor) * scale, count - i);
+inline void decode_ccq_panel(const CcqPanels& w, int64_t panel, float* out) {
+  decode_ccq(w, panel, out);
 }
-
-template <class T>
-void round_rows(const Fp8RoundTask& task) {
-  for (int64_t row = 0; row < task.num_rows; ++row)
-    for (int64_t k = 0; k < task.in; k += kFp8Group)
-      round_group(static_cast<const T*>(task.x) + row * task.in + k,
-                  smaller(kFp8Group, task.in - k), task.y + row * task.y_stride + k);
+#ifdef ERNE_BF16_ROWS
+inline void decode_ccq_pairs(const CcqPanels& w, int64_t panel, Bf16* out) {
+  decode_ccq(w, panel, out);
 }
-
-inline void round_to_fp8(const Fp8RoundTask& task) {
-  task.type == DType::kBf16 ? round_rows<Bf16>(task) : round_rows<float>(task);
-}
+#else
+constexpr void (*decode_ccq_pairs)(const CcqPanels&, int64_t, Bf16*) = nullptr;
+#endif
 
 }  // namespace
 }  // namespace erne::cpu

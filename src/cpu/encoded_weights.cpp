@@ -1,6 +1,8 @@
 #include "cpu/encoded_weights.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include "cpu/row_tasks.h"
@@ -43,12 +45,19 @@ void encode_fp8_tile(std::span<const float> tile, const Fp8Panels& w, int64_t pa
   }
 }
 
-// Output n of a panel.
+// Output n of a panel. Kernels do not look for NaN among codes: their scale says it.
 void place_fp8_row(const EncodedRows& rows, int64_t row, const Fp8Panels& w, int64_t panel,
                    int64_t n) {
-  for (int64_t g = 0; g < num_groups(w); ++g) panel_scales(w, panel, g)[n] = rows.scales_of(row)[g];
   const auto codes = rows.codes_of(row);
-  for (int64_t k = 0; k < w.in; ++k) panel_codes(w, panel, k)[n] = Fp8{codes[k]};
+  for (int64_t g = 0; g < num_groups(w); ++g) {
+    float& scale = panel_scales(w, panel, g)[n];
+    scale = rows.scales_of(row)[g];
+    for (int64_t k = g * kFp8Group; k < std::min((g + 1) * kFp8Group, w.in); ++k) {
+      const Fp8 code{codes[k]};
+      panel_codes(w, panel, k)[n] = code;
+      if (std::isnan(to_float(code))) scale = std::numeric_limits<float>::quiet_NaN();
+    }
+  }
 }
 
 const ccq::Encoder& ccq_encoder() {

@@ -50,14 +50,34 @@ struct QuantizeTask {
   float largest = 0;  // Linear::input_largest
 };
 
-// Rows as numbers of tensor/formats/block_fp8.h: x' in float32.
+// Rows of activations as numbers of tensor/formats/block_fp8.h, a scale for each kFp8Group inputs.
+struct Fp8Rows {
+  void* data;      // bfloat16 where `bf16_rows` of the table says so, else float32: the numbers
+  int64_t stride;  // elements
+  float* scales;   // [rows, groups]
+};
 struct Fp8RoundTask {
   DType type;
   const void* x;  // [num_rows, in]
   int64_t num_rows, in;
-  float* y;          // the first of these rows
-  int64_t y_stride;  // elements
+  Fp8Rows y;  // the first of these rows
 };
+
+// y = x W^T of fp8 activations with weights whose numbers bfloat16 holds: fp8, or 4-bit codes.
+struct Fp8LinearTask {
+  bool is_fp8;
+  Fp8Panels fp8;     // is_fp8
+  CodePanels codes;  // else
+  int64_t out;
+  int64_t first_panel, end_panel;
+  Fp8Rows x;         // the first of these rows
+  int64_t num_rows;  // at most kLinearRows
+  void* y;           // the first of these rows, column 0
+  DType y_type;
+  int64_t y_stride;
+};
+// Numbers of kFp8Group inputs of kLinearPanels panels, and sums twice.
+constexpr int64_t kFp8Scratch = kLinearPanels * kFp8Group * kPanel + 2 * kLinearScratch;
 
 // y = x W^T with W's codes, for some rows and for the columns of some panels.
 struct CodeLinearTask {
@@ -140,7 +160,12 @@ struct Kernels {
   void (*decode_panel)(const CodePanels& weight, int64_t panel, float* out);
   void (*decode_fp8_panel)(const Fp8Panels& weight, int64_t panel, float* out);
   void (*decode_ccq_panel)(const CcqPanels& weight, int64_t panel, float* out);
+  // Likewise as bfloat16, which holds its weights, in pairs; an odd `in` is not met. nullptr where
+  // bf16_rows is false.
+  void (*decode_ccq_pairs)(const CcqPanels& weight, int64_t panel, Bf16* out);
   void (*round_to_fp8)(const Fp8RoundTask& task);
+  // scratch: kFp8Scratch floats.
+  void (*fp8_linear)(const Fp8LinearTask& task, float* scratch);
   void (*norm)(const NormTask& task);
   // y[r] = silu(gate_up[r, :width]) * gate_up[r, width:].
   void (*silu_mul)(DType type, const void* gate_up, void* y, int64_t num_rows, int64_t width);

@@ -41,19 +41,45 @@ Products::Rows Products::as_float(const TensorView& x) {
   return {reinterpret_cast<std::byte*>(out), DType::kF32, stride};
 }
 
-Products::Rows Products::as_fp8(const TensorView& x) {
-  const int64_t rows = x.shape[0], width = x.shape[1];
-  const int64_t stride = round_up(width, kPanel) + kPanel;
-  float* out = rows_.floats(rows * stride);
-  for_rows(pool_, rows, width, [&](int64_t first, int64_t count) {
+Fp8Rows Products::allocate_fp8(Scratch& scratch, int64_t rows, int64_t in) const {
+  const int64_t stride = round_up(in, kPanel) + kPanel, groups = ceil_div(in, kFp8Group);
+  const int64_t row_floats = kernels_.bf16_rows ? stride / 2 : stride;
+  float* data = scratch.floats(rows * (row_floats + groups));
+  return {data, stride, data + rows * row_floats};
+}
+
+Fp8Rows Products::fp8_rows_from(const Fp8Rows& rows, int64_t in, int64_t row) const {
+  const int64_t bytes = row * rows.stride * (kernels_.bf16_rows ? 2 : 4);
+  return {static_cast<std::byte*>(rows.data) + bytes, rows.stride,
+          rows.scales + row * ceil_div(in, kFp8Group)};
+}
+
+Fp8Rows Products::as_fp8(const TensorView& x) {
+  const int64_t rows = x.shape[0], in = x.shape[1];
+  const Fp8Rows all = allocate_fp8(rows_, rows, in);
+  for_rows(pool_, rows, in, [&](int64_t first, int64_t count) {
     kernels_.round_to_fp8({.type = x.dtype,
                            .x = row_of(x, first),
                            .num_rows = count,
-                           .in = width,
-                           .y = out + first * stride,
-                           .y_stride = stride});
+                           .in = in,
+                           .y = fp8_rows_from(all, in, first)});
   });
-  return {reinterpret_cast<std::byte*>(out), DType::kF32, stride};
+  return all;
+}
+
+Fp8Rows Products::chosen(const Fp8Rows& rows, int64_t in, std::span<const int32_t> source) {
+  if (source.empty()) return rows;
+  const Fp8Rows out = allocate_fp8(chosen_, std::ssize(source), in);
+  const int64_t row_bytes = rows.stride * (kernels_.bf16_rows ? 2 : 4);
+  for_rows(pool_, std::ssize(source), rows.stride, [&](int64_t first, int64_t count) {
+    for (int64_t row = first; row < first + count; ++row) {
+      const Fp8Rows from = fp8_rows_from(rows, in, source[row]);
+      const Fp8Rows to = fp8_rows_from(out, in, row);
+      std::memcpy(to.data, from.data, row_bytes);
+      std::copy_n(from.scales, ceil_div(in, kFp8Group), to.scales);
+    }
+  });
+  return out;
 }
 
 QuantizedRows Products::as_int8(const TensorView& x, const CodePanels& w) {
@@ -137,22 +163,26 @@ void Products::cut_tiles(std::span<const Product> products) {
   }
 }
 
-bool Products::decodes(const WeightFormat& format, LinearInput input) {
+bool Products::decodes(const WeightFormat& format, LinearInput input) const {
   const bool in_integers =
       format.encoding == Encoding::kSymmetricInt && input == LinearInput::kInt8;
-  return format.is_quantized() && !in_integers;
+  const bool in_pairs = input == LinearInput::kFp8 && kernels_.bf16_rows;
+  return format.is_quantized() && !in_integers && !in_pairs;
 }
 
 void Products::run(std::span<const Product> products, const TensorView& x,
                    std::span<const int32_t> source, const TensorView& y) {
   cut_tiles(products);
   const Linear& w = *products[0].w;
-  if (!w.format->is_quantized())
-    plain(x, source, y);
-  else if (decodes(*w.format, w.input))
-    decoded(x, source, y);
-  else
-    codes(products, x, source, y);
+  if (!w.format->is_quantized()) return plain(x, source, y);
+  switch (w.input) {
+    case LinearInput::kAsGiven:
+      return decoded(x, source, y);
+    case LinearInput::kInt8:
+      return codes(products, x, source, y);
+    case LinearInput::kFp8:
+      return fp8(x, source, y);
+  }
 }
 
 void Products::plain(const TensorView& x, std::span<const int32_t> source, const TensorView& y) {
@@ -209,7 +239,28 @@ void Products::codes(std::span<const Product> products, const TensorView& x,
   });
 }
 
-void Products::decode_panel(const Linear& w, int64_t panel, float* out) const {
+void Products::fp8(const TensorView& x, std::span<const int32_t> source, const TensorView& y) {
+  const Fp8Rows rows = chosen(as_fp8(x), x.shape[1], source);
+  pool_.parallel_for(std::ssize(tiles_), [&](int64_t index, int worker) {
+    const Tile& tile = tiles_[index];
+    const Linear& w = *tile.w;
+    const bool is_fp8 = w.format->encoding == Encoding::kBlockFp8;
+    kernels_.fp8_linear({.is_fp8 = is_fp8,
+                         .fp8 = is_fp8 ? fp8_panels(w) : Fp8Panels{},
+                         .codes = is_fp8 ? CodePanels{} : code_panels(w),
+                         .out = w.out,
+                         .first_panel = tile.panel,
+                         .end_panel = tile.end_panel,
+                         .x = fp8_rows_from(rows, w.in, tile.row),
+                         .num_rows = tile.num_rows,
+                         .y = row_of(y, tile.row),
+                         .y_type = y.dtype,
+                         .y_stride = w.out},
+                        worker_scratch_[worker].floats(kFp8Scratch));
+  });
+}
+
+void Products::decode_panel(const Linear& w, int64_t panel, DType type, float* out) const {
   switch (w.format->encoding) {
     case Encoding::kPlain:
       break;
@@ -218,28 +269,37 @@ void Products::decode_panel(const Linear& w, int64_t panel, float* out) const {
     case Encoding::kBlockFp8:
       return kernels_.decode_fp8_panel(fp8_panels(w), panel, out);
     case Encoding::kCcq:
-      return kernels_.decode_ccq_panel(ccq_panels(w), panel, out);
+      return type == DType::kBf16
+                 ? kernels_.decode_ccq_pairs(ccq_panels(w), panel, reinterpret_cast<Bf16*>(out))
+                 : kernels_.decode_ccq_panel(ccq_panels(w), panel, out);
   }
   check_failed(__FILE__, __LINE__, "a quantised encoding", w.format->name);
 }
 
-// Some panels at a time become float32 and are multiplied as if they had always been: the values,
-// and so the bits, of a plain matrix of decoded weights.
+// Some panels at a time become numbers and are multiplied as if they had always been: the values,
+// and so the bits, of a plain matrix of decoded weights. Numbers are float32, or bfloat16 where
+// that holds the weights and the activations are that.
 void Products::decoded(const TensorView& x, std::span<const int32_t> source, const TensorView& y) {
-  const bool as_given = tiles_[0].w->input != LinearInput::kFp8;
-  const Rows rows = chosen(as_given ? as_float(x) : as_fp8(x), source);
+  const Linear& first = *tiles_[0].w;
+  const bool in_pairs = first.format->encoding == Encoding::kCcq && kernels_.bf16_rows &&
+                        x.dtype == DType::kBf16 && first.in % 2 == 0;
+  const DType type = in_pairs ? DType::kBf16 : DType::kF32;
+  const Rows rows =
+      chosen(in_pairs ? Rows{x.as<std::byte>(), DType::kBf16, first.in} : as_float(x), source);
+  const int64_t panel_floats =
+      panel_stride(type, first.in) * static_cast<int64_t>(dtype_bytes(type)) / 4;
   pool_.parallel_for(std::ssize(tiles_), [&](int64_t task, int worker) {
     const Tile& tile = tiles_[task];
     const Linear& w = *tile.w;
-    const int64_t stride = panel_stride(DType::kF32, w.in);
-    float* scratch = worker_scratch_[worker].floats(kLinearScratch + kLinearPanels * stride);
+    float* scratch = worker_scratch_[worker].floats(kLinearScratch + kLinearPanels * panel_floats);
     float* decoded = scratch + kLinearScratch;
     for (int64_t panel = tile.panel; panel < tile.end_panel; panel += kLinearPanels) {
       const int64_t at_once = std::min<int64_t>(kLinearPanels, tile.end_panel - panel);
-      for (int64_t p = 0; p < at_once; ++p) decode_panel(w, panel + p, decoded + p * stride);
+      for (int64_t p = 0; p < at_once; ++p)
+        decode_panel(w, panel + p, type, decoded + p * panel_floats);
       const int64_t column = panel * kPanel;
       kernels_.linear({.weight = decoded,
-                       .weight_type = DType::kF32,
+                       .weight_type = type,
                        .in = w.in,
                        .out = w.out - column,
                        .first_panel = 0,

@@ -24,7 +24,7 @@ class Products {
       : kernels_(kernels), pool_(pool), worker_scratch_(pool.threads()) {}
 
   // Backend::decodes.
-  static bool decodes(const WeightFormat& format, LinearInput input);
+  bool decodes(const WeightFormat& format, LinearInput input) const;
 
   // y[r] = x[r] W^T for the rows r of each product; with `source`, x[source[r]] stands for x[r].
   // All weights have one format and one shape.
@@ -48,18 +48,23 @@ class Products {
   void cut_tiles(std::span<const Product> products);
 
   Rows as_float(const TensorView& x);
-  Rows as_fp8(const TensorView& x);  // rounded to it, in float32
+  Fp8Rows as_fp8(const TensorView& x);
   QuantizedRows as_int8(const TensorView& x, const CodePanels& w);
   // Chosen rows, each by the scale of what it is multiplied by.
   QuantizedRows as_fixed_int8(std::span<const Product> products, const TensorView& x,
                               std::span<const int32_t> source);
   Rows chosen(const Rows& rows, std::span<const int32_t> source);
+  Fp8Rows fp8_rows_from(const Fp8Rows& rows, int64_t in, int64_t row) const;
+  Fp8Rows allocate_fp8(Scratch& scratch, int64_t rows, int64_t in) const;
+  Fp8Rows chosen(const Fp8Rows& rows, int64_t in, std::span<const int32_t> source);
   QuantizedRows chosen(const QuantizedRows& rows, int64_t groups, std::span<const int32_t> source);
 
   void plain(const TensorView& x, std::span<const int32_t> source, const TensorView& y);
   void codes(std::span<const Product> products, const TensorView& x,
              std::span<const int32_t> source, const TensorView& y);
-  void decode_panel(const Linear& w, int64_t panel, float* out) const;
+  void fp8(const TensorView& x, std::span<const int32_t> source, const TensorView& y);
+  // As `type`: float32, or bfloat16 where the weights allow it.
+  void decode_panel(const Linear& w, int64_t panel, DType type, float* out) const;
   void decoded(const TensorView& x, std::span<const int32_t> source, const TensorView& y);
 
   const Kernels& kernels_;

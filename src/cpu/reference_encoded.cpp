@@ -11,16 +11,50 @@ namespace {
 
 template <class T>
 void round_rows(const Fp8RoundTask& task, const T* x) {
+  const int64_t groups = (task.in + kFp8Group - 1) / kFp8Group;
   for (int64_t row = 0; row < task.num_rows; ++row, x += task.in) {
-    float* y = task.y + row * task.y_stride;
-    for (int64_t begin = 0; begin < task.in; begin += kFp8Group) {
-      const int64_t end = std::min(begin + kFp8Group, task.in);
+    float* y = static_cast<float*>(task.y.data) + row * task.y.stride;
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t begin = g * kFp8Group, end = std::min(begin + kFp8Group, task.in);
       float largest = block_fp8::kLeastActivation;
       for (int64_t k = begin; k < end; ++k) largest = block_fp8::larger(largest, to_float(x[k]));
-      const float factor = kFp8Largest / largest, scale = largest / kFp8Largest;
-      for (int64_t k = begin; k < end; ++k) y[k] = rounded_to_fp8(to_float(x[k]) * factor) * scale;
+      for (int64_t k = begin; k < end; ++k)
+        y[k] = rounded_to_fp8(to_float(x[k]) * (kFp8Largest / largest));
+      task.y.scales[row * groups + g] = largest / kFp8Largest;
     }
   }
+}
+
+// The weight of input k and output n, and the scale that belongs to it.
+float number_of(const Fp8LinearTask& task, int64_t k, int64_t n) {
+  const int64_t panel = n / kPanel, column = n % kPanel;
+  if (task.is_fp8) return to_float(panel_codes(task.fp8, panel, k)[column]);
+  const CodePanels& w = task.codes;
+  const uint8_t byte = panel_codes(w, panel, 0)[code_byte(w.bits, k, column)];
+  const int code = (byte >> code_shift(w.bits, k)) & ((1 << w.bits) - 1);
+  return static_cast<float>(code - (1 << (w.bits - 1)));
+}
+float scale_of(const Fp8LinearTask& task, int64_t k, int64_t n) {
+  const int64_t panel = n / kPanel, column = n % kPanel;
+  return task.is_fp8 ? panel_scales(task.fp8, panel, k / kFp8Group)[column]
+                     : to_float(panel_scales(task.codes, panel, k / task.codes.run)[column]);
+}
+
+float fp8_output(const Fp8LinearTask& task, int64_t row, int64_t n) {
+  const int64_t in = task.is_fp8 ? task.fp8.in : task.codes.in;
+  const int64_t groups = (in + kFp8Group - 1) / kFp8Group;
+  const float* x = static_cast<const float*>(task.x.data) + row * task.x.stride;
+  float y = 0;
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t begin = g * kFp8Group, end = std::min(begin + kFp8Group, in);
+    float sum = 0;
+    for (int64_t k = begin; k < end; k += 2) {
+      if (k + 1 < end) sum = std::fma(x[k + 1], number_of(task, k + 1, n), sum);
+      sum = std::fma(x[k], number_of(task, k, n), sum);
+    }
+    y = std::fma(sum, task.x.scales[row * groups + g] * scale_of(task, begin, n), y);
+  }
+  return y;
 }
 
 }  // namespace
@@ -46,6 +80,19 @@ void reference_decode_ccq_panel(const CcqPanels& w, int64_t panel, float* out) {
 void reference_round_to_fp8(const Fp8RoundTask& task) {
   task.type == DType::kBf16 ? round_rows(task, static_cast<const Bf16*>(task.x))
                             : round_rows(task, static_cast<const float*>(task.x));
+}
+
+void reference_fp8_linear(const Fp8LinearTask& task, float*) {
+  const int64_t end = std::min(task.end_panel * kPanel, task.out);
+  for (int64_t row = 0; row < task.num_rows; ++row)
+    for (int64_t n = task.first_panel * kPanel; n < end; ++n) {
+      const float y = fp8_output(task, row, n);
+      const int64_t at = row * task.y_stride + n;
+      if (task.y_type == DType::kBf16)
+        static_cast<Bf16*>(task.y)[at] = to_bf16(y);
+      else
+        static_cast<float*>(task.y)[at] = y;
+    }
 }
 
 }  // namespace erne::cpu

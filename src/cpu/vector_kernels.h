@@ -9,6 +9,7 @@
 #include "cpu/arithmetic.h"
 #include "cpu/code_linear.h"
 #include "cpu/encoded_linear.h"
+#include "cpu/fp8_linear.h"
 #include "cpu/kernels.h"
 #include "cpu/lane_parts.h"
 #include "cpu/panel_tile.h"
@@ -405,7 +406,9 @@ constexpr Kernels make_vector_kernels() {
       .decode_panel = decode_panel,
       .decode_fp8_panel = decode_fp8_panel,
       .decode_ccq_panel = decode_ccq_panel,
+      .decode_ccq_pairs = decode_ccq_pairs,
       .round_to_fp8 = round_to_fp8,
+      .fp8_linear = fp8_linear,
       .norm = norm,
       .silu_mul = silu_mul,
       .add = add,

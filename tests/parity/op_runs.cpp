@@ -66,7 +66,7 @@ reference::Matrix decoded_integers(const GuardedTensor& w, const WeightFormat& f
   return decoded;
 }
 
-reference::Matrix decoded_fp8(const GuardedTensor& w) {
+reference::Matrix decoded_fp8(const GuardedTensor& w, bool in_float32) {
   reference::Matrix m = w.matrix();
   for (int64_t n0 = 0; n0 < m.rows; n0 += block_fp8::kTile)
     for (int64_t k0 = 0; k0 < m.cols; k0 += block_fp8::kTile) {
@@ -78,9 +78,11 @@ reference::Matrix decoded_fp8(const GuardedTensor& w) {
           largest = std::max(largest, static_cast<float>(std::abs(m(n, k))));
       const float factor = largest == 0 ? 1 : 448 / largest;
       for (int64_t n = n0; n < n1; ++n)
-        for (int64_t k = k0; k < k1; ++k)
-          m(n, k) = static_cast<float>(
-              reference::nearest_fp8(static_cast<float>(m(n, k)) * factor) * double{1 / factor});
+        for (int64_t k = k0; k < k1; ++k) {
+          const float scaled = static_cast<float>(m(n, k)) * factor;
+          m(n, k) = reference::nearest_fp8(scaled) * double{1 / factor};
+          if (in_float32) m(n, k) = static_cast<float>(m(n, k));
+        }
     }
   return m;
 }
@@ -122,7 +124,7 @@ reference::Matrix LinearRun::weights() const {
     case Encoding::kSymmetricInt:
       return decoded_integers(w, *packed.format);
     case Encoding::kBlockFp8:
-      return decoded_fp8(w);
+      return decoded_fp8(w, packed.input == LinearInput::kAsGiven);
     case Encoding::kCcq:
       return decoded_ccq(w);
   }

@@ -97,11 +97,15 @@ TEST_P(LinearParity, EqualsDouble) {
   const Matrix w = run.weights(), x = run.inputs();
   const Matrix expected = reference::linear(w, x);
   Matrix bound = reference::linear(absolute(w), absolute(x));
-  // No result passes through more additions than there are terms. With integers, sums inside a
-  // group are exact: then it is one addition per group, and the product of two scales.
-  const bool exact_groups = c().input == LinearInput::kInt8;
-  const int64_t groups = c().in / run.packed.format->input_group() + 1;
-  const double accumulation = chain_error(exact_groups ? groups + 2 : c().in);
+  // No result passes through more additions than there are terms. With 8-bit numbers it is one
+  // addition per group and the product of two scales, after a sum inside the group: of integers
+  // exact, of fp8 a chain.
+  const int64_t group = run.packed.format->input_group();
+  const int64_t in_groups = c().in / group + 3;
+  int64_t roundings = c().in;
+  if (c().input == LinearInput::kInt8) roundings = in_groups;
+  if (c().input == LinearInput::kFp8) roundings = in_groups + std::min(group, c().in);
+  const double accumulation = chain_error(roundings);
   for (size_t i = 0; i < bound.values.size(); ++i)
     bound.values[i] = bound.values[i] * accumulation * (1 + unit_roundoff(c().output)) +
                       std::abs(expected.values[i]) * unit_roundoff(c().output);

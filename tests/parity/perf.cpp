@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <vector>
 
@@ -54,8 +55,10 @@ class Report {
     std::vector<DeviceBuffer> copies(1 + enough);
     std::vector<Linear> packed;
     for (DeviceBuffer& storage : copies) {
+      storage = backend_->allocate(run.storage.bytes(), Space::kDevice);
+      std::memcpy(storage.data(), run.storage.data(), storage.bytes());
       packed.push_back(run.packed);
-      packed.back().data = backend_->pack(run.w.view(), *run.packed.format, storage).data;
+      packed.back().data.data = storage.data();
     }
     size_t next = 0;
     report("linear", case_name(c),

@@ -98,8 +98,7 @@ Matrix fp8_rows(const Matrix& x, int64_t size, float least) {
         amax = std::max(amax, static_cast<float>(std::abs(x(r, c))));
       if (amax == 0) continue;
       for (int64_t c = first; c < end; ++c)
-        y(r, c) = static_cast<float>(nearest_fp8(static_cast<float>(x(r, c)) * (448 / amax)) *
-                                     double{amax / 448});
+        y(r, c) = nearest_fp8(static_cast<float>(x(r, c)) * (448 / amax)) * double{amax / 448};
     }
   return y;
 }

@@ -4,7 +4,7 @@
 //   weights      r = 448 / (the tile's largest |w|), 1 where that is 0; q = w * r, rounded to e4m3;
 //                the scale, `weight_scale_inv` in checkpoints, is 1 / r; w' = q * scale in float32
 //   activations  for each row and 128 inputs: a = the largest |x|, at least 1e-10; q = x * (448 /
-//                a), rounded to e4m3; x' = q * (a / 448) in float32
+//                a), rounded to e4m3; x' = q * (a / 448), the scale in float32
 #pragma once
 
 #include <cmath>
