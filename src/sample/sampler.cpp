@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <unordered_map>
@@ -22,8 +23,39 @@ struct Better {
   }
 };
 
+// The largest, and -infinity where there is none; NaN is passed over. In lanes: a vocabulary is
+// long and every row of a batch waits for this.
+float largest_of(std::span<const float> logits) {
+  constexpr size_t kLanes = 16;
+  typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
+  Lanes most = Lanes{} + kMasked;
+  size_t i = 0;
+  for (; i + kLanes <= logits.size(); i += kLanes) {
+    Lanes next;
+    std::memcpy(&next, &logits[i], sizeof(next));
+    most = next > most ? next : most;
+  }
+  float largest = kMasked;
+  for (size_t lane = 0; lane < kLanes; ++lane) largest = std::max(largest, most[lane]);
+  for (; i < logits.size(); ++i) largest = logits[i] > largest ? logits[i] : largest;
+  return largest;
+}
+
+// The first of the largest; 0 where there is none.
 TokenId argmax(std::span<const float> logits) {
-  return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  constexpr size_t kPiece = 512;
+  float best = kMasked;
+  size_t begin = 0;  // of the first piece that holds it
+  for (size_t i = 0; i < logits.size(); i += kPiece) {
+    const float largest = largest_of(logits.subspan(i, std::min(kPiece, logits.size() - i)));
+    if (largest > best) {
+      best = largest;
+      begin = i;
+    }
+  }
+  if (best == kMasked) return 0;
+  const auto found = std::find(logits.begin() + begin, logits.end(), best);
+  return static_cast<TokenId>(found - logits.begin());
 }
 
 void mask(std::span<float> logits, std::span<const TokenId> ids) {
@@ -62,10 +94,15 @@ void mask_bad_words(std::span<float> logits, const SamplingParams& params, const
   }
 }
 
+// Whether apply_penalties() may change anything.
+bool has_penalties(const SamplingParams& params, const StopRules& stop) {
+  return !params.logit_bias.empty() || stop.min_new_tokens > 0 ||
+         params.repetition_penalty != 1.0f || params.frequency_penalty != 0 ||
+         params.presence_penalty != 0 || !params.bad_words.empty();
+}
+
 void apply_penalties(std::span<float> logits, const SamplingParams& params, const StopRules& stop,
                      const History& history) {
-  for (float& logit : logits)
-    if (std::isnan(logit)) logit = kMasked;
   for (const auto& [id, bias] : params.logit_bias)
     if (id < static_cast<TokenId>(logits.size())) logits[id] += bias;
   const int generated = static_cast<int>(history.tokens.size()) - history.prompt_tokens;
@@ -94,7 +131,7 @@ Candidates select(std::span<const float> logits, const SamplingParams& params) {
   double total = 0;
   for (TokenId id = 0; id < static_cast<TokenId>(logits.size()); ++id) {
     const double weight = std::exp((logits[id] - best) * scale);
-    if (weight == 0 || weight < min_weight) continue;
+    if (!(weight > 0) || weight < min_weight) continue;  // NaN, too
     out.ids.push_back(id);
     total += weight;
   }
@@ -148,10 +185,13 @@ TokenId sample(std::span<float> logits, const SamplingParams& params, const Stop
                const History& history) {
   CHECK(!logits.empty());
   const TokenId unmasked = argmax(logits);
-  apply_penalties(logits, params, stop, history);
-  const TokenId best = argmax(logits);
-  if (logits[best] == kMasked) return unmasked;
-  if (params.temperature == 0) return best;
+  TokenId best = unmasked;
+  if (has_penalties(params, stop)) {
+    apply_penalties(logits, params, stop, history);
+    best = argmax(logits);
+  }
+  if (!(logits[best] > kMasked)) return unmasked;
+  if (params.temperature == 0 || std::isinf(logits[best])) return best;
   return draw(select(logits, params), params, history.tokens.size());
 }
 

@@ -44,6 +44,33 @@ TEST(Sample, GreedyTakesTheLowerIdOfATie) {
   EXPECT_EQ(greedy().run(), 1);
 }
 
+// Vocabularies of any length: in whole pieces and lanes, and what is left of them.
+TEST(Sample, GreedyFindsTheFirstOfTheLargestWhereverItIs) {
+  for (const size_t size : {1, 15, 16, 17, 511, 512, 513, 1040, 103424})
+    for (const size_t at : {size_t{0}, size / 2, size - 1}) {
+      Case c = greedy();
+      c.tokens = {0};
+      c.logits.assign(size, -3.0f);
+      c.logits[at] = -2.0f;
+      c.logits[size - 1] = -2.0f;  // a tie
+      if (at > 0) c.logits[0] = std::nanf("");
+      EXPECT_EQ(c.run(), static_cast<TokenId>(at)) << size;
+    }
+}
+
+TEST(Sample, NumbersThatAreNoneAreNeverDrawn) {
+  Case c;
+  for (const auto& logits :
+       {std::vector{std::nanf(""), 1.0f, std::nanf(""), -kInf}, {1, kInf, 2}}) {
+    c.logits = logits;
+    const auto drawn = c.frequencies(100);
+    ASSERT_EQ(drawn.size(), 1u);
+    EXPECT_EQ(drawn.begin()->first, 1);
+  }
+  c.logits = {std::nanf(""), -kInf};
+  EXPECT_EQ(c.run(), 0);
+}
+
 TEST(Sample, RepetitionCountsThePromptToo) {
   Case c = greedy();
   c.tokens = {1};
