@@ -63,7 +63,7 @@ struct Fp8RoundTask {
   Fp8Rows y;  // the first of these rows
 };
 
-// y = x W^T of fp8 activations with weights whose numbers bfloat16 holds: fp8, or 4-bit codes.
+// y = x W^T of fp8 activations with weights whose numbers bfloat16 holds: fp8, or codes.
 struct Fp8LinearTask {
   bool is_fp8;
   Fp8Panels fp8;     // is_fp8
@@ -150,8 +150,8 @@ struct Kernels {
   bool bf16_rows;
   // scratch: kLinearScratch floats.
   void (*linear)(const LinearTask& task, float* scratch);
-  // The same in the order "tiles" of arithmetic.h, of bfloat16 rows and weights; nullptr: this
-  // table's unit is not one that needs it.
+  // The same in the order "tiles" of arithmetic.h, of bfloat16 rows and weights; nullptr where
+  // there is no such unit.
   void (*tile_linear)(const LinearTask& task);
   void (*quantize)(const QuantizeTask& task);
   // scratch: code_scratch() bytes, aligned to 64.

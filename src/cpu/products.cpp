@@ -219,9 +219,10 @@ void Products::codes(std::span<const Product> products, const TensorView& x,
                      std::span<const int32_t> source, const TensorView& y) {
   const CodePanels first = code_panels(*products[0].w);
   const int64_t groups = num_groups(first);
-  const QuantizedRows rows = products[0].w->input_largest > 0
-                                 ? as_fixed_int8(products, x, source)
-                                 : chosen(as_int8(x, first), groups, source);
+  const bool is_fixed =
+      std::ranges::any_of(products, [](const Product& p) { return p.w->input_largest > 0; });
+  const QuantizedRows rows =
+      is_fixed ? as_fixed_int8(products, x, source) : chosen(as_int8(x, first), groups, source);
   pool_.parallel_for(std::ssize(tiles_), [&](int64_t task, int worker) {
     const Tile& tile = tiles_[task];
     const CodePanels panels = code_panels(*tile.w);

@@ -50,7 +50,7 @@ class Products {
   Rows as_float(const TensorView& x);
   Fp8Rows as_fp8(const TensorView& x);
   QuantizedRows as_int8(const TensorView& x, const CodePanels& w);
-  // Chosen rows, each by the scale of what it is multiplied by.
+  // Chosen rows, each by the scale of what it is multiplied by, or its own where that has none.
   QuantizedRows as_fixed_int8(std::span<const Product> products, const TensorView& x,
                               std::span<const int32_t> source);
   Rows chosen(const Rows& rows, std::span<const int32_t> source);

@@ -114,7 +114,7 @@ struct ExpertsCase {
   LinearInput input;
   bool add;
   int rotation = 0;
-  float input_largest = 0;  // of the first expert; others have others
+  float input_largest = 0;  // of the second expert; the first has none, others have others
 };
 constexpr DType kB = DType::kBf16, kF = DType::kF32;
 constexpr LinearInput kGiven = LinearInput::kAsGiven, kQuant = LinearInput::kInt8;
@@ -152,8 +152,8 @@ struct Mixture {
     for (int64_t e = 0; e < c.experts; ++e) {
       gate_up.push_back(pack(2 * c.width, c.hidden, 10 + e));
       down.push_back(pack(c.hidden, c.width, 100 + e));
-      gate_up[e].input_largest = c.input_largest * static_cast<float>(1 + e);
-      down[e].input_largest = c.input_largest / static_cast<float>(1 + e);
+      gate_up[e].input_largest = c.input_largest * static_cast<float>(e);
+      down[e].input_largest = e == 0 ? 0 : c.input_largest / static_cast<float>(e);
     }
     auto* chosen = experts.view().as<int32_t>();
     for (int64_t t = 0; t < c.tokens; ++t)  // neighbours, from a place that jumps about
