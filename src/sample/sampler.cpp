@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <unordered_map>
 
 #include "base/check.h"
 #include "base/counter_rng.h"
+#include "sample/lanes.h"
 
 namespace erne::sample {
 namespace {
@@ -23,31 +24,16 @@ struct Better {
   }
 };
 
-// The largest, and -infinity where there is none; NaN is passed over. In lanes: a vocabulary is
-// long and every row of a batch waits for this.
-float largest_of(std::span<const float> logits) {
-  constexpr size_t kLanes = 16;
-  typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
-  Lanes most = Lanes{} + kMasked;
-  size_t i = 0;
-  for (; i + kLanes <= logits.size(); i += kLanes) {
-    Lanes next;
-    std::memcpy(&next, &logits[i], sizeof(next));
-    most = next > most ? next : most;
-  }
-  float largest = kMasked;
-  for (size_t lane = 0; lane < kLanes; ++lane) largest = std::max(largest, most[lane]);
-  for (; i < logits.size(); ++i) largest = logits[i] > largest ? logits[i] : largest;
-  return largest;
+std::span<const float> piece_at(std::span<const float> logits, size_t begin) {
+  return logits.subspan(begin, std::min<size_t>(kPiece, logits.size() - begin));
 }
 
 // The first of the largest; 0 where there is none.
 TokenId argmax(std::span<const float> logits) {
-  constexpr size_t kPiece = 512;
   float best = kMasked;
   size_t begin = 0;  // of the first piece that holds it
   for (size_t i = 0; i < logits.size(); i += kPiece) {
-    const float largest = largest_of(logits.subspan(i, std::min(kPiece, logits.size() - i)));
+    const float largest = largest_of(piece_at(logits, i));
     if (largest > best) {
       best = largest;
       begin = i;
@@ -115,69 +101,153 @@ void apply_penalties(std::span<float> logits, const SamplingParams& params, cons
   mask_bad_words(logits, params, history);
 }
 
-// The candidates in best-first order, cut by top_k, min_p and top_p, with their weights.
-struct Candidates {
-  std::vector<TokenId> ids;
-  std::vector<double> weights;  // unnormalised: exp((logit - best) / temperature)
-};
+// The softmax of a vocabulary, and its cuts. Weights are not normalised: the best has 1.
+class Distribution {
+ public:
+  Distribution(std::span<const float> logits, float best, const SamplingParams& params)
+      : logits_(logits), params_(params), best_(best), scale_(1.0f / params.temperature) {}
 
-// Orders only as much of the vocabulary as the cuts leave: sorted prefixes of doubling length,
-// until top_p's mass is reached.
-Candidates select(std::span<const float> logits, const SamplingParams& params) {
-  const double best = logits[argmax(logits)];
-  const double scale = 1.0 / params.temperature;
-  const double min_weight = params.min_p;
-  Candidates out;
-  double total = 0;
-  for (TokenId id = 0; id < static_cast<TokenId>(logits.size()); ++id) {
-    const double weight = std::exp((logits[id] - best) * scale);
-    if (!(weight > 0) || weight < min_weight) continue;  // NaN, too
-    out.ids.push_back(id);
-    total += weight;
+  TokenId draw(double uniform) const {
+    const bool is_cut = params_.top_k > 0 || params_.min_p > 0 || params_.top_p < 1.0f;
+    return is_cut ? draw_candidate(uniform) : draw_any(uniform);
   }
-  const Better better{logits};
-  auto weigh = [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i)
-      out.weights.push_back(std::exp((logits[out.ids[i]] - best) * scale));
+
+ private:
+  // The candidates in best-first order, with their weights.
+  struct Candidates {
+    std::vector<TokenId> ids;
+    std::vector<double> weights;
   };
-  if (params.top_k > 0 && static_cast<size_t>(params.top_k) < out.ids.size()) {
-    std::partial_sort(out.ids.begin(), out.ids.begin() + params.top_k, out.ids.end(), better);
-    out.ids.resize(params.top_k);
-    weigh(0, out.ids.size());
-    total = std::accumulate(out.weights.begin(), out.weights.end(), 0.0);
-  } else if (params.top_p >= 1.0f) {
-    weigh(0, out.ids.size());  // no cut left: any fixed order will do, and that of ids is free
+
+  double weight_of(TokenId id) const { return std::exp((double{logits_[id]} - best_) * scale_); }
+  // The logit that has this weight or, for all roundings, a little less; at most the best.
+  float logit_of(double weight) const {
+    const double logit = best_ + (std::log(weight) - 1e-5) / scale_;
+    return std::min(best_, static_cast<float>(logit - std::abs(logit) * 1e-6));
+  }
+  double total() const {
+    double sum = 0;
+    Weights weights;
+    for (size_t i = 0; i < logits_.size(); i += kPiece) {
+      weigh(piece_at(logits_, i), best_, scale_, weights);
+      sum += weights.sum;
+    }
+    return sum;
+  }
+
+  // By the sums of the pieces, then inside one.
+  TokenId draw_any(double uniform) const {
+    std::vector<double> sums;
+    Weights weights;
+    for (size_t i = 0; i < logits_.size(); i += kPiece) {
+      weigh(piece_at(logits_, i), best_, scale_, weights);
+      sums.push_back(weights.sum);
+    }
+    double target = uniform * std::accumulate(sums.begin(), sums.end(), 0.0);
+    size_t piece = 0, last = 0;  // last: that has any weight, should rounding leave target beyond
+    for (size_t i = 0; i < sums.size(); ++i)
+      if (sums[i] > 0) last = i;
+    for (; piece < last && target >= sums[piece]; ++piece) target -= sums[piece];
+    weigh(piece_at(logits_, piece * kPiece), best_, scale_, weights);
+    const size_t begin = piece * kPiece, count = piece_at(logits_, begin).size();
+    double mass = 0;
+    size_t drawn = 0;
+    for (size_t i = 0; i < count; ++i) {
+      if (weights.of[i] == 0) continue;
+      drawn = i;
+      mass += weights.of[i];
+      if (target < mass) break;
+    }
+    return static_cast<TokenId>(begin + drawn);
+  }
+
+  // The logit below which none can be a candidate. At least k logits are as large as the k-th
+  // largest of the pieces' largest. And tokens lighter than (1 - top_p) / V of the total are
+  // lighter than 1 - top_p together, so the others reach top_p.
+  float lowest_candidate(double total) const {
+    if (params_.min_p > 0) return logit_of(params_.min_p);
+    if (params_.top_k <= 0)
+      return logit_of((1 - params_.top_p) * total / static_cast<double>(logits_.size()));
+    std::vector<float> largest;
+    for (size_t i = 0; i < logits_.size(); i += kPiece)
+      largest.push_back(largest_of(piece_at(logits_, i)));
+    const auto k = static_cast<size_t>(params_.top_k);
+    if (k > largest.size()) return std::numeric_limits<float>::lowest();
+    std::nth_element(largest.begin(), largest.begin() + (k - 1), largest.end(), std::greater<>());
+    return largest[k - 1];
+  }
+
+  // Cut by min_p, then by top_k, then by top_p of what is left. Orders only as much as the cuts
+  // leave: sorted prefixes of doubling length, until top_p's mass is reached.
+  Candidates candidates() const {
+    double total = params_.min_p > 0 || params_.top_k > 0 ? 0 : this->total();
+    const float lowest = lowest_candidate(total);
+    Candidates out;
+    double passing = 0;
+    for (TokenId id = 0; id < static_cast<TokenId>(logits_.size()); ++id) {
+      if (!(logits_[id] >= lowest)) continue;  // NaN, too
+      if (params_.min_p > 0) {
+        const double weight = weight_of(id);
+        if (weight < params_.min_p) continue;
+        passing += weight;
+      }
+      out.ids.push_back(id);
+    }
+    if (params_.min_p > 0) total = passing;
+    const Better better{logits_};
+    const auto weigh_until = [&](size_t end) {
+      for (size_t i = out.weights.size(); i < end; ++i)
+        out.weights.push_back(weight_of(out.ids[i]));
+    };
+    if (params_.top_k > 0) {
+      const size_t k = std::min<size_t>(params_.top_k, out.ids.size());
+      std::partial_sort(out.ids.begin(), out.ids.begin() + k, out.ids.end(), better);
+      out.ids.resize(k);
+      weigh_until(k);
+      total = std::accumulate(out.weights.begin(), out.weights.end(), 0.0);
+    } else if (params_.top_p >= 1.0f) {
+      weigh_until(out.ids.size());  // no cut left: any fixed order will do, and that of ids is free
+      return out;
+    }
+    keep_top_p(out, total, better, weigh_until);
     return out;
   }
 
-  double mass = 0;
-  size_t sorted = out.weights.size();  // all of them after top_k
-  for (size_t kept = 0; kept < out.ids.size(); ++kept) {
-    if (kept == sorted) {
-      sorted = std::min(out.ids.size(), std::max<size_t>(64, 4 * sorted));
-      std::partial_sort(out.ids.begin() + kept, out.ids.begin() + sorted, out.ids.end(), better);
-      weigh(kept, sorted);
+  void keep_top_p(Candidates& out, double total, const Better& better,
+                  const auto& weigh_until) const {
+    double mass = 0;
+    for (size_t kept = 0; kept < out.ids.size(); ++kept) {
+      const size_t sorted = out.weights.size();
+      if (kept == sorted) {
+        const size_t next = std::min(out.ids.size(), std::max<size_t>(64, 4 * sorted));
+        std::partial_sort(out.ids.begin() + kept, out.ids.begin() + next, out.ids.end(), better);
+        weigh_until(next);
+      }
+      mass += out.weights[kept];
+      if (mass >= params_.top_p * total) {
+        out.ids.resize(kept + 1);
+        break;
+      }
     }
-    mass += out.weights[kept];
-    if (mass >= params.top_p * total) {
-      out.ids.resize(kept + 1);
-      break;
-    }
+    out.weights.resize(out.ids.size());
   }
-  out.weights.resize(out.ids.size());
-  return out;
-}
 
-TokenId draw(const Candidates& candidates, const SamplingParams& params, size_t position) {
-  const double total = std::accumulate(candidates.weights.begin(), candidates.weights.end(), 0.0);
-  const double target = CounterRng(params.seed, params.stream).uniform(position) * total;
-  double mass = 0;
-  for (size_t i = 0; i < candidates.ids.size(); ++i) {
-    mass += candidates.weights[i];
-    if (target < mass) return candidates.ids[i];
+  TokenId draw_candidate(double uniform) const {
+    const Candidates found = candidates();
+    const double target =
+        uniform * std::accumulate(found.weights.begin(), found.weights.end(), 0.0);
+    double mass = 0;
+    for (size_t i = 0; i < found.ids.size(); ++i) {
+      mass += found.weights[i];
+      if (target < mass) return found.ids[i];
+    }
+    return found.ids.back();  // rounding left the target just beyond the last sum
   }
-  return candidates.ids.back();  // rounding left the target just beyond the last sum
-}
+
+  std::span<const float> logits_;
+  const SamplingParams& params_;
+  float best_, scale_;
+};
 
 }  // namespace
 
@@ -192,7 +262,8 @@ TokenId sample(std::span<float> logits, const SamplingParams& params, const Stop
   }
   if (!(logits[best] > kMasked)) return unmasked;
   if (params.temperature == 0 || std::isinf(logits[best])) return best;
-  return draw(select(logits, params), params, history.tokens.size());
+  const double uniform = CounterRng(params.seed, params.stream).uniform(history.tokens.size());
+  return Distribution(logits, logits[best], params).draw(uniform);
 }
 
 PositionLogprobs logprobs(std::span<const float> logits, TokenId chosen, int num_top) {

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
+
+#include "base/counter_rng.h"
 
 namespace erne::sample {
 namespace {
@@ -187,6 +190,73 @@ TEST(Sample, TopPOverALargeVocabularyMatchesAFullSort) {
   for (int i = 0; i < 300; ++i) {
     c.params.seed = i;
     EXPECT_GE(c.logits[c.run()], threshold);
+  }
+}
+
+// The same by the book: all weights in double, all ids in order, then the cuts.
+TokenId drawn_by_the_book(const Case& c) {
+  const SamplingParams& params = c.params;
+  const float best = *std::max_element(c.logits.begin(), c.logits.end());
+  std::vector<std::pair<double, TokenId>> all;  // weight, id
+  for (TokenId id = 0; id < std::ssize(c.logits); ++id) {
+    const double weight = std::exp((double{c.logits[id]} - best) / params.temperature);
+    if (weight >= params.min_p) all.emplace_back(weight, id);
+  }
+  const bool is_cut = params.top_k > 0 || params.min_p > 0 || params.top_p < 1;
+  if (params.top_k > 0 || params.top_p < 1)
+    std::ranges::stable_sort(all, std::greater<>(), [](const auto& entry) { return entry.first; });
+  if (is_cut && params.top_k > 0) all.resize(std::min<size_t>(params.top_k, all.size()));
+  const auto sum = [&] {
+    double total = 0;
+    for (const auto& [weight, id] : all) total += weight;
+    return total;
+  };
+  const double total = sum();
+  double mass = 0;
+  for (size_t i = 0; params.top_p < 1 && i < all.size(); ++i)
+    if ((mass += all[i].first) >= params.top_p * total) all.resize(i + 1);
+  const double target = CounterRng(params.seed, params.stream).uniform(c.tokens.size()) * sum();
+  mass = 0;
+  for (const auto& [weight, id] : all)
+    if (target < (mass += weight)) return id;
+  return all.back().second;
+}
+
+TEST(Sample, DrawsWhatTheBookDraws) {
+  for (const size_t size : {3, 100, 3000}) {
+    Case c;
+    c.logits.clear();
+    for (size_t i = 0; i < size; ++i)
+      c.logits.push_back(static_cast<float>(CounterRng(1, 0).uniform(i) * 14 - 9));
+    c.tokens = {0};
+    for (const float temperature : {0.3f, 1.0f})
+      for (const float top_p : {1.0f, 0.95f, 0.5f})
+        for (const int top_k : {-1, 1, 20, 2000})
+          for (const float min_p : {0.0f, 0.05f, 1e-6f})
+            for (int seed = 0; seed < 40; ++seed) {
+              c.params.temperature = temperature;
+              c.params.top_p = top_p;
+              c.params.top_k = top_k;
+              c.params.min_p = min_p;
+              c.params.seed = seed;
+              ASSERT_EQ(c.run(), drawn_by_the_book(c))
+                  << size << " tokens, temperature " << temperature << ", top_p " << top_p
+                  << ", top_k " << top_k << ", min_p " << min_p << ", seed " << seed;
+            }
+  }
+}
+
+// Where every cut is at the best itself, it stays.
+TEST(Sample, EqualTokensPassEveryCut) {
+  Case c;
+  c.params.temperature = 100;
+  for (const float logit : {-3e4f, 0.0f, 5.0f}) {
+    c.logits.assign(4000, logit);
+    for (const auto& [top_p, min_p] : {std::pair(0.0f, 0.0f), {0.5f, 0.0f}, {1.0f, 1.0f}}) {
+      c.params.top_p = top_p;
+      c.params.min_p = min_p;
+      EXPECT_EQ(c.run(), drawn_by_the_book(c)) << logit << ", " << top_p << ", " << min_p;
+    }
   }
 }
 

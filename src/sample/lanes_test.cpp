@@ -1,0 +1,44 @@
+#include "sample/lanes.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+namespace erne::sample {
+namespace {
+
+constexpr float kInf = HUGE_VALF;
+
+TEST(Lanes, WeightsAreExponentialsAndTheirSum) {
+  for (const size_t size : {1, 15, 16, 17, 500, kPiece}) {
+    std::vector<float> logits;
+    for (size_t i = 0; i < size; ++i) logits.push_back(3 - static_cast<float>(i) * 0.37f);
+    Weights weights;
+    weigh(logits, 3, 0.75f, weights);
+    double sum = 0;
+    for (size_t i = 0; i < size; ++i) {
+      const double x = (double{logits[i]} - 3) * 0.75;
+      // The argument has an error of its own, 2^-24 of itself at each of its two roundings.
+      const double exact = x > -87 ? std::exp(x) : 0;
+      EXPECT_NEAR(weights.of[i], exact, exact * (0x1p-20 + std::abs(x) * 0x1p-22)) << x;
+      sum += weights.of[i];
+    }
+    EXPECT_NEAR(weights.sum, sum, sum * 1e-5);
+  }
+}
+
+TEST(Lanes, WhatIsNoNumberWeighsNothing) {
+  const std::vector<float> logits = {std::nanf(""), 1, -kInf, -200};
+  EXPECT_EQ(largest_of(logits), 1);
+  Weights weights;
+  weigh(logits, 1, 1, weights);
+  EXPECT_EQ(weights.of[0], 0);
+  EXPECT_EQ(weights.of[1], 1);
+  EXPECT_EQ(weights.of[2], 0);
+  EXPECT_EQ(weights.of[3], 0);
+  EXPECT_EQ(weights.sum, 1);
+}
+
+}  // namespace
+}  // namespace erne::sample
