@@ -10,6 +10,7 @@
 #include <optional>
 #include <string_view>
 
+#include "tensor/fp8.h"
 #include "tensor/tensor_view.h"
 
 namespace erne {
@@ -30,7 +31,7 @@ struct KvLayerView {
 
 // The largest number of an 8-bit type of KV: a scale is the largest value / this.
 constexpr float largest_kv_number(DType type) {
-  return type == DType::kI8 ? 127.0f : 448.0f;
+  return type == DType::kI8 ? 127.0f : kFp8Largest;
 }
 
 // K or V of one token and kv head, its scale included.

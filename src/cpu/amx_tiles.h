@@ -1,6 +1,7 @@
 // The tile unit of AMX, as far as the kernels need it: eight tiles of up to 16 rows of 64 bytes.
 // With ERNE_AMX_EMULATED in plain C++, for tests on machines without it (Intel's manual, volume 1,
-// chapter 18). Everything is internal to the kernel file that includes this.
+// chapter 18). Everything is internal to the file that includes this: a kernel file, or
+// bench/limits_amx.cpp.
 //
 // Written as instructions: g++ 12's own functions for them do not say what memory they read, and at
 // -O2 stores to it are lost.

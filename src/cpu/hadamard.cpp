@@ -7,13 +7,6 @@
 namespace erne::cpu {
 namespace {
 
-void store(float* at, float value) {
-  *at = value;
-}
-void store(Bf16* at, float value) {
-  *at = to_bf16(value);
-}
-
 template <class T>
 void rotate(T* x, int block) {
   float sums[kMaxRotation];
@@ -26,7 +19,7 @@ void rotate(T* x, int block) {
         sums[i + half] = a - b;
       }
   const float scale = 1 / std::sqrt(static_cast<float>(block));
-  for (int i = 0; i < block; ++i) store(x + i, sums[i] * scale);
+  for (int i = 0; i < block; ++i) x[i] = from_float<T>(sums[i] * scale);
 }
 
 }  // namespace

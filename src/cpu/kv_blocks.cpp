@@ -84,7 +84,7 @@ struct RowEncoder<Fp8> {
 // FastDeploy does, cut off and rounded to `Kv`.
 template <class Kv>
 Kv fixed_number(float v, float largest) {
-  constexpr float kLimit = std::is_same_v<Kv, Fp8> ? kFp8Largest : 127.0f;
+  constexpr float kLimit = largest_kv_number(std::is_same_v<Kv, Fp8> ? DType::kFp8 : DType::kI8);
   const float inverse = kLimit / largest;
   const float scaled = std::isinf(inverse) ? 0 : to_float(to_bf16(v * inverse));
   const float cut = std::clamp(scaled, -kLimit, kLimit);

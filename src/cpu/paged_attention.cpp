@@ -37,13 +37,6 @@ AttentionSums no_sums_at(float* memory, const AttentionTask& task) {
   return sums;
 }
 
-void store(float* at, float value) {
-  *at = value;
-}
-void store(Bf16* at, float value) {
-  *at = to_bf16(value);
-}
-
 // All heads of one token.
 template <class T>
 void scale_query(const AttentionArgs& args, const T* q, T* scaled) {
@@ -52,7 +45,7 @@ void scale_query(const AttentionArgs& args, const T* q, T* scaled) {
   const int64_t head_width = args.out.shape[1] / kv.kv_heads;  // of the queries of one kv head
   for (int64_t i = 0; i < args.out.shape[1]; ++i) {
     const int64_t component = i / head_width * kv.head_dim + i % kv.head_dim;
-    store(scaled + i, to_float(q[i]) * (kv.key_largest[component] / limit));
+    scaled[i] = from_float<T>(to_float(q[i]) * (kv.key_largest[component] / limit));
   }
 }
 

@@ -41,12 +41,6 @@ void quantize_group(const QuantizeTask& task, int64_t row, int64_t group) {
   task.y.sums[row * groups + group] = sum;
 }
 
-int weight_of(const CodePanels& w, int64_t panel, int64_t k, int64_t column) {
-  const uint8_t byte = panel_codes(w, panel, 0)[code_byte(w.bits, k, column)];
-  const int code = (byte >> code_shift(w.bits, k)) & ((1 << w.bits) - 1);
-  return code - (1 << (w.bits - 1));
-}
-
 float one_output(const CodeLinearTask& task, int64_t row, int64_t n) {
   const CodePanels& w = task.weight;
   const int64_t panel = n / kPanel, column = n % kPanel, groups = num_groups(w);
@@ -55,7 +49,7 @@ float one_output(const CodeLinearTask& task, int64_t row, int64_t n) {
     const int64_t begin = group * w.group, end = std::min(begin + w.group, w.in);
     int32_t sum = 0;
     for (int64_t k = begin; k < end; ++k)
-      sum += task.x.data[row * task.x.stride + k] * weight_of(w, panel, k, column);
+      sum += task.x.data[row * task.x.stride + k] * reference_code(w, panel, k, column);
     const float scale = to_float(panel_scales(w, panel, begin / w.run)[column]);
     y = std::fma(static_cast<float>(sum), task.x.scales[row * groups + group] * scale, y);
   }
@@ -63,6 +57,12 @@ float one_output(const CodeLinearTask& task, int64_t row, int64_t n) {
 }
 
 }  // namespace
+
+int reference_code(const CodePanels& w, int64_t panel, int64_t k, int64_t column) {
+  const uint8_t byte = panel_codes(w, panel, 0)[code_byte(w.bits, k, column)];
+  const int code = (byte >> code_shift(w.bits, k)) & ((1 << w.bits) - 1);
+  return code - (1 << (w.bits - 1));
+}
 
 void reference_quantize(const QuantizeTask& task) {
   const int64_t groups = (task.in + task.group - 1) / task.group;
@@ -88,7 +88,7 @@ void reference_code_linear(const CodeLinearTask& task, uint8_t*) {
 void reference_decode_panel(const CodePanels& w, int64_t panel, float* out) {
   for (int64_t k = 0; k < w.in; ++k)
     for (int64_t column = 0; column < kPanel; ++column)
-      out[k * kPanel + column] = static_cast<float>(weight_of(w, panel, k, column)) *
+      out[k * kPanel + column] = static_cast<float>(reference_code(w, panel, k, column)) *
                                  to_float(panel_scales(w, panel, k / w.run)[column]);
 }
 

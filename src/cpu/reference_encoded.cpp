@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cpu/reference_code_linear.h"
 #include "tensor/formats/block_fp8.h"
 #include "tensor/formats/ccq.h"
 
@@ -29,10 +30,7 @@ void round_rows(const Fp8RoundTask& task, const T* x) {
 float number_of(const Fp8LinearTask& task, int64_t k, int64_t n) {
   const int64_t panel = n / kPanel, column = n % kPanel;
   if (task.is_fp8) return to_float(panel_codes(task.fp8, panel, k)[column]);
-  const CodePanels& w = task.codes;
-  const uint8_t byte = panel_codes(w, panel, 0)[code_byte(w.bits, k, column)];
-  const int code = (byte >> code_shift(w.bits, k)) & ((1 << w.bits) - 1);
-  return static_cast<float>(code - (1 << (w.bits - 1)));
+  return static_cast<float>(reference_code(task.codes, panel, k, column));
 }
 float scale_of(const Fp8LinearTask& task, int64_t k, int64_t n) {
   const int64_t panel = n / kPanel, column = n % kPanel;

@@ -13,15 +13,6 @@
 namespace erne::cpu {
 namespace {
 
-template <class T>
-T from_float(float v) {
-  if constexpr (sizeof(T) == 2) {
-    return to_bf16(v);
-  } else {
-    return v;
-  }
-}
-
 // The order in which a chain takes [begin, end): pairs ascending, of each the second first.
 template <class Body>
 void for_pairs(int64_t begin, int64_t end, const Body& body) {

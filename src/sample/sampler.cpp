@@ -125,29 +125,29 @@ class Distribution {
     const double logit = best_ + (std::log(weight) - 1e-5) / scale_;
     return std::min(best_, static_cast<float>(logit - std::abs(logit) * 1e-6));
   }
-  double total() const {
-    double sum = 0;
-    Weights weights;
-    for (size_t i = 0; i < logits_.size(); i += kPiece) {
-      weigh(piece_at(logits_, i), best_, scale_, weights);
-      sum += weights.sum;
-    }
-    return sum;
-  }
-
-  // By the sums of the pieces, then inside one.
-  TokenId draw_any(double uniform) const {
+  std::vector<double> sums_of_pieces() const {
     std::vector<double> sums;
     Weights weights;
     for (size_t i = 0; i < logits_.size(); i += kPiece) {
       weigh(piece_at(logits_, i), best_, scale_, weights);
       sums.push_back(weights.sum);
     }
+    return sums;
+  }
+  double total() const {
+    const std::vector<double> sums = sums_of_pieces();
+    return std::accumulate(sums.begin(), sums.end(), 0.0);
+  }
+
+  // By the sums of the pieces, then inside one.
+  TokenId draw_any(double uniform) const {
+    const std::vector<double> sums = sums_of_pieces();
     double target = uniform * std::accumulate(sums.begin(), sums.end(), 0.0);
     size_t piece = 0, last = 0;  // last: that has any weight, should rounding leave target beyond
     for (size_t i = 0; i < sums.size(); ++i)
       if (sums[i] > 0) last = i;
     for (; piece < last && target >= sums[piece]; ++piece) target -= sums[piece];
+    Weights weights;
     weigh(piece_at(logits_, piece * kPiece), best_, scale_, weights);
     const size_t begin = piece * kPiece, count = piece_at(logits_, begin).size();
     double mass = 0;

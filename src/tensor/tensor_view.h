@@ -33,6 +33,15 @@ inline Bf16 to_bf16(float v) {
   if ((u & 0x7FFFFFFF) > 0x7F800000) return {static_cast<uint16_t>((u >> 16) | 0x40)};  // quiet NaN
   return {static_cast<uint16_t>((u + 0x7FFF + ((u >> 16) & 1)) >> 16)};
 }
+// As T, float or Bf16.
+template <class T>
+T from_float(float v) {
+  if constexpr (sizeof(T) == sizeof(Bf16)) {
+    return to_bf16(v);
+  } else {
+    return v;
+  }
+}
 
 class Shape {  // at most 4 dimensions, outermost first
  public:

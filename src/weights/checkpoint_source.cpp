@@ -33,20 +33,13 @@ T load(const std::byte* at) {
   return value;
 }
 
-void store(float* at, float value) {
-  *at = value;
-}
-void store(Bf16* at, float value) {
-  *at = to_bf16(value);
-}
-
 template <class From, class To>
 void copy_rows(const std::byte* from, To* to, int64_t count) {
   if constexpr (std::is_same_v<From, To>)
     std::memcpy(to, from, count * sizeof(To));
   else
     for (int64_t i = 0; i < count; ++i)
-      store(to + i, to_float(load<From>(from + i * sizeof(From))));
+      to[i] = from_float<To>(to_float(load<From>(from + i * sizeof(From))));
 }
 
 // to[r][c] = from[c * stride + r], in tiles that stay in the cache.
@@ -57,7 +50,8 @@ void copy_transposed(const std::byte* from, int64_t stride, To* to, int64_t rows
     for (int64_t c0 = 0; c0 < columns; c0 += kTile)
       for (int64_t r = r0; r < std::min(r0 + kTile, rows); ++r)
         for (int64_t c = c0; c < std::min(c0 + kTile, columns); ++c)
-          store(to + r * columns + c, to_float(load<From>(from + (c * stride + r) * sizeof(From))));
+          to[r * columns + c] =
+              from_float<To>(to_float(load<From>(from + (c * stride + r) * sizeof(From))));
 }
 
 // Part of a matrix in place of it: what tensor parallelism leaves to each rank.

@@ -56,7 +56,7 @@ TEST(SameBits, LinearOnAllVariants) {
   }
 }
 
-// "Tiles" of cpu/arithmetic.h for one output, step by step; "linear" where there are none.
+// "Tiles" of cpu/arithmetic.h for one output, step by step.
 float tile_sum(const Bf16* x, const Bf16* w, int64_t in) {
   float y = 0;
   for (int64_t begin = 0; begin < in; begin += 32) {
