@@ -190,6 +190,29 @@ TEST(QuantizedLinear, NaNAndInfinityStayVisible) {
       }
 }
 
+// A checkpoint's own codes may hold it, too.
+TEST(QuantizedLinear, NaNAmongFp8CodesStaysVisible) {
+  constexpr int64_t kOut = 20, kIn = 200;
+  const WeightFormat& format = *find_weight_format("block_wise_fp8");
+  EncodedRows rows(format, kOut, kIn);
+  std::ranges::fill(rows.scales, 1.0f);
+  rows.codes[3 * kIn + 150] = 0xFF;  // of output 3
+  for (Variant& variant : variants()) {
+    const DeviceBuffer memory =
+        variant.backend->allocate(variant.backend->packed_bytes(format, kOut, kIn), Space::kDevice);
+    Linear w = Linear::at(memory.data(), format, kOut, kIn);
+    variant.backend->pack_rows(w, rows, 0);
+    for (const LinearInput input : {LinearInput::kAsGiven, LinearInput::kFp8}) {
+      w.input = input;
+      const GuardedTensor x = random_tensor(DType::kBf16, {1, kIn}, 1);
+      const GuardedTensor y(DType::kF32, {1, kOut});
+      variant.backend->linear(w, x.view(), y.view());
+      for (int64_t n = 0; n < kOut; ++n)
+        EXPECT_EQ(std::isnan(y.at(n)), n == 3) << variant.name << ", output " << n;
+    }
+  }
+}
+
 TEST(SameBits, RowOpsOnAllVariants) {
   auto all = variants();
   for (const RowsCase& c : rows_cases()) {
