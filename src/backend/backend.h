@@ -166,7 +166,7 @@ class Backend {
   void silu_mul(TensorView gate_up, TensorView y);  // gate_up [T, 2I] (gate first), y [T, I]
   void add(TensorView x, TensorView h);             // x += h
   // p = softmax(logits); the k experts with the largest p + bias, the lower index where they are
-  // equal; their p, divided by the sum of these, as weights (reference/ernie-models.md, 3).
+  // equal; their p, divided by the sum of these, as weights (docs/ernie-models.md, 3).
   void route(const RouteArgs& args);
   // y (+)= sum over a token's experts of weight * down(silu_mul(gate_up(x))), in float32 from the
   // last product on.

@@ -10,10 +10,9 @@
 // either.
 //
 // Linear, y[n]: k is cut into groups of kGroup. A group's sum is one chain over k; groups are added
-// ascending to the first one's sum. (Not the 16 virtual lanes along k of design/cpu-kernels.md:
-// with lanes along n a row of weights needs no sum across a register and its bfloat16 pairs no
-// shuffle, one packing serves one row and many, and groups bound the error as well: 256 + k / 256
-// steps.)
+// ascending to the first one's sum. Lanes lie along n, not along k: so a row of weights needs no
+// sum across a register and its bfloat16 pairs no shuffle, one packing serves one row and many, and
+// groups bound the error as well as lanes along k would: 256 + k / 256 steps.
 //
 // Tiles: linear of bfloat16 where the machine has AMX and Linear::unit_order allows it, for any
 // number of rows. k is cut into groups of 32, zeros behind the last. Of a group, one fma chain from

@@ -1,5 +1,5 @@
 // What calibration has put into a checkpoint besides codes: FastDeploy's offline w4a8 and w4a8c8
-// (reference/ernie-models.md, 8.5 and 8.6).
+// (docs/ernie-models.md, 8.5 and 8.6).
 #pragma once
 
 #include "base/status.h"

@@ -14,7 +14,7 @@
 
 namespace erne::model {
 
-// What a mixture of experts adds (reference/ernie-models.md, 3). No experts: every layer is dense.
+// What a mixture of experts adds (docs/ernie-models.md, 3). No experts: every layer is dense.
 struct MoeConfig {
   int num_experts = 0;
   int top_k = 0;               // experts that compute a token

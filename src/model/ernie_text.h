@@ -1,6 +1,6 @@
 // The text decoder of ERNIE-4.5, dense (0.3B) and with experts (21B-A3B, 300B-A47B): pre-norm,
 // grouped queries, interleaved rotary pairs, and in each layer a SwiGLU feed-forward or a mixture
-// of them (reference/ernie-models.md, 2 and 3).
+// of them (docs/ernie-models.md, 2 and 3).
 #pragma once
 
 #include <memory>

@@ -52,7 +52,7 @@ TEST(TensorSpecs, count_the_parameters_of_the_released_model) {
   EXPECT_EQ(num_parameters(config), 360'748'032 + 103424 * 1024);
 }
 
-// The totals are those of reference/ernie-models.md, 10.1, which leave out the correction biases.
+// The totals are those of docs/ernie-models.md, 10.1, which leave out the correction biases.
 TEST(TensorSpecs, count_the_parameters_of_released_mixtures) {
   EXPECT_EQ(num_parameters(config_21b()), 21'825'436'160 + 27 * 64);
   ErnieConfig config = config_21b();  // of 300B-A47B

@@ -1,9 +1,9 @@
 // sample: logits to token, as pure functions. A draw is keyed by (seed, stream, position) alone, so
 // a request's tokens do not depend on its batch, on preemption or on drafts. No state, any thread.
 //
-// The order of the stages is FastDeploy's (shared reference ernie-models.md section 9): logit bias,
-// min_tokens, repetition, frequency and presence penalties, temperature, bad words, softmax, min_p,
-// top_k with renormalisation, top_p.
+// The order of the stages is FastDeploy's (docs/ernie-models.md, 9): logit bias, min_tokens,
+// repetition, frequency and presence penalties, temperature, bad words, softmax, min_p, top_k with
+// renormalisation, top_p.
 #pragma once
 
 #include <span>

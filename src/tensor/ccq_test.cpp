@@ -10,7 +10,7 @@
 namespace erne::ccq {
 namespace {
 
-// The example of reference/ernie-models.md, 8.3.
+// The example of docs/ernie-models.md, 8.3.
 TEST(Ccq, TheExampleWorkedByHand) {
   const int code = code_of(100, 128, 0);
   EXPECT_EQ(code, 12800);

@@ -1,5 +1,5 @@
 // The table of what --quantization may say: which weight format each part of a model gets. As
-// FastDeploy's names mean it (reference/ernie-models.md, 8.0); the grouped ones are ours. Norms and
+// FastDeploy's names mean it (docs/ernie-models.md, 8.0); the grouped ones are ours. Norms and
 // routers are never quantised, tables only by formats that say so.
 #pragma once
 

@@ -27,7 +27,7 @@ struct RenderedChat {
 
 // What ERNIE's templates write behind a finished answer, as far as the tokenizer has it: a model
 // that says one of these has finished, whatever else its configuration names as its end
-// (reference/ernie-models.md, 7.2).
+// (docs/ernie-models.md, 7.2).
 std::vector<TokenId> turn_ends(const Tokenizer& tokenizer);
 
 class ChatPrompt {

@@ -1,18 +1,13 @@
 // A matrix of a checkpoint that others have quantised: codes and scales under the names and in the
 // layouts of FastDeploy's offline quantisation and of Hugging Face's block-wise fp8
-// (reference/ernie-models.md, 6.4 and 8). For a linear X [out, in]:
+// (docs/ernie-models.md, 6.4 and 8). For a linear X [out, in]:
 //
 //   fp8     X.weight F8_E4M3 [out, in], X.weight_scale_inv [out / 128, in / 128]
-//
 //   int8    X.quant_weight I8 [out, in] or [in, out], X.weight_scale [out]
-//
 //   int4    X.quant_weight I8 or U8 [out, in / 2] or [in / 2, out]: two's complement, the even
-//   input
-//           in the low half; X.weight_scale [out]
-//
-//   wint2   X.quant_weight U8 [in / 4, out], X.code_scale and X.code_zp F32 [out], X.weight_scale
-//   U8
-//           [in / 128, out], X.super_scales [out]
+//           input in the low half; X.weight_scale [out]
+//   wint2   X.quant_weight U8 [in / 4, out], X.code_scale and X.code_zp F32 [out],
+//           X.weight_scale U8 [in / 128, out], X.super_scales [out]
 //
 // Scales are F32, BF16 or Paddle's U16; those of integers and super scales count as bfloat16.
 // Permuted GPU orders are not read.

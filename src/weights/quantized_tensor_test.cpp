@@ -80,7 +80,7 @@ TEST_F(QuantizedTensorTest, Fp8HasAScaleForEachTile) {
   EXPECT_EQ(values[129 * 2], 10);
 }
 
-// The example of reference/ernie-models.md, 8.3, in the first output.
+// The example of docs/ernie-models.md, 8.3, in the first output.
 TEST_F(QuantizedTensorTest, Wint2HasTheEvenGroupInTheHighHalf) {
   const int64_t in = 72;
   std::string codes(2 * in / 4, '\0');

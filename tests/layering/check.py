@@ -14,6 +14,7 @@ from pathlib import Path
 
 MAX_FILE_LINES, MAX_KERNEL_LINES = 500, 800
 MAX_FUNCTION_LINES, MAX_FORWARD_LINES = 80, 150
+MAX_COLUMNS = 100
 KERNEL_FOLDERS = {"cpu", "cuda"}
 FORBIDDEN_NAMES = re.compile(r"util|helper|common|manager|misc", re.IGNORECASE)
 TIME_AND_THREADS = r"#include\s*<(chrono|thread|mutex|atomic|random|condition_variable|ctime)>|std::chrono"
@@ -105,7 +106,44 @@ def check_sizes(path, folder, lines):
             yield f"{path}:{start}: {length} lines in '{name}', at most {limit}"
 
 
+# A file of this repository, cited in a comment: by its path from the root, src/, tests/ or the folder
+# of the citing file, or by its name alone.
+CITED_FILE = re.compile(r"(?<![\w/.*-])((?:[\w.-]+/)*[A-Za-z0-9][\w-]*\.(?:md|h|cpp|rs|py|cu|cuh))\b(?![\w/])")
+COMMENT = {".rs": "//", ".h": "//", ".cpp": "//", ".cu": "//", ".cuh": "//", ".py": "#", "": "#"}
+SOURCE_FOLDERS = ("src", "tests", "tools", "bench", "rust")
+
+
+def source_files(root):
+    for folder in SOURCE_FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            if path.is_file() and path.suffix in COMMENT and not {"seeds", "node_modules", "target"} & set(path.parts):
+                yield path
+
+
+def check_comments(root, path, known_names):
+    """Comments cite files that exist and fit the line: the formatter leaves them as they are."""
+    try:
+        lines = path.read_text().splitlines()
+    except UnicodeDecodeError:
+        return
+    shown, mark = path.relative_to(root), COMMENT[path.suffix]
+    for number, line in enumerate(lines, 1):
+        _, found, comment = line.partition(mark)
+        if not found or "#include" in line:
+            continue
+        if path.suffix != ".rs" and mark == "//" and len(line) > MAX_COLUMNS:
+            yield f"{shown}:{number}: {len(line)} columns, at most {MAX_COLUMNS}"
+        for cited in CITED_FILE.findall(comment):
+            places = (root, root / "src", root / "tests", path.parent)
+            exists = any((place / cited).exists() for place in places) if "/" in cited else cited in known_names
+            if not exists:
+                yield f"{shown}:{number}: cites {cited}, which does not exist"
+
+
 def check_tree(root):
+    known_names = {path.name for path in source_files(root)} | {path.name for path in root.glob("**/*.md")}
+    for path in source_files(root):
+        yield from check_comments(root, path, known_names)
     table = layering_table(root)
     yield from check_table(table)
     for path in sorted((root / "src").rglob("*")):
@@ -134,6 +172,9 @@ def self_test(root):
         "file": ("src/base/x.cpp", "\n" * 501),
         "function": ("src/base/x.cpp", "int f() {\n" + "  f();\n" * 90 + "}\n"),
         "signature": ("src/base/x.cpp", "int f(int a,\n      int b) {\n" + "  f();\n" * 90 + "}\n"),
+        "cited file": ("src/base/x.cpp", "// As base/nowhere.h has it.\n"),
+        "cited name": ("src/base/x.cpp", "// As nowhere.md says.\n"),
+        "comment": ("src/base/x.cpp", "// " + "long " * 20 + "\n"),
         "folder": ("src/misplaced/x.cpp", "\n"),
         "cycle": ("src/CMakeLists.txt", "erne_library(a b)\nerne_library(b a)\n"),
     }

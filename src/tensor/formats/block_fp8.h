@@ -1,5 +1,5 @@
 // block_wise_fp8: e4m3 (tensor/fp8.h) with a float32 scale for each tile of 128 outputs by 128
-// inputs, as DeepSeek-V3 and FastDeploy have it (reference/ernie-models.md, 8.4).
+// inputs, as DeepSeek-V3 and FastDeploy have it (docs/ernie-models.md, 8.4).
 //
 //   weights      r = 448 / (the tile's largest |w|), 1 where that is 0; q = w * r, rounded to e4m3;
 //                the scale, `weight_scale_inv` in checkpoints, is 1 / r; w' = q * scale in float32

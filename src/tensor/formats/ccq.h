@@ -1,5 +1,5 @@
 // wint2: convolutional code quantisation (CCQ, arXiv 2507.07145), decoded as FastDeploy's
-// checkpoints have it (reference/ernie-models.md, 8.3). A byte stands for four inputs of one
+// checkpoints have it (docs/ernie-models.md, 8.3). A byte stands for four inputs of one
 // output:
 //
 //   v   = floor(byte * code_scale + code_zp + 0.5), 15 bits; the last two belong to the output

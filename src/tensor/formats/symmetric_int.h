@@ -1,7 +1,7 @@
 // wint8, wint4, wint4_g128, wint4_g64: signed integers around zero with one scale for a run of a
 // row's weights.
 //
-//   FastDeploy's (wint8, wint4; reference/ernie-models.md, 8.1 and 8.2), a run is a whole row:
+//   FastDeploy's (wint8, wint4; docs/ernie-models.md, 8.1 and 8.2), a run is a whole row:
 //     scale = bfloat16(a / L), a the largest |w|, L = 127 (8 bits) or 7 (4 bits)
 //     q     = w * (L / a), rounded to nearest, halves away from zero; in [-L, L]
 //   ours (wint4_g128, wint4_g64): the weight m that is largest in size becomes -8, so that all 16
