@@ -39,7 +39,7 @@ Json error_json(std::string message, std::string_view type, Json param, std::str
   return Json().set("error", std::move(error));
 }
 
-void add_retry_after(HttpResponse& response) {
+void add_retry_after(http::Response& response) {
   if (response.status == 429 || response.status == 503)
     response.headers.emplace_back("Retry-After", std::to_string(kRetryAfterSeconds));
 }
@@ -56,17 +56,17 @@ Json error_object(const Status& status) {
   return error_json(status.message, kind.type, param, kind.openai_code);
 }
 
-HttpResponse error_response(const Status& status) {
-  HttpResponse response{.status = http_status(status.code), .body = error_object(status).dump()};
+http::Response error_response(const Status& status) {
+  http::Response response{.status = http_status(status.code), .body = error_object(status).dump()};
   if (response.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
   add_retry_after(response);
   return response;
 }
 
-HttpResponse error_response(int http_status, std::string message, std::string code) {
+http::Response error_response(int http_status, std::string message, std::string code) {
   const std::string_view type = http_status >= 500 ? "server_error" : "invalid_request_error";
-  HttpResponse response{.status = http_status,
-                        .body = error_json(std::move(message), type, Json(), code).dump()};
+  http::Response response{.status = http_status,
+                          .body = error_json(std::move(message), type, Json(), code).dump()};
   add_retry_after(response);
   return response;
 }

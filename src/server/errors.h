@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "base/status.h"
-#include "server/exchange.h"
+#include "http/exchange.h"
 
 namespace erne::server {
 
@@ -15,9 +15,9 @@ int http_status(Code code);
 Json error_object(const Status& status);  // the object with the member "error"
 
 // 429 and 503 carry Retry-After.
-HttpResponse error_response(const Status& status);
+http::Response error_response(const Status& status);
 // For what has no Code of its own: 404 and 405 of the router, 408, 413, 431 and 503 of the
 // transport.
-HttpResponse error_response(int http_status, std::string message, std::string code);
+http::Response error_response(int http_status, std::string message, std::string code);
 
 }  // namespace erne::server

@@ -47,8 +47,9 @@ bool is_result(sched::FinishReason finish) {
 
 }  // namespace
 
-void Generation::start(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange,
-                       GenerationRequest request, PreparedRequest prepared) {
+void Generation::start(std::shared_ptr<ServerContext> context,
+                       std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
+                       PreparedRequest prepared) {
   const std::shared_ptr<Generation> generation(new Generation(
       std::move(context), std::move(exchange), std::move(request), std::move(prepared)));
   generation->exchange_->listen(generation);
@@ -59,8 +60,9 @@ void Generation::start(std::shared_ptr<ServerContext> context, std::shared_ptr<E
   generation->run();
 }
 
-Generation::Generation(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange,
-                       GenerationRequest request, PreparedRequest prepared)
+Generation::Generation(std::shared_ptr<ServerContext> context,
+                       std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
+                       PreparedRequest prepared)
     : context_(std::move(context)),
       exchange_(std::move(exchange)),
       request_(std::move(request)),

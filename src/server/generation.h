@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "engine/engine_client.h"
+#include "http/exchange.h"
 #include "server/choice.h"
-#include "server/exchange.h"
 #include "server/generation_request.h"
 #include "server/metrics.h"
 #include "server/prepare.h"
@@ -19,11 +19,13 @@
 
 namespace erne::server {
 
-class Generation final : public ExchangeListener, public std::enable_shared_from_this<Generation> {
+class Generation final : public http::ExchangeListener,
+                         public std::enable_shared_from_this<Generation> {
  public:
   // On a text thread. Answers the exchange, now or later, with a reply or an error.
-  static void start(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange,
-                    GenerationRequest request, PreparedRequest prepared);
+  static void start(std::shared_ptr<ServerContext> context,
+                    std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
+                    PreparedRequest prepared);
 
   void on_gone() override;
   void on_writable() override { wake(); }
@@ -47,7 +49,7 @@ class Generation final : public ExchangeListener, public std::enable_shared_from
     int num_chunks = 0;  // sent of a reply in chunks
   };
 
-  Generation(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange,
+  Generation(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange,
              GenerationRequest request, PreparedRequest prepared);
 
   Result<void> submit();
@@ -64,7 +66,7 @@ class Generation final : public ExchangeListener, public std::enable_shared_from
   void cancel_all();
 
   const std::shared_ptr<ServerContext> context_;
-  const std::shared_ptr<Exchange> exchange_;
+  const std::shared_ptr<http::Exchange> exchange_;
   const GenerationRequest request_;
   PreparedRequest prepared_;
   const std::unique_ptr<Reply> reply_;

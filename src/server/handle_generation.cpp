@@ -20,7 +20,7 @@ Result<Parsed> parse(ServerContext& context, Endpoint endpoint, const std::strin
   return Parsed{std::move(request), std::move(prepared)};
 }
 
-void handle(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange,
+void handle(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange,
             Endpoint endpoint) {
   Result<Parsed> parsed = parse(*context, endpoint, exchange->request().body);
   if (!parsed.ok()) return exchange->respond(error_response(parsed.status()));
@@ -30,12 +30,12 @@ void handle(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> ex
 
 }  // namespace
 
-void handle_chat(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange) {
+void handle_chat(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange) {
   handle(std::move(context), std::move(exchange), Endpoint::kChat);
 }
 
 void handle_completions(std::shared_ptr<ServerContext> context,
-                        std::shared_ptr<Exchange> exchange) {
+                        std::shared_ptr<http::Exchange> exchange) {
   handle(std::move(context), std::move(exchange), Endpoint::kCompletions);
 }
 

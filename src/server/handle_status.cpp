@@ -47,14 +47,16 @@ std::string percent_decoded(std::string_view text) {
 
 }  // namespace
 
-void handle_models(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange) {
+void handle_models(std::shared_ptr<ServerContext> context,
+                   std::shared_ptr<http::Exchange> exchange) {
   Json::Array models;
   for (const std::string& name : model_names(*context))
     models.push_back(model_json(*context, name));
   exchange->respond({.body = Json().set("object", "list").set("data", std::move(models)).dump()});
 }
 
-void handle_model(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange) {
+void handle_model(std::shared_ptr<ServerContext> context,
+                  std::shared_ptr<http::Exchange> exchange) {
   constexpr std::string_view kPrefix = "/v1/models/";
   const std::string name = percent_decoded(exchange->request().path.substr(kPrefix.size()));
   for (const std::string& known : model_names(*context))
@@ -64,7 +66,8 @@ void handle_model(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchan
              fmt::format("the model \"{}\" does not exist here", name.substr(0, 80)), "model"}));
 }
 
-void handle_health(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange) {
+void handle_health(std::shared_ptr<ServerContext> context,
+                   std::shared_ptr<http::Exchange> exchange) {
   const engine::EngineStats stats = context->engine.stats();
   if (stats.failed)
     return exchange->respond(error_response(503, "the engine has failed", "engine_failed"));
@@ -73,7 +76,8 @@ void handle_health(std::shared_ptr<ServerContext> context, std::shared_ptr<Excha
   exchange->respond({.content_type = ""});
 }
 
-void handle_metrics(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange) {
+void handle_metrics(std::shared_ptr<ServerContext> context,
+                    std::shared_ptr<http::Exchange> exchange) {
   exchange->respond({.content_type = "text/plain; version=0.0.4; charset=utf-8",
                      .body = context->metrics.render(context->engine.stats())});
 }

@@ -116,23 +116,25 @@ Result<Json> tokenizer_info(const ServerContext& context) {
   return out;
 }
 
-void answer(Exchange& exchange, const Result<Json>& result) {
-  exchange.respond(result.ok() ? HttpResponse{.body = result->dump()}
+void answer(http::Exchange& exchange, const Result<Json>& result) {
+  exchange.respond(result.ok() ? http::Response{.body = result->dump()}
                                : error_response(result.status()));
 }
 
 }  // namespace
 
-void handle_tokenize(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange) {
+void handle_tokenize(std::shared_ptr<ServerContext> context,
+                     std::shared_ptr<http::Exchange> exchange) {
   answer(*exchange, tokenize(*context, exchange->request().body));
 }
 
-void handle_detokenize(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> exchange) {
+void handle_detokenize(std::shared_ptr<ServerContext> context,
+                       std::shared_ptr<http::Exchange> exchange) {
   answer(*exchange, detokenize(*context, exchange->request().body));
 }
 
 void handle_tokenizer_info(std::shared_ptr<ServerContext> context,
-                           std::shared_ptr<Exchange> exchange) {
+                           std::shared_ptr<http::Exchange> exchange) {
   answer(*exchange, tokenizer_info(*context));
 }
 

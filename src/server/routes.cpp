@@ -35,7 +35,7 @@ bool matches(std::string_view pattern, std::string_view path) {
 }
 
 // HEAD is GET without the body, which the transport leaves out.
-const Route* find_route(const HttpRequest& request) {
+const Route* find_route(const http::Request& request) {
   std::string_view method = request.method;
   if (method == "HEAD") method = "GET";
   for (const Route& route : kRoutes)
@@ -53,11 +53,11 @@ std::string allowed_methods(std::string_view path) {
   return fmt::format("{}", fmt::join(methods, ", "));
 }
 
-HttpResponse no_route(const HttpRequest& request) {
+http::Response no_route(const http::Request& request) {
   const std::string methods = allowed_methods(request.path);
   if (methods.empty())
     return error_response(404, "there is no " + request.path.substr(0, 100) + " here", "not_found");
-  HttpResponse response = error_response(
+  http::Response response = error_response(
       405, fmt::format("{} allows {}", request.path.substr(0, 100), methods), "method_not_allowed");
   response.headers.emplace_back("Allow", methods);
   return response;
@@ -66,22 +66,22 @@ HttpResponse no_route(const HttpRequest& request) {
 // Passes everything on; once answered, or dropped without an answer, tells the metrics and gives up
 // the place among the admitted requests. Just before the answer's end goes out, so that a client
 // that has it finds both done.
-class ObservedExchange final : public Exchange {
+class ObservedExchange final : public http::Exchange {
  public:
-  ObservedExchange(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> inner,
+  ObservedExchange(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> inner,
                    const Route& route)
       : context_(std::move(context)), inner_(std::move(inner)), route_(route) {
     if (route_.work == Work::kText) ++context_->num_admitted;
   }
   ~ObservedExchange() override { end(); }
 
-  const HttpRequest& request() const override { return inner_->request(); }
-  void respond(HttpResponse response) override {
+  const http::Request& request() const override { return inner_->request(); }
+  void respond(http::Response response) override {
     status_ = response.status;
     end();
     inner_->respond(std::move(response));
   }
-  void begin_stream(HttpResponse head) override {
+  void begin_stream(http::Response head) override {
     status_ = head.status;
     inner_->begin_stream(std::move(head));
   }
@@ -91,7 +91,7 @@ class ObservedExchange final : public Exchange {
     end();
     inner_->finish();
   }
-  void listen(std::shared_ptr<ExchangeListener> listener) override {
+  void listen(std::shared_ptr<http::ExchangeListener> listener) override {
     inner_->listen(std::move(listener));
   }
 
@@ -106,7 +106,7 @@ class ObservedExchange final : public Exchange {
   }
 
   const std::shared_ptr<ServerContext> context_;
-  const std::shared_ptr<Exchange> inner_;
+  const std::shared_ptr<http::Exchange> inner_;
   const Route& route_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   int status_ = kClientClosed;
@@ -119,7 +119,8 @@ std::span<const Route> routes() {
   return kRoutes;
 }
 
-std::optional<HttpResponse> refuse_early(const ServerContext& context, const HttpRequest& head) {
+std::optional<http::Response> refuse_early(const ServerContext& context,
+                                           const http::Request& head) {
   const Route* route = find_route(head);
   if (route == nullptr) return no_route(head);
   if (route->access == Access::kKey && !is_authorized(head.authorization, context.options.api_keys))
@@ -130,7 +131,7 @@ std::optional<HttpResponse> refuse_early(const ServerContext& context, const Htt
   return std::nullopt;
 }
 
-void dispatch(std::shared_ptr<ServerContext> context, std::shared_ptr<Exchange> inner) {
+void dispatch(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> inner) {
   const Route* route = find_route(inner->request());
   CHECK(route != nullptr);  // refuse_early() saw to it
   const auto exchange = std::make_shared<ObservedExchange>(context, std::move(inner), *route);

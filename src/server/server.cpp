@@ -1,6 +1,7 @@
 #include "server/server.h"
 
-#include "server/http_server.h"
+#include "http/server.h"
+#include "server/errors.h"
 #include "server/routes.h"
 #include "server/server_context.h"
 
@@ -8,9 +9,9 @@ namespace erne::server {
 namespace {
 
 // What scrapers may reach on a port of their own.
-std::optional<HttpResponse> refuse_but_metrics(const HttpRequest& head) {
+std::optional<http::Response> refuse_but_metrics(const http::Request& head) {
   if (head.path == "/metrics" || head.path == "/health") return std::nullopt;
-  return HttpResponse{404, "text/plain", "this port serves /metrics and /health only\n"};
+  return http::Response{404, "text/plain", "this port serves /metrics and /health only\n"};
 }
 
 }  // namespace
@@ -18,20 +19,24 @@ std::optional<HttpResponse> refuse_but_metrics(const HttpRequest& head) {
 Server::Server(ServerOptions options, engine::EngineClient& engine,
                const text::Tokenizer* tokenizer, const text::ChatPrompt* chat)
     : context_(std::make_shared<ServerContext>(std::move(options), engine, tokenizer, chat)) {
-  HttpHandlers handlers;
-  handlers.gate = [context = context_](const HttpRequest& head) {
+  http::Handlers handlers;
+  handlers.gate = [context = context_](const http::Request& head) {
     auto refusal = refuse_early(*context, head);
     if (refusal) context->metrics.http_answered("-", "-", refusal->status, 0.0);
     return refusal;
   };
-  handlers.handle = [context = context_](std::shared_ptr<Exchange> exchange) {
+  handlers.handle = [context = context_](std::shared_ptr<http::Exchange> exchange) {
     dispatch(context, std::move(exchange));
   };
+  handlers.refuse = [](const http::Refusal& refusal) {
+    return error_response(refusal.status, refusal.message, std::string(refusal.code));
+  };
   if (context_->options.metrics_port != 0)
-    metrics_http_ = std::make_unique<HttpServer>(
-        context_->options.http, HttpHandlers{refuse_but_metrics, handlers.handle}, 1);
-  http_ = std::make_unique<HttpServer>(context_->options.http, std::move(handlers),
-                                       context_->options.num_io_threads);
+    metrics_http_ = std::make_unique<http::Server>(
+        context_->options.http,
+        http::Handlers{refuse_but_metrics, handlers.handle, handlers.refuse}, 1);
+  http_ = std::make_unique<http::Server>(context_->options.http, std::move(handlers),
+                                         context_->options.num_io_threads);
 }
 
 Server::~Server() {

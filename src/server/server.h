@@ -2,7 +2,7 @@
 // texts into tokens and tokens into text, streams replies, refuses what is wrong or too much with a
 // reason. Sees the engine through EngineClient only, and knows no model and no device.
 //
-// Threads: I/O threads own the connections (http_server.h), text threads do all work on text
+// Threads: I/O threads own the connections (http/server.h), text threads do all work on text
 // (work_pool.h), and the engine's thread wakes them. A request's life here: routes.cpp ->
 // handle_generation.cpp -> generation_request.h -> prepare.h -> generation.h -> reply.h.
 #pragma once
@@ -16,9 +16,12 @@
 #include "text/chat_prompt.h"
 #include "text/tokenizer.h"
 
+namespace erne::http {
+class Server;
+}
+
 namespace erne::server {
 
-class HttpServer;
 struct ServerContext;
 
 class Server {
@@ -41,8 +44,8 @@ class Server {
 
  private:
   std::shared_ptr<ServerContext> context_;
-  std::unique_ptr<HttpServer> http_;
-  std::unique_ptr<HttpServer> metrics_http_;  // null where metrics have no port of their own
+  std::unique_ptr<http::Server> http_;
+  std::unique_ptr<http::Server> metrics_http_;  // null where metrics have no port of their own
 };
 
 }  // namespace erne::server

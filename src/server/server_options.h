@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "http/server.h"
 #include "sched/request.h"
-#include "server/http_server.h"
 
 namespace erne::server {
 
@@ -44,7 +44,7 @@ struct ServerOptions {
 
   int num_io_threads = 2;
   int num_text_threads = 4;
-  HttpLimits http;
+  http::Limits http;
 };
 
 }  // namespace erne::server

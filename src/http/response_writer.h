@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-#include "server/exchange.h"
+#include "http/exchange.h"
 
-namespace erne::server {
+namespace erne::http {
 
 enum class Framing {
   kLength,   // Content-Length of the body
@@ -14,9 +14,9 @@ enum class Framing {
   kToClose,  // until the connection closes: streams to HTTP/1.0 clients
 };
 
-std::string response_head(const HttpResponse& response, Framing framing, bool keep_alive);
+std::string response_head(const Response& response, Framing framing, bool keep_alive);
 std::string chunk(std::string_view bytes);
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-}  // namespace erne::server
+}  // namespace erne::http

@@ -1,5 +1,5 @@
-// One HTTP request and the way to answer it, in plain types: everything in server/ but
-// http_server.cpp sees HTTP through this header only.
+// One HTTP request and the way to answer it, in plain types: what answers requests sees HTTP
+// through this header only.
 #pragma once
 
 #include <memory>
@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-namespace erne::server {
+namespace erne::http {
 
-struct HttpRequest {
+struct Request {
   std::string method;  // as sent: "GET", "POST", ...
   std::string path;    // as sent, up to the '?'
   std::string query;   // after the '?'
@@ -17,7 +17,7 @@ struct HttpRequest {
   std::string body;
 };
 
-struct HttpResponse {
+struct Response {
   int status = 200;
   std::string content_type = "application/json";
   std::string body = {};
@@ -38,11 +38,11 @@ class ExchangeListener {
 class Exchange {
  public:
   virtual ~Exchange() = default;
-  virtual const HttpRequest& request() const = 0;
+  virtual const Request& request() const = 0;
 
-  virtual void respond(HttpResponse response) = 0;
+  virtual void respond(Response response) = 0;
 
-  virtual void begin_stream(HttpResponse head) = 0;
+  virtual void begin_stream(Response head) = 0;
   virtual void write(std::string bytes) = 0;
   // False while more is unsent than a slow reader may make us hold. Nothing is lost by writing all
   // the same; a producer of unbounded output waits for on_writable().
@@ -54,4 +54,4 @@ class Exchange {
   virtual void listen(std::shared_ptr<ExchangeListener> listener) = 0;
 };
 
-}  // namespace erne::server
+}  // namespace erne::http

@@ -1,6 +1,8 @@
-// HTTP/1.1 on a few I/O threads. Boost.Asio and Beast, with completion handlers, stay inside
-// http_server.cpp: they cost 20 s per including unit. Knows framing, limits and time; nothing of
-// models.
+// http: HTTP/1.1 over sockets, for whoever has answers to give. Reads and checks requests, hands
+// each to the Handlers as an Exchange (exchange.h) and sends what is answered; knows framing,
+// limits and time, and nothing of paths, JSON or models. A Server owns its connections and a few
+// I/O threads, on which alone the Handlers are called; an Exchange may be answered from any thread.
+// Boost.Asio stays inside connection.h and server.cpp: it costs seconds per including unit.
 //
 // What hostile or broken clients meet: bounded headers, bodies and number of connections, a
 // deadline for each phase of a request, a bounded amount of unsent output with a deadline for
@@ -13,13 +15,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/status.h"
-#include "server/exchange.h"
+#include "http/exchange.h"
 
-namespace erne::server {
+namespace erne::http {
 
-struct HttpLimits {
+struct Limits {
   int max_connections = 16384;                 // beyond: 503 and closed
   size_t max_header_bytes = size_t{32} << 10;  // beyond: 431
   size_t max_body_bytes = size_t{8} << 20;     // of one request; beyond: 413
@@ -32,17 +35,26 @@ struct HttpLimits {
   std::chrono::milliseconds write_timeout{60'000};  // without the client taking a byte; then closed
 };
 
-struct HttpHandlers {
-  // On an I/O thread, with the header read but not the body: a response refuses the request.
-  std::function<std::optional<HttpResponse>(const HttpRequest&)> gate;
-  // On an I/O thread, with the whole request: hand it to another thread, return at once.
-  std::function<void(std::shared_ptr<Exchange>)> handle;
+// A request that the transport itself turns down, or that is no request.
+struct Refusal {
+  int status;  // 400, 408, 413, 429, 431 or 503
+  std::string_view code;
+  std::string message;
 };
 
-class HttpServer {
+struct Handlers {
+  // On an I/O thread, with the header read but not the body: a response refuses the request.
+  std::function<std::optional<Response>(const Request&)> gate;
+  // On an I/O thread, with the whole request: hand it to another thread, return at once.
+  std::function<void(std::shared_ptr<Exchange>)> handle;
+  // On an I/O thread: how a refusal is worded.
+  std::function<Response(const Refusal&)> refuse;
+};
+
+class Server {
  public:
-  HttpServer(HttpLimits limits, HttpHandlers handlers, int num_io_threads);
-  ~HttpServer();  // stops
+  Server(Limits limits, Handlers handlers, int num_io_threads);
+  ~Server();  // stops
 
   // Binds and starts. Port 0 takes a free one. Call once.
   Result<void> start(const std::string& host, int port);
@@ -60,4 +72,4 @@ class HttpServer {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace erne::server
+}  // namespace erne::http

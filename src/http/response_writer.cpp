@@ -1,10 +1,10 @@
-#include "server/http_wire.h"
+#include "http/response_writer.h"
 
 #include <fmt/format.h>
 
 #include <ctime>
 
-namespace erne::server {
+namespace erne::http {
 namespace {
 
 std::string_view reason(int status) {
@@ -46,7 +46,7 @@ std::string http_date() {
 
 }  // namespace
 
-std::string response_head(const HttpResponse& response, Framing framing, bool keep_alive) {
+std::string response_head(const Response& response, Framing framing, bool keep_alive) {
   std::string head = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
                                  reason(response.status), http_date());
   if (!response.content_type.empty())
@@ -63,4 +63,4 @@ std::string chunk(std::string_view bytes) {
   return fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes);
 }
 
-}  // namespace erne::server
+}  // namespace erne::http

@@ -1,0 +1,80 @@
+#include "http/connection_exchange.h"
+
+#include <utility>
+
+namespace erne::http {
+
+ConnectionExchange::ConnectionExchange(std::weak_ptr<ResponseSink> sink, Request request,
+                                       bool old_client, bool keep_alive)
+    : sink_(std::move(sink)),
+      request_(std::move(request)),
+      stream_framing_(old_client ? Framing::kToClose : Framing::kChunked),
+      keep_alive_(keep_alive) {}
+
+void ConnectionExchange::respond(Response response) {
+  std::string bytes = response_head(response, Framing::kLength, keep_alive());
+  if (request_.method != "HEAD") bytes += response.body;
+  send(bytes, true);
+}
+
+void ConnectionExchange::begin_stream(Response head) {
+  if (stream_framing_ == Framing::kToClose) keep_alive_ = false;
+  send(response_head(head, stream_framing_, keep_alive()), false);
+}
+
+void ConnectionExchange::write(std::string bytes) {
+  if (bytes.empty()) return;  // an empty chunk would end the stream
+  send(stream_framing_ == Framing::kChunked ? chunk(bytes) : bytes, false);
+}
+
+bool ConnectionExchange::writable() const {
+  const auto sink = sink_.lock();
+  return !sink || sink->writable();
+}
+
+void ConnectionExchange::finish() {
+  send(stream_framing_ == Framing::kChunked ? kLastChunk : std::string_view(), true);
+}
+
+void ConnectionExchange::listen(std::shared_ptr<ExchangeListener> listener) {
+  {
+    std::lock_guard lock(mutex_);
+    if (state_ == State::kOpen) {
+      listener_ = std::move(listener);
+      return;
+    }
+    if (state_ == State::kComplete) return;
+  }
+  listener->on_gone();
+}
+
+bool ConnectionExchange::keep_alive() {
+  const auto sink = sink_.lock();
+  if (!sink || sink->draining()) keep_alive_ = false;
+  return keep_alive_;
+}
+
+void ConnectionExchange::over(bool complete) {
+  std::shared_ptr<ExchangeListener> listener;
+  {
+    std::lock_guard lock(mutex_);
+    state_ = complete ? State::kComplete : State::kGone;
+    listener = std::exchange(listener_, nullptr);
+  }
+  if (listener && !complete) listener->on_gone();
+}
+
+void ConnectionExchange::tell_writable() {
+  std::shared_ptr<ExchangeListener> listener;
+  {
+    std::lock_guard lock(mutex_);
+    listener = listener_;
+  }
+  if (listener) listener->on_writable();
+}
+
+void ConnectionExchange::send(std::string_view bytes, bool end) {
+  if (const auto sink = sink_.lock()) sink->send(bytes, end);
+}
+
+}  // namespace erne::http

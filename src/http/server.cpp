@@ -1,0 +1,160 @@
+#include "http/server.h"
+
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "http/connection.h"
+
+namespace erne::http {
+namespace {
+
+constexpr milliseconds kAcceptPause{100};  // when out of file descriptors
+
+}  // namespace
+
+class Server::Impl {
+ public:
+  Impl(Limits limits, Handlers handlers, int num_threads)
+      : hub_(std::make_shared<Hub>(std::move(limits), std::move(handlers))),
+        num_threads_(num_threads) {}
+  ~Impl() { stop(); }
+
+  Result<void> start(const std::string& host, int port) {
+    error_code error;
+    tcp::resolver resolver(io_);
+    const auto found = resolver.resolve(host, std::to_string(port), tcp::resolver::passive, error);
+    if (error || found.empty())
+      return invalid("cannot listen on host \"" + host + "\": " + error.message(), "host");
+    const tcp::endpoint endpoint = found.begin()->endpoint();
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor_.bind(endpoint, error);
+    if (!error) acceptor_.listen(4096, error);
+    if (error)
+      return invalid("cannot listen on " + host + ":" + std::to_string(port) + ": " +
+                         error.message() +
+                         "; another program may be using it, choose another --port",
+                     "port");
+    port_ = acceptor_.local_endpoint().port();
+    accept();
+    for (int i = 0; i < num_threads_; ++i) threads_.emplace_back([this] { io_.run(); });
+    return {};
+  }
+
+  bool drain(milliseconds limit) {
+    hub_->draining = true;
+    close_acceptor();
+    for_each_connection([](Connection& connection) { connection.post_close(/*only_idle=*/true); });
+    std::unique_lock lock(hub_->mutex);
+    hub_->changed.wait_for(lock, limit,
+                           [this] { return hub_->num_answering == 0 || hub_->stopped; });
+    return hub_->num_answering == 0 && !hub_->stopped;
+  }
+
+  void stop() {
+    std::lock_guard once(stop_mutex_);
+    if (threads_.empty()) return;
+    {
+      // Before anything is closed: a drain that ends because of this must not count as one that was
+      // answered.
+      std::lock_guard lock(hub_->mutex);
+      hub_->stopped = true;
+      hub_->changed.notify_all();
+    }
+    close_acceptor();
+    for_each_connection([](Connection& connection) { connection.post_close(/*only_idle=*/false); });
+    {
+      // Every close runs on the I/O threads; a second bounds what a stuck handler could cost.
+      std::unique_lock lock(hub_->mutex);
+      hub_->changed.wait_for(lock, std::chrono::seconds(1),
+                             [this] { return hub_->connections.empty(); });
+    }
+    io_.stop();
+    threads_.clear();
+  }
+
+  int port() const { return port_; }
+  int num_connections() const {
+    std::lock_guard lock(hub_->mutex);
+    return static_cast<int>(hub_->connections.size());
+  }
+
+ private:
+  void accept() {
+    acceptor_.async_accept(asio::make_strand(io_), [this](error_code error, tcp::socket socket) {
+      if (error == asio::error::operation_aborted || !acceptor_.is_open()) return;
+      if (error) {
+        log_warning("accepting a connection failed: {}", error.message());
+        accept_pause_.expires_after(kAcceptPause);
+        accept_pause_.async_wait([this](error_code waited) {
+          if (!waited) accept();
+        });
+        return;
+      }
+      welcome(std::move(socket));
+      accept();
+    });
+  }
+  void welcome(tcp::socket socket) {
+    error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    if (num_connections() < hub_->limits.max_connections)
+      return std::make_shared<Connection>(hub_, std::move(socket))->start();
+    const Response response = hub_->handlers.refuse({503, "overloaded", "too many connections"});
+    socket.non_blocking(true, ignored);
+    socket.write_some(
+        asio::buffer(response_head(response, Framing::kLength, false) + response.body), ignored);
+  }
+  void close_acceptor() {
+    asio::post(acceptor_.get_executor(), [this] {
+      error_code ignored;
+      acceptor_.close(ignored);
+      accept_pause_.cancel();
+    });
+  }
+  template <class F>
+  void for_each_connection(F&& f) {
+    std::vector<std::shared_ptr<Connection>> alive;
+    {
+      std::lock_guard lock(hub_->mutex);
+      for (const auto& [_, weak] : hub_->connections)
+        if (auto connection = weak.lock()) alive.push_back(std::move(connection));
+    }
+    for (const auto& connection : alive) f(*connection);
+  }
+
+  asio::io_context io_;
+  // Without it the I/O threads would end with the last connection, before a close posted to
+  // another.
+  const asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+  const std::shared_ptr<Hub> hub_;
+  const int num_threads_;
+  tcp::acceptor acceptor_{asio::make_strand(io_)};
+  asio::steady_timer accept_pause_{acceptor_.get_executor()};
+  int port_ = 0;
+  std::mutex stop_mutex_;
+  std::vector<std::jthread> threads_;
+};
+
+Server::Server(Limits limits, Handlers handlers, int num_io_threads)
+    : impl_(std::make_unique<Impl>(limits, std::move(handlers), num_io_threads)) {}
+Server::~Server() = default;
+Result<void> Server::start(const std::string& host, int port) {
+  return impl_->start(host, port);
+}
+int Server::port() const {
+  return impl_->port();
+}
+int Server::num_connections() const {
+  return impl_->num_connections();
+}
+bool Server::drain(milliseconds limit) {
+  return impl_->drain(limit);
+}
+void Server::stop() {
+  impl_->stop();
+}
+
+}  // namespace erne::http
