@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/temp_folder_fixture.h"
 #include "cpu/cpu_backend.h"
-#include "model/registry.h"
+#include "model/load_model.h"
 
 namespace erne::apps {
 namespace {

@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cpu/cpu_backend.h"
-#include "model/registry.h"
 
 namespace erne::apps {
 namespace {
@@ -41,19 +40,27 @@ size_t resident_bytes() {
 }
 
 // What of a quantisation this machine has no products for.
-void report_slow_formats(const Backend& backend, const Quantization& quantization,
-                         bool quantize_activations) {
+void report_slow_formats(const Backend& backend, const model::LoadPlan& plan) {
   std::set<std::string_view> slow;
-  for (const WeightFormat* format :
-       {quantization.linears, quantization.experts, quantization.first_experts})
-    if (format != nullptr &&
-        backend.decodes(*format, quantize_activations ? format->input : LinearInput::kAsGiven))
+  const Quantization& formats = plan.formats;
+  for (const WeightFormat* format : {formats.linears, formats.experts, formats.first_experts})
+    if (format != nullptr && backend.decodes(*format, plan.input_of(*format)))
       slow.insert(format->name);
   if (!slow.empty())
     log_info(
         "{} has no products of {}: such weights are decoded to float32 on the way, the same "
         "values but slower; wint8, wint4 and wint4_g128 are fast here",
         backend.name(), fmt::join(slow, ", "));
+}
+
+Result<model::ModelOptions> model_options(const ServeOptions& options) {
+  model::ModelOptions out;
+  out.activation = options.dtype == "float32" ? DType::kF32 : DType::kBf16;
+  out.quantization = TRY(parse_quantization(options.quantization));
+  out.quantize_activations = quantizes_activations(options.quantized_activations);
+  out.kv_dtype = options.kv_cache_dtype;
+  if (options.load_choices == "dummy") out.random_seed = options.seed;
+  return out;
 }
 
 Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
@@ -63,29 +70,22 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   log_info("device: CPU, {} kernels, {} threads", cpu::cpu_isa_name(isa), loaded.threads);
 
   const Stopwatch watch;
-  model::ModelOptions model_options;
-  model_options.activation = options.dtype == "float32" ? DType::kF32 : DType::kBf16;
-  model_options.progress = show_progress;
-  model_options.quantization = TRY(parse_quantization(options.quantization));
-  model_options.quantize_activations = quantizes_activations(options.quantized_activations);
-  model_options.weight_cache = options.weight_cache;
-  if (options.load_choices == "dummy") model_options.random_seed = options.seed;
-  loaded.model = TRY(model::load_model(*loaded.backend, options.model, model_options));
+  const model::ModelOptions how = TRY(model_options(options));
+  const auto opened = TRY(model::OpenedModel::open(options.model, how));
+  const model::LoadPlan& plan = loaded.plan = opened.plan();
+  loaded.model = TRY(opened.load(*loaded.backend, show_progress, options.weight_cache));
   const model::ErnieConfig& config = loaded.model->config();
-  const QuantizationScheme* scheme = TRY(quantization_of(config, options.quantization));
-  const char* arithmetic = scheme == nullptr                    ? ""
-                           : model_options.quantize_activations ? ", quantised with the weights"
-                                                                : ", weight-only";
+  const char* arithmetic = plan.scheme == nullptr      ? ""
+                           : plan.quantize_activations ? ", quantised with the weights"
+                                                       : ", weight-only";
   log_info(
       "model: {} ({}), {} layers, hidden {}, {:.1f} MB of {}weights{} in {:.2f} s, {} "
       "activations{}",
       options.model, config.architecture, config.num_layers, config.hidden_size,
-      loaded.model->weight_bytes() / 1e6, scheme ? std::string(scheme->name) + " " : "",
-      model_options.random_seed ? " drawn at random" : " loaded", watch.seconds(),
-      dtype_name(model_options.activation), arithmetic);
-  if (scheme != nullptr)
-    report_slow_formats(*loaded.backend, scheme->formats(config.has_experts()),
-                        model_options.quantize_activations);
+      loaded.model->weight_bytes() / 1e6, plan.scheme ? std::string(plan.scheme->name) + " " : "",
+      how.random_seed ? " drawn at random" : " loaded", watch.seconds(),
+      dtype_name(plan.activation), arithmetic);
+  report_slow_formats(*loaded.backend, plan);
   loaded.generation = TRY(model::read_generation_config(options.model, config));
   return {};
 }
@@ -142,17 +142,10 @@ Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
   return {};
 }
 
-// What --kv-cache-dtype says, or else what the quantisation includes.
-Result<DType> kv_dtype(const ServeOptions& options, const model::Model& model) {
-  const QuantizationScheme* scheme = TRY(quantization_of(model.config(), options.quantization));
-  const bool is_open = options.kv_cache_dtype == "auto" && scheme != nullptr;
-  return find_kv_dtype(is_open ? scheme->kv : options.kv_cache_dtype, model.activation()).value();
-}
-
 Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
   const model::Model& model = *loaded.model;
   const size_t free_bytes = loaded.backend->memory().available_bytes;
-  const DType kv = TRY(kv_dtype(options, model));
+  const DType kv = loaded.plan.kv;
   loaded.capacity = TRY(choose_capacity(options, model.config(), kv, free_bytes));
   const Capacity& capacity = loaded.capacity;
   const exec::ExecutorOptions executor{

@@ -11,7 +11,7 @@
 #include "base/status.h"
 #include "exec/model_executor.h"
 #include "model/generation_config.h"
-#include "model/model.h"
+#include "model/load_model.h"
 #include "text/chat_prompt.h"
 #include "text/tokenizer.h"
 
@@ -20,6 +20,7 @@ namespace erne::apps {
 struct LoadedModel {
   int threads = 0;  // of the back end
   std::unique_ptr<Backend> backend;
+  model::LoadPlan plan;  // what its weights were made of, and how they are computed with
   std::unique_ptr<model::Model> model;
   model::GenerationConfig generation;
   std::unique_ptr<text::Tokenizer> tokenizer;   // null with --skip-tokenizer-init

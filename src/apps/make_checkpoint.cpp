@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "model/config_file.h"
 #include "model/registry.h"
 #include "weights/checkpoint_writer.h"
 #include "weights/random_source.h"
@@ -30,7 +31,7 @@ Status cannot_write(const fs::path& file, const std::error_code& error) {
 
 Result<std::string> make_checkpoint(const MakeCheckpointOptions& options) {
   const fs::path from = options.model, to = options.output;
-  const model::ErnieConfig config = TRY(model::read_ernie_config(from));
+  const model::ErnieConfig config = TRY(model::read_config(from));
   const auto* architecture = TRY(model::find_architecture(config.architecture));
   std::error_code error;
   fs::create_directories(to, error);
@@ -40,7 +41,7 @@ Result<std::string> make_checkpoint(const MakeCheckpointOptions& options) {
 
   const fs::path file = to / "model.safetensors";
   weights::RandomSource source(options.seed);
-  const auto specs = architecture->tensor_specs(config);
+  const auto specs = architecture->tensor_specs(config, model::stated_facts(config));
   TRY(weights::write_checkpoint(source, specs, file, show_progress));
   // Last, so that only a whole checkpoint looks like one.
   if (!fs::copy_file(from / "config.json", to / "config.json", error))

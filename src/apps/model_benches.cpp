@@ -8,7 +8,6 @@
 
 #include "apps/loaded_model.h"
 #include "apps/options.h"
-#include "apps/quantization.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -19,15 +18,11 @@ const CLI::Range kCount(1, 1 << 20);
 
 // Of the products with the weights, most of them where a model has experts. A head that stays
 // bfloat16 beside codes is slower than its share: the floor counts it as if it were not.
-Result<bench::Arithmetic> arithmetic_of(const ServeOptions& options,
-                                        const model::ErnieConfig& config) {
-  const QuantizationScheme* scheme = TRY(quantization_of(config, options.quantization));
-  const WeightFormat* format = scheme ? scheme->formats(config.has_experts()).experts : nullptr;
+bench::Arithmetic arithmetic_of(const model::LoadPlan& plan) {
+  const WeightFormat* format = plan.formats.experts;
   if (format == nullptr)
-    return options.dtype == "float32" ? bench::Arithmetic::kFloat32 : bench::Arithmetic::kBf16;
-  const LinearInput input =
-      quantizes_activations(options.quantized_activations) ? format->input : LinearInput::kAsGiven;
-  switch (input) {
+    return plan.activation == DType::kF32 ? bench::Arithmetic::kFloat32 : bench::Arithmetic::kBf16;
+  switch (plan.input_of(*format)) {
     case LinearInput::kAsGiven:
       return bench::Arithmetic::kFloat32;
     case LinearInput::kInt8:
@@ -112,16 +107,15 @@ Result<void> ModelBenches::run() const {
   const auto cases = this->cases();
   const ServeOptions options = TRY(serve_options(chosen()->remaining(), cases));
   const LoadedModel loaded = TRY(load_model(options));
-  const bench::ModelUnderTest model{
-      .executor = *loaded.executor,
-      .counters = loaded.backend->counters(),
-      .backend = loaded.backend->name(),
-      .limits = loaded.capacity.limits,
-      .threads = loaded.threads,
-      .arithmetic = TRY(arithmetic_of(options, loaded.model->config())),
-      .weight_bytes = loaded.model->weight_bytes(),
-      .num_tokens = loaded.num_tokens(),
-      .name = options.model};
+  const bench::ModelUnderTest model{.executor = *loaded.executor,
+                                    .counters = loaded.backend->counters(),
+                                    .backend = loaded.backend->name(),
+                                    .limits = loaded.capacity.limits,
+                                    .threads = loaded.threads,
+                                    .arithmetic = arithmetic_of(loaded.plan),
+                                    .weight_bytes = loaded.model->weight_bytes(),
+                                    .num_tokens = loaded.num_tokens(),
+                                    .name = options.model};
   TRY(bench::run_model_bench(model, cases, options_, SteadyClock(), print));
   return {};
 }

@@ -32,12 +32,6 @@ Result<const QuantizationScheme*> parse_quantization(std::string_view name) {
                  "--quantization");
 }
 
-Result<const QuantizationScheme*> quantization_of(const model::ErnieConfig& config,
-                                                  std::string_view name) {
-  const QuantizationScheme* asked = TRY(parse_quantization(name));
-  return asked != nullptr ? asked : config.quantization;
-}
-
 bool quantizes_activations(std::string_view name) {
   CHECK(name == "auto" || name == "none");
   return name == "auto";

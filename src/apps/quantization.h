@@ -3,9 +3,7 @@
 
 #include <string_view>
 
-#include "backend/backend.h"
 #include "base/status.h"
-#include "model/ernie_config.h"
 #include "tensor/quantization.h"
 
 namespace erne::apps {
@@ -13,10 +11,6 @@ namespace erne::apps {
 // What weights are quantised to, nullptr where they stay as stored. Another name is refused with
 // those allowed; one of FastDeploy's that is not built, with a sentence saying so.
 Result<const QuantizationScheme*> parse_quantization(std::string_view name);
-
-// Likewise for a model: unless `name` asks for some, what its checkpoint says.
-Result<const QuantizationScheme*> quantization_of(const model::ErnieConfig& config,
-                                                  std::string_view name);
 
 // Whether --quantized-activations, "auto" or "none" as the option table allows, says so.
 bool quantizes_activations(std::string_view name);

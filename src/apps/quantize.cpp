@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "cpu/cpu_backend.h"
 #include "model/config_fields.h"
-#include "model/registry.h"
+#include "model/load_model.h"
 #include "weights/packed_checkpoint.h"
 
 namespace erne::apps {
@@ -37,6 +37,14 @@ Status cannot_write(const fs::path& file, const std::string& why) {
                  "--output");
 }
 
+Result<void> make_empty_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return cannot_write(folder, error.message());
+  if (!fs::is_empty(folder, error)) return cannot_write(folder, "it is not empty");
+  return {};
+}
+
 // Tokenizer, templates and settings; not the weights.
 Result<void> copy_other_files(const fs::path& from, const fs::path& to) {
   std::error_code error;
@@ -51,12 +59,12 @@ Result<void> copy_other_files(const fs::path& from, const fs::path& to) {
   return {};
 }
 
-Result<void> write_config(const QuantizeOptions& options, const model::ErnieConfig& config) {
+Result<void> write_config(const QuantizeOptions& options, const model::CheckpointFacts& facts) {
   const fs::path file = fs::path(options.output) / "config.json";
   Json json =
       TRY(Json::parse(TRY(model::read_config_text(fs::path(options.model) / "config.json"))));
-  json.set("tie_word_embeddings", config.tie_word_embeddings);
-  const model::Calibration& calibration = config.calibration;
+  json.set("tie_word_embeddings", facts.tied);
+  const model::Calibration& calibration = facts.calibration;
   json.set("quantization_config", Json::Object{{"quant_method", "erne"},
                                                {"quantization", options.quantization},
                                                {"input_scales", calibration.input_scales},
@@ -73,26 +81,25 @@ Result<std::string> quantize(const QuantizeOptions& options) {
   const QuantizationScheme* scheme = TRY(parse_quantization(options.quantization));
   if (scheme == nullptr)
     return invalid("--quantization none: name a format to quantise to", "--quantization");
-  const fs::path to = options.output;
-  std::error_code error;
-  fs::create_directories(to, error);
-  if (error) return cannot_write(to, error.message());
-  if (!fs::is_empty(to, error)) return cannot_write(to, "it is not empty");
-
-  const auto backend = cpu::make_cpu_backend(TRY(cpu::parse_cpu_isa("auto")), options.threads);
   model::ModelOptions how;
   how.activation = options.dtype == "float32" ? DType::kF32 : DType::kBf16;
   how.quantization = scheme;
-  how.progress = show_progress;
   if (options.load_choices == "dummy") how.random_seed = options.seed;
+  const auto opened = TRY(model::OpenedModel::open(options.model, how));
+  if (opened.facts().is_packed)
+    return invalid(fmt::format("{} is quantised already, to {}; name the checkpoint it was made of",
+                               options.model, opened.facts().scheme->name),
+                   "--model");
+  const fs::path to = options.output;
+  TRY(make_empty_folder(to));
+  const auto backend = cpu::make_cpu_backend(TRY(cpu::parse_cpu_isa("auto")), options.threads);
   const fs::path file = to / weights::kPackedCheckpointFile;
-  const model::PackedModel packed =
-      TRY(model::write_packed_model(*backend, options.model, how, file));
+  const size_t bytes = TRY(opened.pack(*backend, show_progress, file));
   TRY(copy_other_files(options.model, to));
   TRY(write_config(options,
-                   packed.config));  // last, so that only a whole checkpoint looks like one
+                   opened.facts()));  // last, so that only a whole checkpoint looks like one
   return fmt::format("wrote {}: {:.1f} MB of {} weights; serve it with erne serve --model {}\n",
-                     file.string(), packed.weight_bytes / 1e6, scheme->name, options.output);
+                     file.string(), bytes / 1e6, scheme->name, options.output);
 }
 
 }  // namespace

@@ -3,13 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <optional>
 
-#include "backend/backend.h"
 #include "base/log.h"
-#include "model/config_fields.h"
-#include "model/registry.h"
+#include "model/stated_quantization.h"
 
 namespace erne::model {
 namespace {
@@ -26,18 +23,6 @@ constexpr int kMaxHeads = 1024;
 constexpr int kMaxHeadDim = 1024;
 constexpr int kHeadDimStep = 16;  // what attention kernels work on at a time; every model has 128
 constexpr int kMaxPositions = 1 << 24;  // each is exact in float32, as the rotary angle needs it
-
-Result<std::string> parse_architecture(const ConfigFields& fields) {
-  const Json* list = fields.find("architectures");
-  if (list == nullptr) {
-    const std::string type = TRY(fields.text("model_type")).value_or("");
-    if (type == "ernie4_5") return std::string("Ernie4_5ForCausalLM");
-    if (type == "ernie4_5_moe") return std::string("Ernie4_5_MoeForCausalLM");
-  } else if (list->is_array() && list->as_array().size() == 1 && list->as_array()[0].is_string()) {
-    return list->as_array()[0].as_string();
-  }
-  return bad_field("architectures", list, "a list of one name");
-}
 
 // Settings of other models that would change the arithmetic.
 Result<void> check_arithmetic(const ConfigFields& fields) {
@@ -164,100 +149,35 @@ Result<void> parse_experts(const ConfigFields& fields, ErnieConfig& config) {
   return {};
 }
 
-// The scheme of FastDeploy's "mix_quant", which names a format for each part.
-Result<const QuantizationScheme*> parse_mix_quant(const ConfigFields& config) {
-  const std::string dense = TRY(config.text("dense_quant_type")).value_or("");
-  const std::string experts = TRY(config.text("moe_quant_type")).value_or(dense);
-  const std::string kv = TRY(config.text("kv_cache_quant_type")).value_or("auto");
-  for (const QuantizationScheme& scheme : quantization_schemes())
-    if (dense == scheme.beside_experts &&
-        (std::string_view(scheme.name).starts_with(experts) || experts == scheme.experts) &&
-        kv == scheme.kv)
-      return &scheme;
-  return unsupported(
-      fmt::format("quantization_config: mix_quant of \"{}\", experts \"{}\" and KV cache \"{}\" is "
-                  "not built yet",
-                  dense, experts, kv),
-      "quantization_config");
-}
-
-// Blocks of another kind than powers of two, which FastDeploy has for some widths, are not built.
-Result<int> parse_hadamard_block_size(const ConfigFields& config, const ErnieConfig& model) {
-  constexpr const char* kKey = "hadamard_block_size";
-  const int size = TRY(config.integer(kKey, 0, kMaxRotation));
-  const int width = model.moe.intermediate_size;
-  if (size != 0 && (!std::has_single_bit(static_cast<unsigned>(size)) || width % size != 0))
-    return bad_field(
-        fmt::format("quantization_config.{}", kKey), config.find(kKey),
-        fmt::format("0 or a power of two that divides moe_intermediate_size, {}", width));
-  return size;
-}
-
-// FastDeploy's, Hugging Face's block-wise fp8, and that of `erne quantize`.
-Result<void> parse_quantization_config(const ConfigFields& fields, ErnieConfig& model) {
-  constexpr const char* kKey = "quantization_config";
-  if (fields.find(kKey) == nullptr) return {};
-  const ConfigFields config = TRY(fields.object(kKey));
-  if (TRY(config.boolean("is_permuted")).value_or(false))
-    return unsupported(
-        "quantization_config.is_permuted: weights in the order of GPU kernels are not read; load "
-        "the bfloat16 checkpoint with --quantization",
-        kKey);
-  if (config.find("hadamard_block_size") != nullptr)
-    model.hadamard_block_size = TRY(parse_hadamard_block_size(config, model));
-  const std::string method = TRY(config.text("quant_method")).value_or("");
-  model.is_packed = method == "erne";
-  if (model.is_packed)
-    model.calibration = {TRY(config.boolean("input_scales")).value_or(false),
-                         TRY(config.boolean("kv_scales")).value_or(false),
-                         model.hadamard_block_size.value_or(0)};
-  std::string name = TRY(config.text("quantization")).value_or("");
-  if (method == "fp8") {
-    const std::vector<int32_t> block = TRY(config.integers("weight_block_size", 1, 1 << 20));
-    if (block != std::vector<int32_t>{128, 128})
-      return bad_field("quantization_config.weight_block_size", config.find("weight_block_size"),
-                       "[128, 128]");
-    name = "block_wise_fp8";
-  }
-  if (name == "mix_quant") {
-    model.quantization = TRY(parse_mix_quant(config));
-    return {};
-  }
-  model.quantization = find_quantization(name);
-  if (model.quantization == nullptr)
-    return bad_field(
-        kKey, fields.find(kKey),
-        "\"quant_method\" fp8 or erne, or \"quantization\" with a name that --quantization takes");
-  return {};
-}
-
 }  // namespace
 
-Result<ErnieConfig> parse_ernie_config(std::string_view text) {
-  const ConfigFields fields = TRY(ConfigFields::parse(text));
+Result<std::string> parse_architecture(const ConfigFields& fields) {
+  const Json* list = fields.find("architectures");
+  if (list == nullptr) {
+    const std::string type = TRY(fields.text("model_type")).value_or("");
+    if (type == "ernie4_5") return std::string("Ernie4_5ForCausalLM");
+    if (type == "ernie4_5_moe") return std::string("Ernie4_5_MoeForCausalLM");
+  } else if (list->is_array() && list->as_array().size() == 1 && list->as_array()[0].is_string()) {
+    return list->as_array()[0].as_string();
+  }
+  return bad_field("architectures", list, "a list of one name");
+}
+
+Result<ErnieConfig> parse_ernie_config(const ConfigFields& fields, std::string architecture,
+                                       bool has_experts) {
   ErnieConfig config;
-  config.architecture = TRY(parse_architecture(fields));
-  const Architecture* architecture = TRY(find_architecture(config.architecture));
+  config.architecture = std::move(architecture);
   TRY(check_arithmetic(fields));
   TRY(parse_dimensions(fields, config));
-  if (architecture->has_experts) TRY(parse_experts(fields, config));
+  if (has_experts) TRY(parse_experts(fields, config));
   TRY(parse_constants(fields, config));
-  TRY(parse_quantization_config(fields, config));
+  config.quantization = TRY(parse_stated_quantization(fields, config.moe.intermediate_size));
 
-  const std::optional<bool> tied = TRY(fields.boolean("tie_word_embeddings"));
-  config.tie_is_stated = tied.has_value();
-  config.tie_word_embeddings = tied.value_or(true);
+  config.tie_word_embeddings = TRY(fields.boolean("tie_word_embeddings"));
   const int last_id = config.vocab_size - 1;
   config.bos_token_id = TRY(fields.integer("bos_token_id", 0, last_id, std::min(1, last_id)));
   const std::vector<int32_t> eos = TRY(fields.integers("eos_token_id", 0, last_id));
   config.eos_token_ids = eos.empty() ? std::vector<int32_t>{std::min(2, last_id)} : eos;
-  return config;
-}
-
-Result<ErnieConfig> read_ernie_config(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / "config.json";
-  Result<ErnieConfig> config = parse_ernie_config(TRY(read_config_text(path)));
-  if (!config) return in_file(path, config.status());
   return config;
 }
 

@@ -1,15 +1,16 @@
 // A checkpoint's config.json as the model needs it: every field present, validated, in one
-// spelling.
+// spelling. Nothing changes it once it is parsed, and nothing but the file decides it: what the
+// weights beside it are is CheckpointFacts (model/checkpoint_facts.h), and what is made of both
+// LoadPlan (model/load_plan.h).
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/status.h"
+#include "model/config_fields.h"
 #include "tensor/quantization.h"
 
 namespace erne::model {
@@ -27,11 +28,15 @@ struct MoeConfig {
   int shared_width() const { return num_shared_experts * intermediate_size; }
 };
 
-// What a checkpoint brings besides codes, if its weights were quantised with calibration.
-struct Calibration {
-  bool input_scales = false;  // Linear::input_largest of the experts
-  bool kv_scales = false;     // KvLayerView::key_largest and value_largest
-  int rotation = 0;           // ExpertsArgs::rotation
+// `quantization_config`: what the file says of how its weights are stored. What holds is for
+// model/checkpoint_facts.h, which looks at the weights as well.
+struct StatedQuantization {
+  // What weights are quantised to, or are to be quantised to; nullptr: nothing is said.
+  const QuantizationScheme* scheme = nullptr;
+  bool is_packed = false;       // weights are erne's own (weights/packed_checkpoint.h)
+  bool input_scales = false;    // stated by packed ones
+  bool kv_scales = false;       // likewise
+  std::optional<int> rotation;  // `hadamard_block_size`; 0: none
 };
 
 struct ErnieConfig {
@@ -47,16 +52,10 @@ struct ErnieConfig {
   int max_position_embeddings = 131072;
   float rms_norm_eps = 1e-5f;
   double rope_theta = 500000.0;
-  // The head is the embedding. Where the file does not say, the checkpoint does: by having a head.
-  bool tie_word_embeddings = true;
-  bool tie_is_stated = false;
+  std::optional<bool> tie_word_embeddings;  // the head is the embedding; unset: not said
   int bos_token_id = 1;
   std::vector<int32_t> eos_token_ids = {2};
-  // What the checkpoint is quantised to, or asks to be quantised to; nullptr: nothing.
-  const QuantizationScheme* quantization = nullptr;
-  std::optional<int> hadamard_block_size;  // as stated; 0: no rotation
-  Calibration calibration;  // stated where it is packed, else what find_calibration() found
-  bool is_packed = false;   // its weights are erne's own (weights/packed_checkpoint.h)
+  StatedQuantization quantization;
 
   int q_width() const { return num_heads * head_dim; }
   int kv_width() const { return num_kv_heads * head_dim; }
@@ -65,12 +64,13 @@ struct ErnieConfig {
   bool is_moe_layer(int layer) const { return has_experts() && moe.layers[layer]; }
 };
 
+// `architectures` or, where that is missing, what `model_type` implies.
+Result<std::string> parse_architecture(const ConfigFields& fields);
+
 // Baidu's keys, -PT and -Paddle, and HF's own (`rope_parameters`). Keys that a model of this kind
 // does not use are ignored; keys that would change its arithmetic in a way that is not built are
 // refused. Errors name the field, what was found and what is allowed.
-Result<ErnieConfig> parse_ernie_config(std::string_view text);
-
-// Reads <folder>/config.json.
-Result<ErnieConfig> read_ernie_config(const std::filesystem::path& folder);
+Result<ErnieConfig> parse_ernie_config(const ConfigFields& fields, std::string architecture,
+                                       bool has_experts);
 
 }  // namespace erne::model

@@ -1,4 +1,4 @@
-#include "model/ernie_config.h"
+#include "model/config_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,12 +30,12 @@ Json without(const char* key) {
 }
 
 Status refusal(const Json& json) {
-  const auto config = parse_ernie_config(json.dump());
+  const auto config = parse_config(json.dump());
   return config ? Status{Code::kInternal, "accepted"} : config.status();
 }
 
 TEST(ErnieConfig, reads_the_released_file) {
-  const auto config = parse_ernie_config(released_config().dump());
+  const auto config = parse_config(released_config().dump());
   ASSERT_TRUE(config) << config.status().message;
   EXPECT_EQ(config->vocab_size, 103424);
   EXPECT_EQ(config->hidden_size, 1024);
@@ -47,8 +47,7 @@ TEST(ErnieConfig, reads_the_released_file) {
   EXPECT_EQ(config->max_position_embeddings, 131072);
   EXPECT_EQ(config->rms_norm_eps, 1e-5f);
   EXPECT_EQ(config->rope_theta, 500000.0);
-  EXPECT_TRUE(config->tie_word_embeddings);
-  EXPECT_TRUE(config->tie_is_stated);
+  EXPECT_EQ(config->tie_word_embeddings, true);
   EXPECT_THAT(config->eos_token_ids, ElementsAre(2));
 }
 
@@ -56,7 +55,7 @@ TEST(ErnieConfig, reads_hf_own_keys) {
   Json json = without("rope_theta");
   json.set("rope_parameters", Json::Object{{"rope_theta", 10000.0}, {"rope_type", "default"}});
   json.set("eos_token_id", Json::Array{Json(2), Json(7)});
-  const auto config = parse_ernie_config(json.dump());
+  const auto config = parse_config(json.dump());
   ASSERT_TRUE(config) << config.status().message;
   EXPECT_EQ(config->rope_theta, 10000.0);
   EXPECT_THAT(config->eos_token_ids, ElementsAre(2, 7));
@@ -65,7 +64,7 @@ TEST(ErnieConfig, reads_hf_own_keys) {
 TEST(ErnieConfig, defaults_what_files_leave_out) {
   for (const char* key : {"rms_norm_eps", "rope_theta", "max_position_embeddings", "bos_token_id",
                           "eos_token_id", "use_bias", "hidden_act", "architectures"}) {
-    const auto config = parse_ernie_config(without(key).dump());
+    const auto config = parse_config(without(key).dump());
     ASSERT_TRUE(config) << key << ": " << config.status().message;
     EXPECT_EQ(config->architecture, "Ernie4_5ForCausalLM");
     EXPECT_EQ(config->rms_norm_eps, 1e-5f);
@@ -73,9 +72,9 @@ TEST(ErnieConfig, defaults_what_files_leave_out) {
     EXPECT_EQ(config->max_position_embeddings, 131072);
     EXPECT_THAT(config->eos_token_ids, ElementsAre(2));
   }
-  EXPECT_EQ(parse_ernie_config(without("head_dim").dump())->head_dim, 64);  // hidden / heads
-  EXPECT_EQ(parse_ernie_config(without("num_key_value_heads").dump())->num_kv_heads, 16);
-  EXPECT_FALSE(parse_ernie_config(without("tie_word_embeddings").dump())->tie_is_stated);
+  EXPECT_EQ(parse_config(without("head_dim").dump())->head_dim, 64);  // hidden / heads
+  EXPECT_EQ(parse_config(without("num_key_value_heads").dump())->num_kv_heads, 16);
+  EXPECT_EQ(parse_config(without("tie_word_embeddings").dump())->tie_word_embeddings, std::nullopt);
 }
 
 TEST(ErnieConfig, what_cannot_be_guessed_is_required) {
@@ -143,10 +142,11 @@ TEST(ErnieConfig, reads_what_a_checkpoint_is_quantised_to) {
   for (const auto& [text, name] : cases) {
     Json json = released_config();
     json.set("quantization_config", Json::parse(text).value());
-    const auto config = parse_ernie_config(json.dump());
+    const auto config = parse_config(json.dump());
     ASSERT_TRUE(config) << config.status().message;
-    EXPECT_STREQ(config->quantization->name, name) << text;
-    EXPECT_EQ(config->is_packed, std::string_view(text).find("erne") != std::string_view::npos);
+    EXPECT_STREQ(config->quantization.scheme->name, name) << text;
+    EXPECT_EQ(config->quantization.is_packed,
+              std::string_view(text).find("erne") != std::string_view::npos);
   }
   const std::pair<const char*, const char*> refused[] = {
       {R"({"quant_method":"fp8","weight_block_size":[64,64]})", "weight_block_size"},
@@ -201,7 +201,7 @@ Json moe_config() {  // the 21B-A3B model's
 
 // As a string of d and m, a letter for each layer.
 std::string kinds_of_layers(const Json& json) {
-  const auto config = parse_ernie_config(json.dump());
+  const auto config = parse_config(json.dump());
   if (!config) return config.status().message;
   std::string kinds;
   for (int i = 0; i < config->num_layers; ++i) kinds += config->is_moe_layer(i) ? 'm' : 'd';
@@ -209,7 +209,7 @@ std::string kinds_of_layers(const Json& json) {
 }
 
 TEST(ErnieConfig, reads_a_mixture) {
-  const auto config = parse_ernie_config(moe_config().dump());
+  const auto config = parse_config(moe_config().dump());
   ASSERT_TRUE(config) << config.status().message;
   EXPECT_EQ(config->moe.num_experts, 64);
   EXPECT_EQ(config->moe.top_k, 6);
@@ -217,7 +217,7 @@ TEST(ErnieConfig, reads_a_mixture) {
   EXPECT_EQ(config->moe.shared_width(), 3072);
   EXPECT_TRUE(config->moe.has_correction_bias);
   EXPECT_EQ(config->moe.norm_min, 1e-12f);
-  EXPECT_FALSE(parse_ernie_config(released_config().dump())->has_experts());
+  EXPECT_FALSE(parse_config(released_config().dump())->has_experts());
 }
 
 TEST(ErnieConfig, layers_are_mixtures_between_two_indices_and_every_so_often) {
@@ -243,7 +243,7 @@ TEST(ErnieConfig, numbers_of_a_mixture_may_be_lists) {
   Json json = moe_config();
   json.set("moe_num_experts", Json::parse("[64, 32]").value());
   json.set("moe_intermediate_size", Json::parse("[1536, 512]").value());
-  const auto config = parse_ernie_config(json.dump());
+  const auto config = parse_config(json.dump());
   ASSERT_TRUE(config) << config.status().message;
   EXPECT_EQ(config->moe.num_experts, 64);
   EXPECT_EQ(config->moe.intermediate_size, 1536);
@@ -276,11 +276,11 @@ TEST(ErnieConfig, refuses_a_mixture_by_field) {
 
 TEST(ErnieConfig, only_a_json_object_will_do) {
   for (const char* text : {"", "[]", "3", "{", "{\"a\":[[[[[[[[[[[[[[[[[[[["})
-    EXPECT_FALSE(parse_ernie_config(text)) << text;
+    EXPECT_FALSE(parse_config(text)) << text;
 }
 
 TEST(GenerationConfig, reads_defaults_and_end_tokens) {
-  const ErnieConfig model = parse_ernie_config(released_config().dump()).value();
+  const ErnieConfig model = parse_config(released_config().dump()).value();
   const auto config = parse_generation_config(
       R"({"do_sample":true,"temperature":0.8,"top_p":0.8,"top_k":50,"repetition_penalty":1.1,
           "eos_token_id":[2,100272],"transformers_version":"4"})",
@@ -302,7 +302,7 @@ TEST(GenerationConfig, reads_defaults_and_end_tokens) {
 }
 
 TEST(GenerationConfig, refuses_by_field) {
-  const ErnieConfig model = parse_ernie_config(released_config().dump()).value();
+  const ErnieConfig model = parse_config(released_config().dump()).value();
   const std::pair<const char*, const char*> cases[] = {
       {"eos_token_id", R"({"eos_token_id":103424})"},
       {"temperature", R"({"temperature":-1})"},

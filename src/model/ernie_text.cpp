@@ -8,9 +8,10 @@
 
 namespace erne::model {
 
-ErnieText::ErnieText(const ErnieConfig& config, Backend& backend, DType activation,
-                     weights::WeightStore weights)
+ErnieText::ErnieText(const ErnieConfig& config, const CheckpointFacts& facts, Backend& backend,
+                     DType activation, weights::WeightStore weights)
     : config_(config),
+      calibration_(facts.calibration),
       activation_(activation),
       weights_(std::move(weights)),
       attention_scale_(1.0f / std::sqrt(static_cast<float>(config.head_dim))) {
@@ -18,7 +19,7 @@ ErnieText::ErnieText(const ErnieConfig& config, Backend& backend, DType activati
                          rotary_frequencies(config.head_dim, config.rope_theta));
   inv_freq_ = weights_.vector("inv_freq");
   embedding_ = weights_.linear("embedding");
-  head_ = config.tie_word_embeddings ? embedding_ : weights_.linear("head");
+  head_ = facts.tied ? embedding_ : weights_.linear("head");
   final_norm_ = weights_.vector("final_norm");
   for (int i = 0; i < config.num_layers; ++i) {
     const std::string name = fmt::format("layers.{}.", i);
@@ -26,7 +27,7 @@ ErnieText::ErnieText(const ErnieConfig& config, Backend& backend, DType activati
     layer.attention_norm = weights_.vector(name + "attention_norm");
     layer.qkv = weights_.linear(name + "qkv");
     layer.output = weights_.linear(name + "output");
-    if (config.calibration.kv_scales) {
+    if (calibration_.kv_scales) {
       layer.keys = weights_.vector(name + "keys");
       layer.values = weights_.vector(name + "values");
     }
@@ -44,7 +45,7 @@ ErnieText::FeedForward ErnieText::find_feed_forward(const std::string& name) con
 
 ErnieText::FeedForward ErnieText::find_expert(const std::string& name) const {
   FeedForward expert = find_feed_forward(name);
-  if (!config_.calibration.input_scales) return expert;
+  if (!calibration_.input_scales) return expert;
   expert.gate_up.input_largest = *weights_.vector(name + "gate_up_input").as<const float>();
   expert.down.input_largest = *weights_.vector(name + "down_input").as<const float>();
   return expert;
@@ -61,7 +62,7 @@ ErnieText::Mixture ErnieText::find_mixture(const std::string& name) const {
     out.gate_up.push_back(expert.gate_up);
     out.down.push_back(expert.down);
   }
-  out.rotation = config_.calibration.rotation;
+  out.rotation = calibration_.rotation;
   return out;
 }
 

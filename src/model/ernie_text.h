@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "model/checkpoint_facts.h"
 #include "model/model.h"
 #include "weights/weight_store.h"
 
@@ -14,9 +15,9 @@ namespace erne::model {
 
 class ErnieText final : public Model {
  public:
-  // `weights` holds every tensor of text_tensor_specs(config).
-  ErnieText(const ErnieConfig& config, Backend& backend, DType activation,
-            weights::WeightStore weights);
+  // `weights` holds every tensor of text_tensor_specs(config, facts).
+  ErnieText(const ErnieConfig& config, const CheckpointFacts& facts, Backend& backend,
+            DType activation, weights::WeightStore weights);
 
   const ErnieConfig& config() const override { return config_; }
   DType activation() const override { return activation_; }
@@ -60,6 +61,7 @@ class ErnieText final : public Model {
   TensorView mix(Backend& op, const Mixture& mixture, const Activations& w) const;
 
   ErnieConfig config_;
+  Calibration calibration_;
   DType activation_;
   weights::WeightStore weights_;  // owns what the views below show
   std::vector<Layer> layers_;

@@ -42,8 +42,9 @@ void add_input_scales(const std::string& ours, const std::string& theirs,
       whole(ours + "down_input", TensorKind::kScale, {1}, theirs + "down_proj.activation_scale"));
 }
 
-void add_mixture(const ErnieConfig& c, int layer, const std::string& ours,
-                 const std::string& theirs, std::vector<TensorSpec>& specs) {
+void add_mixture(const ErnieConfig& c, const Calibration& calibration, int layer,
+                 const std::string& ours, const std::string& theirs,
+                 std::vector<TensorSpec>& specs) {
   const MoeConfig& moe = c.moe;
   specs.push_back(whole(ours + "router", TensorKind::kRouter, {moe.num_experts, c.hidden_size},
                         theirs + "gate.weight"));
@@ -58,11 +59,12 @@ void add_mixture(const ErnieConfig& c, int layer, const std::string& ours,
     add_ffn(ours + name, theirs + name, TensorKind::kExpert, c.hidden_size, moe.intermediate_size,
             specs);
     for (TensorSpec& spec : std::span(specs).last(2)) spec.is_early = is_early(c, layer);
-    if (c.calibration.input_scales) add_input_scales(ours + name, theirs + name, specs);
+    if (calibration.input_scales) add_input_scales(ours + name, theirs + name, specs);
   }
 }
 
-void add_layer(const ErnieConfig& c, int layer, std::vector<TensorSpec>& specs) {
+void add_layer(const ErnieConfig& c, const Calibration& calibration, int layer,
+               std::vector<TensorSpec>& specs) {
   const std::string ours = fmt::format("layers.{}.", layer);
   const std::string theirs = fmt::format("model.layers.{}.", layer);
   const std::string attention = theirs + "self_attn.";
@@ -77,34 +79,34 @@ void add_layer(const ErnieConfig& c, int layer, std::vector<TensorSpec>& specs) 
                    attention + "qkv_proj.weight"});
   specs.push_back(whole(ours + "output", TensorKind::kLinear, {c.hidden_size, c.q_width()},
                         attention + "o_proj.weight"));
-  if (c.calibration.kv_scales)
+  if (calibration.kv_scales)
     for (const auto& [ours_end, theirs_end] : {std::pair("keys", "cachek"), {"values", "cachev"}})
       specs.push_back(whole(ours + ours_end, TensorKind::kScale, {c.kv_width()},
                             attention + theirs_end + "_matmul.activation_scale"));
   specs.push_back(whole(ours + "ffn_norm", TensorKind::kVector, {c.hidden_size},
                         theirs + "post_attention_layernorm.weight"));
   if (c.is_moe_layer(layer))
-    add_mixture(c, layer, ours, theirs + "mlp.", specs);
+    add_mixture(c, calibration, layer, ours, theirs + "mlp.", specs);
   else
     add_ffn(ours, theirs + "mlp.", TensorKind::kLinear, c.hidden_size, c.intermediate_size, specs);
 }
 
 }  // namespace
 
-std::vector<TensorSpec> text_tensor_specs(const ErnieConfig& c) {
+std::vector<TensorSpec> text_tensor_specs(const ErnieConfig& c, const CheckpointFacts& facts) {
   std::vector<TensorSpec> specs;
   specs.push_back(whole("embedding", TensorKind::kTable, {c.vocab_size, c.hidden_size},
                         "model.embed_tokens.weight"));
-  for (int layer = 0; layer < c.num_layers; ++layer) add_layer(c, layer, specs);
+  for (int layer = 0; layer < c.num_layers; ++layer) add_layer(c, facts.calibration, layer, specs);
   specs.push_back(whole("final_norm", TensorKind::kVector, {c.hidden_size}, "model.norm.weight"));
-  if (!c.tie_word_embeddings)
+  if (!facts.tied)
     specs.push_back(
         whole("head", TensorKind::kHead, {c.vocab_size, c.hidden_size}, "lm_head.weight"));
   return specs;
 }
 
-bool is_known_unused(const ErnieConfig& config, std::string_view name) {
-  if (name == "lm_head.weight") return config.tie_word_embeddings;
+bool is_known_unused(const CheckpointFacts& facts, std::string_view name) {
+  if (name == "lm_head.weight") return facts.tied;
   for (const std::string_view prefix : {"model.mtp_", "ernie.mtp_"})
     if (name.starts_with(prefix)) return true;
   return false;

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "model/ernie_config.h"
+#include "model/checkpoint_facts.h"
 #include "weights/tensor_spec.h"
 
 namespace erne::model {
@@ -17,10 +17,11 @@ namespace erne::model {
 //   a mixture      router [E, H], correction_bias [E] (where there is one), shared.gate_up and
 //                  shared.down (likewise), and for each expert J experts.J.gate_up, experts.J.down;
 //                  with input_scales experts.J.gate_up_input [1], experts.J.down_input [1]
-std::vector<weights::TensorSpec> text_tensor_specs(const ErnieConfig& config);
+std::vector<weights::TensorSpec> text_tensor_specs(const ErnieConfig& config,
+                                                   const CheckpointFacts& facts);
 
 // Tensors that checkpoints may hold and no list names, on purpose: the multi-token predictor, and a
 // head that is tied to the embedding.
-bool is_known_unused(const ErnieConfig& config, std::string_view name);
+bool is_known_unused(const CheckpointFacts& facts, std::string_view name);
 
 }  // namespace erne::model

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "model/config_file.h"
 #include "model/registry.h"
 #include "model/rotary.h"
 #include "weights/checkpoint_source.h"
@@ -39,17 +40,16 @@ ErnieConfig config_21b() {
   return config;
 }
 
-int64_t num_parameters(const ErnieConfig& config) {
+int64_t num_parameters(const ErnieConfig& config, bool tied = true) {
   int64_t total = 0;
-  for (const auto& spec : text_tensor_specs(config)) total += spec.shape.elements();
+  for (const auto& spec : text_tensor_specs(config, {.tied = tied})) total += spec.shape.elements();
   return total;
 }
 
 TEST(TensorSpecs, count_the_parameters_of_the_released_model) {
-  ErnieConfig config = released_config();
+  const ErnieConfig config = released_config();
   EXPECT_EQ(num_parameters(config), 360'748'032);
-  config.tie_word_embeddings = false;
-  EXPECT_EQ(num_parameters(config), 360'748'032 + 103424 * 1024);
+  EXPECT_EQ(num_parameters(config, false), 360'748'032 + 103424 * 1024);
 }
 
 // The totals are those of docs/ernie-models.md, 10.1, which leave out the correction biases.
@@ -61,18 +61,17 @@ TEST(TensorSpecs, count_the_parameters_of_released_mixtures) {
   config.num_heads = 64;
   config.num_kv_heads = 8;
   config.intermediate_size = 28672;
-  config.tie_word_embeddings = false;
   config.moe.intermediate_size = 3584;
   config.moe.num_shared_experts = 0;
   config.moe.layers.assign(54, true);
   for (int i = 0; i < 3; ++i) config.moe.layers[i] = false;
-  EXPECT_EQ(num_parameters(config), 299'484'160'000 + 51 * 64);
+  EXPECT_EQ(num_parameters(config, false), 299'484'160'000 + 51 * 64);
 }
 
 TEST(TensorSpecs, names_are_single_and_parts_fill_their_tensor) {
   for (const ErnieConfig& config : {released_config(), config_21b()}) {
     std::set<std::string> names, sources;
-    for (const auto& spec : text_tensor_specs(config)) {
+    for (const auto& spec : text_tensor_specs(config, {})) {
       EXPECT_TRUE(names.insert(spec.name).second) << spec.name;
       int64_t rows = 0;
       for (const auto& part : spec.parts) {
@@ -89,26 +88,26 @@ TEST(TensorSpecs, name_every_tensor_of_every_layout) {
   for (const char* folder :
        {"dense/tied/pt", "dense/tied/pt_sharded", "dense/tied/paddle", "dense/untied/pt",
         "dense/untied/paddle", "moe/e8/pt", "moe/e8/paddle", "moe/e64/pt", "moe/e64/paddle"}) {
-    const auto config = read_ernie_config(goldens / folder);
+    const auto config = read_config(goldens / folder);
     ASSERT_TRUE(config) << config.status().message;
     auto checkpoint = weights::Checkpoint::open(goldens / folder);
     ASSERT_TRUE(checkpoint) << checkpoint.status().message;
-    const auto source =
-        weights::CheckpointSource::make(std::move(checkpoint).value(), text_tensor_specs(*config));
+    const CheckpointFacts facts = find_facts(*config, *checkpoint).value();
+    const auto source = weights::CheckpointSource::make(std::move(checkpoint).value(),
+                                                        text_tensor_specs(*config, facts));
     ASSERT_TRUE(source) << source.status().message;
     for (const std::string& name : source->unused())
-      EXPECT_TRUE(is_known_unused(*config, name)) << folder << ": " << name;
+      EXPECT_TRUE(is_known_unused(facts, name)) << folder << ": " << name;
   }
 }
 
 TEST(TensorSpecs, know_what_is_left_over_on_purpose) {
-  ErnieConfig config = released_config();
-  EXPECT_TRUE(is_known_unused(config, "lm_head.weight"));
-  EXPECT_TRUE(is_known_unused(config, "model.mtp_block.0.mlp.up_proj.weight"));
-  EXPECT_TRUE(is_known_unused(config, "ernie.mtp_linear_proj.0.weight"));
-  EXPECT_FALSE(is_known_unused(config, "model.layers.18.mlp.up_proj.weight"));
-  config.tie_word_embeddings = false;
-  EXPECT_FALSE(is_known_unused(config, "lm_head.weight"));
+  const CheckpointFacts tied{.tied = true}, untied{.tied = false};
+  EXPECT_TRUE(is_known_unused(tied, "lm_head.weight"));
+  EXPECT_TRUE(is_known_unused(tied, "model.mtp_block.0.mlp.up_proj.weight"));
+  EXPECT_TRUE(is_known_unused(tied, "ernie.mtp_linear_proj.0.weight"));
+  EXPECT_FALSE(is_known_unused(tied, "model.layers.18.mlp.up_proj.weight"));
+  EXPECT_FALSE(is_known_unused(untied, "lm_head.weight"));
 }
 
 TEST(Rotary, frequencies_fall_from_one) {

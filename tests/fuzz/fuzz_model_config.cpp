@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "model/ernie_config.h"
+#include "model/config_file.h"
 #include "model/generation_config.h"
 #include "model/tensor_specs.h"
 
@@ -22,14 +22,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (const auto generation = parse_generation_config(text, any))
     for (const int32_t id : generation->eos_token_ids) CHECK(id >= 0 && id < any.vocab_size);
 
-  const auto config = parse_ernie_config(text);
+  const auto config = parse_config(text);
   if (!config) return 0;
   CHECK_EQ(config->num_heads % config->num_kv_heads, 0);
   CHECK(config->head_dim > 0 && config->head_dim % 2 == 0);
   CHECK(config->rms_norm_eps > 0);
   CHECK(config->rope_theta > 1);
   int64_t bytes = 0;
-  for (const auto& spec : text_tensor_specs(*config)) {
+  for (const auto& spec : text_tensor_specs(*config, stated_facts(*config))) {
     CHECK_GT(spec.shape.elements(), 0);
     CHECK(!__builtin_add_overflow(bytes, 4 * spec.shape.elements(), &bytes));
   }

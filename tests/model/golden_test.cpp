@@ -8,7 +8,7 @@
 
 #include "cpu/cpu_backend.h"
 #include "golden.h"
-#include "model/registry.h"
+#include "model/load_model.h"
 #include "model/rotary.h"
 #include "model_run.h"
 #include "tracing_backend.h"

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "cpu/cpu_backend.h"
 #include "golden.h"
-#include "model/registry.h"
+#include "model/load_model.h"
 #include "model_run.h"
 #include "weights/checkpoint_fixture.h"
 #include "weights/packed_checkpoint.h"
@@ -54,7 +54,7 @@ TEST_F(LoadModel, a_checkpoint_with_a_head_is_untied_unless_the_config_says_othe
                 [](const auto& member) { return member.first == "tie_word_embeddings"; });
   folder_.write("config.json", config.dump());
   const auto unstated = load().value();
-  EXPECT_FALSE(unstated->config().tie_word_embeddings);
+  EXPECT_FALSE(model::OpenedModel::open(folder_.path(), {})->facts().tied);
   EXPECT_EQ(logits(*unstated), logits(*stated));
 
   config.set("tie_word_embeddings", true);
@@ -104,11 +104,12 @@ TEST_F(LoadModel, a_packed_checkpoint_gives_what_quantising_on_the_way_gives) {
     for (const QuantizationScheme& scheme : quantization_schemes()) {
       const TempFolder packed;
       model::ModelOptions options{.activation = DType::kF32, .quantization = &scheme};
+      const auto opened = model::OpenedModel::open(golden.folder / "paddle", options);
+      ASSERT_TRUE(opened) << opened.status().message;
+      EXPECT_EQ(opened->facts().tied, golden.name == "tied" || golden.name == "e8");
       const auto written =
-          model::write_packed_model(*backend_, golden.folder / "paddle", options,
-                                    packed.path() / weights::kPackedCheckpointFile);
+          opened->pack(*backend_, {}, packed.path() / weights::kPackedCheckpointFile);
       ASSERT_TRUE(written) << written.status().message;
-      EXPECT_EQ(written->config.tie_word_embeddings, golden.name == "tied" || golden.name == "e8");
       std::ostringstream text;
       text << std::ifstream(golden.folder / "paddle/config.json").rdbuf();
       Json config = Json::parse(text.str()).value();

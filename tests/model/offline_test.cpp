@@ -10,7 +10,8 @@
 #include "cpu/cpu_backend.h"
 #include "cpu/hadamard.h"
 #include "golden.h"
-#include "model/registry.h"
+#include "model/config_file.h"
+#include "model/load_model.h"
 #include "model/tensor_specs.h"
 #include "model_run.h"
 #include "tensor/formats/block_fp8.h"
@@ -213,8 +214,9 @@ class OfflineGolden : public testing::TestWithParam<const char*> {
     const Quantization quantization =
         find_quantization(GetParam())->formats(!golden.routes.empty());
     std::map<std::string, const WeightFormat*, std::less<>> formats;
-    const auto config = model::parse_ernie_config(golden_config(golden).dump()).value();
-    for (const weights::TensorSpec& spec : model::text_tensor_specs(config))
+    const auto config = model::parse_config(golden_config(golden).dump()).value();
+    for (const weights::TensorSpec& spec :
+         model::text_tensor_specs(config, model::stated_facts(config)))
       for (const weights::TensorPart& part : spec.parts) {
         if (spec.kind == weights::TensorKind::kLinear) formats[part.source] = quantization.linears;
         if (spec.kind == weights::TensorKind::kExpert)
@@ -344,8 +346,8 @@ TEST_P(CalibratedGolden, a_packed_checkpoint_keeps_it_all) {
   const TempFolder packed;
   const model::ModelOptions options{.activation = DType::kF32,
                                     .quantization = find_quantization(GetParam())};
-  const auto written = model::write_packed_model(*backend_, offline_.path(), options,
-                                                 packed.file(weights::kPackedCheckpointFile));
+  const auto written = model::OpenedModel::open(offline_.path(), options)
+                           ->pack(*backend_, {}, packed.file(weights::kPackedCheckpointFile));
   ASSERT_TRUE(written) << written.status().message;
   Json config = golden_config(mixture());
   config.set("quantization_config", Json::Object{{"quant_method", "erne"},

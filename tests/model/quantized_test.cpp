@@ -7,7 +7,7 @@
 
 #include "cpu/cpu_backend.h"
 #include "golden.h"
-#include "model/registry.h"
+#include "model/load_model.h"
 #include "model_run.h"
 
 namespace erne::tests {

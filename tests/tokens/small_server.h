@@ -11,7 +11,7 @@
 #include "cpu/kernel_backend.h"
 #include "engine/engine.h"
 #include "exec/model_executor.h"
-#include "model/registry.h"
+#include "model/load_model.h"
 
 namespace erne::tests {
 

@@ -1,0 +1,93 @@
+#include "model/load_model.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/log.h"
+#include "model/config_file.h"
+#include "model/tensor_specs.h"
+#include "weights/checkpoint_source.h"
+#include "weights/packed_checkpoint.h"
+#include "weights/random_source.h"
+#include "weights/weight_cache.h"
+
+namespace erne::model {
+namespace {
+
+// Nothing in a checkpoint is passed over in silence.
+void report_unused(const ErnieConfig& config, const CheckpointFacts& facts,
+                   const std::vector<std::string>& unused) {
+  constexpr size_t kListed = 20;
+  std::vector<std::string> known, unknown;
+  for (const std::string& name : unused)
+    (is_known_unused(facts, name) ? known : unknown).push_back(weights::quote_name(name));
+  if (!known.empty())
+    log_info("{} tensors of the checkpoint are not needed (multi-token predictor, tied head)",
+             known.size());
+  if (unknown.empty()) return;
+  const size_t count = unknown.size();
+  if (count > kListed) unknown.resize(kListed);
+  log_warning("{} tensors of the checkpoint are not used by {}: {}{}", count, config.architecture,
+              fmt::join(unknown, ", "), count > kListed ? ", ..." : "");
+}
+
+}  // namespace
+
+Result<OpenedModel> OpenedModel::open(const std::filesystem::path& folder,
+                                      const ModelOptions& options) {
+  ErnieConfig config = TRY(read_config(folder));
+  const Architecture* architecture = TRY(find_architecture(config.architecture));
+  OpenedModel opened(std::move(config), *architecture);
+  TRY(opened.open_weights(folder, options));
+  return opened;
+}
+
+Result<void> OpenedModel::open_weights(const std::filesystem::path& folder,
+                                       const ModelOptions& options) {
+  if (options.random_seed || config_.quantization.is_packed) {
+    facts_ = stated_facts(config_);
+    plan_ = TRY(resolve(config_, facts_, options));
+    specs_ = architecture_->tensor_specs(config_, facts_);
+    packed_file_ = folder / weights::kPackedCheckpointFile;
+    if (options.random_seed)
+      source_ = std::make_unique<weights::RandomSource>(*options.random_seed);
+    return {};
+  }
+  weights::Checkpoint checkpoint = TRY(weights::Checkpoint::open(folder));
+  facts_ = TRY(find_facts(config_, checkpoint));
+  plan_ = TRY(resolve(config_, facts_, options));
+  specs_ = architecture_->tensor_specs(config_, facts_);
+  auto source = TRY(weights::CheckpointSource::make(std::move(checkpoint), specs_));
+  report_unused(config_, facts_, source.unused());
+  source_ = std::make_unique<weights::CheckpointSource>(std::move(source));
+  return {};
+}
+
+weights::LoadOptions OpenedModel::load_options(Progress progress) const {
+  return {plan_.activation, std::move(progress), plan_.formats, plan_.quantize_activations};
+}
+
+Result<std::unique_ptr<Model>> OpenedModel::load(Backend& backend, Progress progress,
+                                                 const std::filesystem::path& weight_cache) const {
+  const weights::LoadOptions how = load_options(std::move(progress));
+  const auto read = [&] {
+    if (source_ == nullptr) return load_packed_checkpoint(backend, specs_, how, packed_file_);
+    if (weight_cache.empty()) return load_weights(backend, *source_, specs_, how);
+    return load_cached_weights(backend, *source_, specs_, how, weight_cache);
+  };
+  return architecture_->make(config_, facts_, backend, plan_.activation, TRY(read()));
+}
+
+Result<size_t> OpenedModel::pack(Backend& backend, Progress progress,
+                                 const std::filesystem::path& file) const {
+  CHECK(plan_.scheme != nullptr && source_ != nullptr);
+  return write_packed_checkpoint(backend, *source_, specs_, load_options(std::move(progress)),
+                                 file);
+}
+
+Result<std::unique_ptr<Model>> load_model(Backend& backend, const std::filesystem::path& folder,
+                                          const ModelOptions& options) {
+  return TRY(OpenedModel::open(folder, options)).load(backend);
+}
+
+}  // namespace erne::model
