@@ -1,10 +1,11 @@
 # erne_library(<folder> <folder it may include>...)
 #
-# Makes the static library erne_<folder> of src/<folder>/*.cpp and, of the *_test.cpp beside them, one
-# GoogleTest executable erne_<folder>_test. A folder of headers alone becomes an interface library.
+# Makes the static library erne_<folder> of the *.cpp in src/<folder> and the folders inside it and,
+# of the *_test.cpp beside them, one GoogleTest executable erne_<folder>_test. A folder of headers
+# alone becomes an interface library.
 function(erne_library folder)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
-  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
+  file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cpp)
   list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cpp$")
   list(TRANSFORM ARGN PREPEND erne_ OUTPUT_VARIABLE libraries)
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "cpu/panels.h"
+#include "cpu/packing/panels.h"
 #include "model/kv_layers.h"
 
 namespace erne::apps {

@@ -1,9 +1,9 @@
 // One layer's paged KV memory: per block [2 (K, V)][kv_heads][one head's bytes]. A head of a block
 // is block_tokens x head_dim elements and, if they have 8 bits, a float32 scale for each token
 // behind them: an element stands for its number times the scale of its token, head and K or V. The
-// order of the elements is the back end's own (CPU: cpu/panels.h): only kv_write, attention and
-// copy_blocks of that back end read them. It may ask that block_tokens and head_dim be multiples of
-// 16, and the CPU does.
+// order of the elements is the back end's own (CPU: cpu/packing/panels.h): only kv_write, attention
+// and copy_blocks of that back end read them. It may ask that block_tokens and head_dim be
+// multiples of 16, and the CPU does.
 #pragma once
 
 #include <cstdint>

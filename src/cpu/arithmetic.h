@@ -45,7 +45,7 @@
 // the chosen ascends from the best.
 //
 // Experts: linear, silu, the rotation of hadamard.h where there is one, and linear as they are
-// alone, but for the last one's rounding; then the chain of MixTask (cpu/kernels.h).
+// alone, but for the last one's rounding; then the chain of MixTask (cpu/kernels/kernels.h).
 //
 // int8 KV: K or V of one token and kv head is an int8 row; fp8 KV likewise, with 448 for 127 and
 // numbers of tensor/fp8.h for integers. Where a checkpoint gives each component's largest value a

@@ -6,21 +6,21 @@
 #include <cstring>
 #include <string>
 
-#include "cpu/code_weights.h"
-#include "cpu/encoded_weights.h"
-#include "cpu/expert_routing.h"
 #include "cpu/experts.h"
-#include "cpu/host_memory.h"
 #include "cpu/kernel_backend.h"
-#include "cpu/kernels.h"
-#include "cpu/kv_blocks.h"
+#include "cpu/kernels/expert_routing.h"
+#include "cpu/kernels/kernels.h"
+#include "cpu/kernels/rope_angles.h"
+#include "cpu/machine/host_memory.h"
+#include "cpu/machine/row_tasks.h"
+#include "cpu/machine/thread_pool.h"
+#include "cpu/packing/encoded.h"
+#include "cpu/packing/integer.h"
+#include "cpu/packing/kv_blocks.h"
+#include "cpu/packing/panels.h"
+#include "cpu/packing/plain.h"
 #include "cpu/paged_attention.h"
-#include "cpu/panels.h"
 #include "cpu/products.h"
-#include "cpu/rope_angles.h"
-#include "cpu/row_tasks.h"
-#include "cpu/thread_pool.h"
-#include "cpu/weight_panels.h"
 
 namespace erne::cpu {
 namespace {
@@ -176,6 +176,10 @@ void CpuBackend::do_gather(TensorView x, std::span<const int32_t> rows, TensorVi
 }
 
 }  // namespace
+
+int usable_cpus() {
+  return host_cpus();
+}
 
 std::unique_ptr<Backend> make_cpu_backend(CpuIsa isa, int threads) {
   CHECK(cpu_supports(isa));

@@ -10,25 +10,14 @@
 #pragma once
 
 #include <memory>
-#include <string_view>
 
 #include "backend/backend.h"
-#include "base/status.h"
+#include "cpu/machine/isa.h"
 
 namespace erne::cpu {
 
-enum class CpuIsa { kReference, kAvx2, kAvx512, kAvx512Bf16, kAmx };
-inline constexpr CpuIsa kCpuIsas[] = {CpuIsa::kReference, CpuIsa::kAvx2, CpuIsa::kAvx512,
-                                      CpuIsa::kAvx512Bf16, CpuIsa::kAmx};
-
-const char* cpu_isa_name(CpuIsa isa);  // as parse_cpu_isa() takes it
-bool cpu_supports(CpuIsa isa);
 // The CPUs this process may use: its affinity mask, and the CPU quota of its control group.
 int usable_cpus();
-
-// "auto" (the best this machine has) or the name of a set: cpu_isa.cpp has the table. Refused:
-// another name, or an instruction set that this machine does not have.
-Result<CpuIsa> parse_cpu_isa(std::string_view name);
 
 // `threads` counts the calling thread; 0 means usable_cpus(). CHECKs that the machine supports
 // `isa`.

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "cpu/hadamard.h"
-#include "cpu/row_tasks.h"
+#include "cpu/kernels/hadamard.h"
+#include "cpu/machine/row_tasks.h"
 
 namespace erne::cpu {
 namespace {

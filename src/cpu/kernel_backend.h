@@ -12,7 +12,6 @@ namespace erne::cpu {
 
 struct Kernels;
 
-const Kernels& kernels_of(CpuIsa isa);
 std::unique_ptr<Backend> make_cpu_backend(std::string name, const Kernels& kernels, int threads);
 
 }  // namespace erne::cpu

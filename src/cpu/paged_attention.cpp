@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "cpu/arithmetic.h"
-#include "cpu/row_tasks.h"
+#include "cpu/machine/row_tasks.h"
 
 namespace erne::cpu {
 namespace {

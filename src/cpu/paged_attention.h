@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "cpu/host_memory.h"
-#include "cpu/kernels.h"
-#include "cpu/thread_pool.h"
+#include "cpu/kernels/kernels.h"
+#include "cpu/machine/host_memory.h"
+#include "cpu/machine/thread_pool.h"
 
 namespace erne::cpu {
 

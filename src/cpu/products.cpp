@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cpu/code_weights.h"
-#include "cpu/encoded_weights.h"
-#include "cpu/panels.h"
-#include "cpu/row_tasks.h"
+#include "cpu/machine/row_tasks.h"
+#include "cpu/packing/encoded.h"
+#include "cpu/packing/integer.h"
+#include "cpu/packing/panels.h"
 
 namespace erne::cpu {
 namespace {

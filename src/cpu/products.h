@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "cpu/code_panels.h"
-#include "cpu/host_memory.h"
-#include "cpu/kernels.h"
-#include "cpu/thread_pool.h"
+#include "cpu/kernels/kernels.h"
+#include "cpu/machine/host_memory.h"
+#include "cpu/machine/thread_pool.h"
+#include "cpu/packing/integer_panels.h"
 
 namespace erne::cpu {
 

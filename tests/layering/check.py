@@ -16,6 +16,9 @@ MAX_FILE_LINES, MAX_KERNEL_LINES = 500, 800
 MAX_FUNCTION_LINES, MAX_FORWARD_LINES = 80, 150
 MAX_COLUMNS = 100
 KERNEL_FOLDERS = {"cpu", "cuda"}
+# The rooms inside a folder, from the ground up: each may include those before it, and files beside
+# the rooms may include all of them. A file's name stands for that file as a room of its own.
+ROOMS = {"cpu": ["arithmetic.h", "machine", "lanes", "packing", "kernels"]}
 FORBIDDEN_NAMES = re.compile(r"util|helper|common|manager|misc", re.IGNORECASE)
 TIME_AND_THREADS = r"#include\s*<(chrono|thread|mutex|atomic|random|condition_variable|ctime)>|std::chrono"
 # folder -> (pattern, why); "*" is every folder but those named in the third field.
@@ -53,6 +56,20 @@ def check_includes(path, folder, lines, table):
         target = found[1].split("/")[0]
         if "/" in found[1] and target in table and target not in allowed:
             yield f"{path}:{number}: {folder} may not include {target}"
+
+
+def check_rooms(path, folder, lines):
+    """Inside a folder that has rooms, too, nobody includes what is above."""
+    rooms = ROOMS.get(folder, [])
+    room = path.parts[2] if len(path.parts) > 2 else ""
+    if room not in rooms:
+        if len(path.parts) > 3 and rooms:
+            yield f"{path}:1: room {room} is not in ROOMS of tests/layering"
+        return
+    for number, line in enumerate(lines, 1):
+        found = re.match(rf'\s*#\s*include\s+"{folder}/([^/"]+)', line)
+        if found and found[1] not in rooms[: rooms.index(room) + 1]:
+            yield f"{path}:{number}: {folder}/{room} may not include {folder}/{found[1]}"
 
 
 def check_banned(path, folder, lines):
@@ -157,6 +174,7 @@ def check_tree(root):
         if FORBIDDEN_NAMES.search(path.stem):
             yield f"{shown}:1: a file called '{path.stem}' collects what has no name"
         yield from check_includes(shown, folder, lines, table)
+        yield from check_rooms(shown, folder, lines)
         yield from check_banned(shown, folder, lines)
         yield from check_sizes(shown, folder, lines)
 
@@ -176,6 +194,9 @@ def self_test(root):
         "cited name": ("src/base/x.cpp", "// As nowhere.md says.\n"),
         "comment": ("src/base/x.cpp", "// " + "long " * 20 + "\n"),
         "folder": ("src/misplaced/x.cpp", "\n"),
+        "room above": ("src/cpu/lanes/x.h", '#include "cpu/kernels/kernels.h"\n'),
+        "above all rooms": ("src/cpu/packing/x.h", '#include "cpu/products.h"\n'),
+        "unknown room": ("src/cpu/attic/x.h", "\n"),
         "cycle": ("src/CMakeLists.txt", "erne_library(a b)\nerne_library(b a)\n"),
     }
     failed = 0
@@ -184,7 +205,7 @@ def self_test(root):
             tree = Path(scratch)
             (tree / "src").mkdir()
             (tree / "src/CMakeLists.txt").write_text((root / "src/CMakeLists.txt").read_text())
-            (tree / name).parent.mkdir(exist_ok=True)
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).write_text(text)
             offences = list(check_tree(tree))
             print(f"{rule}: {offences[0] if offences else 'NOT NOTICED'}")

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "cpu/cpu_backend.h"
-#include "cpu/hadamard.h"
+#include "cpu/kernels/hadamard.h"
 #include "golden.h"
 #include "model/config_file.h"
 #include "model/load_model.h"

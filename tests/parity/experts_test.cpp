@@ -6,7 +6,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "cpu/hadamard.h"
+#include "cpu/kernels/hadamard.h"
 #include "parity/guarded_tensor.h"
 #include "parity/instances.h"
 #include "reference/reference_ops.h"

@@ -10,7 +10,7 @@
 //   both: all 0 where the run is;  w' = q * scale, exact in float32
 //
 // A weight is stored as its code q + offset, which is never negative: 8 bits 1..255, 4 bits 0..15.
-// How codes and scales lie in memory is the back end's own (CPU: cpu/code_panels.h).
+// How codes and scales lie in memory is the back end's own (CPU: cpu/packing/integer_panels.h).
 #pragma once
 
 #include <algorithm>
