@@ -1,6 +1,6 @@
 // Called only where the CPU has AMX and the system lets this process use it.
 #include "bench/limits_kernels.h"
-#include "cpu/lanes/amx_tiles.h"
+#include "cpu/lanes/tiles.h"
 
 namespace erne::bench {
 namespace {

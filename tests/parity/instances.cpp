@@ -2,13 +2,7 @@
 
 #include "cpu/cpu_backend.h"
 #include "cpu/kernel_backend.h"
-
-namespace erne::cpu {
-// The AVX-512 and AMX files of cpu/, compiled for AVX2.
-const Kernels& avx512_emulated_kernels();
-const Kernels& avx512_bf16_emulated_kernels();
-const Kernels& amx_emulated_kernels();
-}  // namespace erne::cpu
+#include "emulated/emulated_kernels.h"
 
 namespace erne::parity {
 namespace {

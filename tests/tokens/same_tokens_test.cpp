@@ -8,11 +8,8 @@
 #include <iostream>
 #include <sstream>
 
+#include "emulated/emulated_kernels.h"
 #include "tokens/small_server.h"
-
-namespace erne::cpu {
-const Kernels& amx_emulated_kernels();  // the AMX file of cpu/, compiled for AVX2
-}  // namespace erne::cpu
 
 namespace erne::tests {
 namespace {

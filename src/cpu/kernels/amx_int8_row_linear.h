@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "cpu/kernels/int8_row_linear.h"
-#include "cpu/lanes/amx_tiles.h"
+#include "cpu/lanes/tiles.h"
 
 namespace erne::cpu {
 namespace {

@@ -6,9 +6,9 @@
 #include <cstdint>
 
 #include "cpu/kernels/kernels.h"
-#include "cpu/lanes/amx_tiles.h"
 #include "cpu/lanes/lane_parts.h"
 #include "cpu/lanes/lanes.h"
+#include "cpu/lanes/tiles.h"
 #include "cpu/packing/panels.h"
 
 namespace erne::cpu {

@@ -1,5 +1,5 @@
-// Compiled with -mavx2 -mfma (src/CMakeLists.txt); reached only through its table.
-#define ERNE_LANES_FILE "cpu/lanes/avx2_dots.h"
+// Compiled with -mavx2 -mfma -mf16c (src/CMakeLists.txt); reached only through its table.
+#define ERNE_LANES_FILE "cpu/lanes/avx2.h"
 #include "cpu/kernels/vector_kernels.h"
 
 namespace erne::cpu {

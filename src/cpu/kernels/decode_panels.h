@@ -1,5 +1,5 @@
 // Weights of encoded_panels.h to float32, written once for all vector instruction sets: in terms of
-// Floats, Ints and Codes. Everything is internal to the kernel file that includes this.
+// cpu/lanes/lanes.h. Everything is internal to the kernel file that includes this.
 #pragma once
 
 #include <cstdint>
@@ -22,28 +22,26 @@ inline void decode_fp8_panel(const Fp8Panels& w, int64_t panel, float* out) {
 }
 
 // The largest integer that is not larger, of numbers of fewer than 22 bits.
-ERNE_LANES Floats floor_of(Floats v) {
+ERNE_INLINE Floats floor_of(Floats v) {
   const Floats nearest = v + broadcast(kRoundToInt) - broadcast(kRoundToInt);
   return nearest - broadcast(1) + zero_below(v - nearest, 0, broadcast(1));
 }
 
 // The codes that bytes stand for, as integers; what checkpoints should not hold counts as 0.
-ERNE_LANES Ints ccq_codes(Floats bytes, Floats code_scale, Floats code_zero) {
+ERNE_INLINE Ints ccq_codes(Floats bytes, Floats code_scale, Floats code_zero) {
   const Floats v = floor_of(bytes * code_scale + code_zero + broadcast(0.5f));
   const Floats in_range = zero_below(v, 0, zero_below(broadcast(32767) - v, 0, v));
   return bits_of_floats(in_range + broadcast(kRoundToInt));
 }
 
 // Rows [k, k + 1] of a panel of float32, or the last row alone; of bfloat16 there are always two.
-ERNE_LANES void store_rows(float* out, int64_t left, Floats even, Floats odd) {
+ERNE_INLINE void store_rows(float* out, int64_t left, Floats even, Floats odd) {
   store(out, even);
   if (left > 1) store(out + kPanel, odd);
 }
-#ifdef ERNE_BF16_ROWS
-ERNE_LANES void store_rows(Bf16* out, int64_t, Floats even, Floats odd) {
+ERNE_INLINE void store_rows(Bf16* out, int64_t, Floats even, Floats odd) {
   store_pair(out, even, odd);
 }
-#endif
 
 template <class T>
 void decode_ccq(const CcqPanels& w, int64_t panel, T* out) {
@@ -66,17 +64,6 @@ void decode_ccq(const CcqPanels& w, int64_t panel, T* out) {
     if (w.in - k > 2) store_rows(out + (k + 2) * kPanel, w.in - k - 2, weight(3), weight(0));
   }
 }
-
-inline void decode_ccq_panel(const CcqPanels& w, int64_t panel, float* out) {
-  decode_ccq(w, panel, out);
-}
-#ifdef ERNE_BF16_ROWS
-inline void decode_ccq_pairs(const CcqPanels& w, int64_t panel, Bf16* out) {
-  decode_ccq(w, panel, out);
-}
-#else
-constexpr void (*decode_ccq_pairs)(const CcqPanels&, int64_t, Bf16*) = nullptr;
-#endif
 
 }  // namespace
 }  // namespace erne::cpu

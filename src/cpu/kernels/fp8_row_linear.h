@@ -1,7 +1,7 @@
 // Linear layers with fp8 activations: numbers that bfloat16 holds exactly are multiplied in groups
 // of k and their scales enter once for each, "fp8" in arithmetic.h. Written once for all vector
-// instruction sets; included by a kernel file after panel_tile.h and the dots of its set.
-// Everything is internal to that file.
+// instruction sets, in terms of cpu/lanes/lanes.h. Everything is internal to the kernel file that
+// includes this.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace {
 
 // ---- activations ----
 
-using Number = std::conditional_t<kBf16Rows, Bf16, float>;
+using Number = std::conditional_t<kMultipliesPairs, Bf16, float>;
 
 template <class T>
 void round_group(const T* x, int64_t count, Number* y, float* scale) {

@@ -1,6 +1,6 @@
-// Linear layers with quantised weights, written once for all vector instruction sets: in terms of
-// Floats, Ints, Codes and Dots. Included by a kernel file after the lanes and dots of its set.
-// Everything is internal to that file.
+// Linear layers with int8 activations and integers as weights, written once for all vector
+// instruction sets, in terms of cpu/lanes/lanes.h. Everything is internal to the kernel file that
+// includes this.
 #pragma once
 
 #include <cstdint>
@@ -74,7 +74,7 @@ inline void quantize(const QuantizeTask& task) {
 
 // Codes of the first or second four of kCodeStep inputs.
 template <int bits, int half>
-ERNE_LANES Codes load_half(const uint8_t* w) {
+ERNE_INLINE Codes load_half(const uint8_t* w) {
   if constexpr (bits == 8) return load_codes(w + 64 * half);
   const Codes both = load_codes(w);
   return half ? high_halves(both) : low_halves(both);
@@ -84,31 +84,31 @@ ERNE_LANES Codes load_half(const uint8_t* w) {
 // lanes once for all panels, and the codes of a panel are unpacked once for all rows. Nested
 // members and not arrays, as in panel_tile.h.
 template <int bits, int P>
-struct DotRow {
+struct RowDots {
   Dots<bits> dots;
-  DotRow<bits, P - 1> rest;
+  RowDots<bits, P - 1> rest;
 
-  ERNE_LANES void begin(Ints* totals, int32_t start) {
+  ERNE_INLINE void begin(Ints* totals, int32_t start) {
     dots.begin(*totals, start);
     rest.begin(totals + 1, start);
   }
   template <int half>
-  ERNE_LANES void add(const uint8_t* w, int64_t panel_stride, Activations x) {
+  ERNE_INLINE void add(const uint8_t* w, int64_t panel_stride, Activations x) {
     dots.add(load_half<bits, half>(w), x);
     rest.template add<half>(w + panel_stride, panel_stride, x);
   }
-  ERNE_LANES void drain(Ints* totals) {
+  ERNE_INLINE void drain(Ints* totals) {
     dots.drain(*totals);
     rest.drain(totals + 1);
   }
   // y += the sums, as the integers that the scales stand for.
-  ERNE_LANES void end(const Ints* totals, Floats x_scale, const Floats* scales, Floats* y) const {
+  ERNE_INLINE void end(const Ints* totals, Floats x_scale, const Floats* scales, Floats* y) const {
     *y = fma(converted(dots.end(*totals)), x_scale * *scales, *y);
     rest.end(totals + 1, x_scale, scales + 1, y + 1);
   }
 };
 template <int bits>
-struct DotRow<bits, 0> {
+struct RowDots<bits, 0> {
   void begin(Ints*, int32_t) {}
   template <int half>
   void add(const uint8_t*, int64_t, Activations) {}
@@ -117,32 +117,32 @@ struct DotRow<bits, 0> {
 };
 
 template <int bits, int R, int P>
-struct DotRows {
-  DotRow<bits, P> first;
-  DotRows<bits, R - 1, P> rest;
+struct TileDots {
+  RowDots<bits, P> first;
+  TileDots<bits, R - 1, P> rest;
 
   // x_sums, and below x_scales: the row's for the group at hand, `groups` from row to row.
-  ERNE_LANES void begin(Ints* totals, const int32_t* x_sums, int64_t groups) {
+  ERNE_INLINE void begin(Ints* totals, const int32_t* x_sums, int64_t groups) {
     first.begin(totals, -kDotOffset<bits> * *x_sums);
     rest.begin(totals + P, x_sums + groups, groups);
   }
   template <int half>
-  ERNE_LANES void add(const uint8_t* w, int64_t panel_stride, const int8_t* x, int64_t stride) {
+  ERNE_INLINE void add(const uint8_t* w, int64_t panel_stride, const int8_t* x, int64_t stride) {
     first.template add<half>(w, panel_stride, load_activations(x + 4 * half));
     rest.template add<half>(w, panel_stride, x + stride, stride);
   }
-  ERNE_LANES void drain(Ints* totals) {
+  ERNE_INLINE void drain(Ints* totals) {
     first.drain(totals);
     rest.drain(totals + P);
   }
-  ERNE_LANES void end(const Ints* totals, const float* x_scales, int64_t groups,
-                      const Floats* scales, Floats* y) const {
+  ERNE_INLINE void end(const Ints* totals, const float* x_scales, int64_t groups,
+                       const Floats* scales, Floats* y) const {
     first.end(totals, broadcast(*x_scales), scales, y);
     rest.end(totals + P, x_scales + groups, groups, scales, y + P);
   }
 };
 template <int bits, int P>
-struct DotRows<bits, 0, P> {
+struct TileDots<bits, 0, P> {
   void begin(Ints*, const int32_t*, int64_t) {}
   template <int half>
   void add(const uint8_t*, int64_t, const int8_t*, int64_t) {}
@@ -156,14 +156,14 @@ constexpr int64_t kCodePrefetchBytes = 2048;
 
 // What a step of P panels will read a while later.
 template <int bits, int P>
-ERNE_LANES void prefetch_codes(const uint8_t* w, int64_t panel_stride) {
+ERNE_INLINE void prefetch_codes(const uint8_t* w, int64_t panel_stride) {
   for (int p = 0; p < P; ++p, w += panel_stride)
     for (int64_t i = 0; i < step_bytes(bits); i += 64)
       __builtin_prefetch(w + kCodePrefetchBytes + i);
 }
 
 // Row `row` of y at the columns of a panel.
-ERNE_LANES void store_output(const CodeLinearTask& task, int64_t row, int64_t panel, Floats v) {
+ERNE_INLINE void store_output(const CodeLinearTask& task, int64_t row, int64_t panel, Floats v) {
   const int64_t first = panel * kPanel, at = row * task.y_stride + first;
   if (task.y_type == DType::kBf16)
     store_part(static_cast<Bf16*>(task.y) + at, v, task.out - first);
@@ -183,7 +183,7 @@ void code_tile(const CodeLinearTask& task, int64_t row, int64_t panel, int64_t a
   for (Floats& sum : sums) sum = broadcast(0);
   for (int64_t g = 0; g < groups; ++g) {
     Ints totals[R * P];
-    DotRows<bits, R, P> dots;
+    TileDots<bits, R, P> dots;
     dots.begin(totals, &task.x.sums[row * groups + g], groups);
     const int64_t inputs = smaller(w.group, w.in - g * w.group);
     for (int64_t steps = (inputs + kCodeStep - 1) / kCodeStep; steps > 0; steps -= kDotSteps) {

@@ -1,7 +1,7 @@
 // The inner loop of every product of matrices: R rows times P panels of 16 columns, one fma chain
 // per element, pairs of k ascending. Linear layers, q K^T and p V are all made of it. Rows are
 // float32, or bfloat16 where the instruction set multiplies pairs of it; the bits are the same.
-// Written once, in terms of Floats; the file of lanes says how many sums its registers hold.
+// Written once, in terms of cpu/lanes/lanes.h, which says how many sums registers hold.
 #pragma once
 
 #include <cstdint>
@@ -21,25 +21,25 @@ enum class TileMode { kStore, kAdd, kContinue };
 constexpr int64_t kPrefetchBytes = 512;
 
 template <int odd>
-ERNE_LANES Floats load_row(const float* pair) {
+ERNE_INLINE Floats load_row(const float* pair) {
   return load(pair + odd * kPanel);
 }
 
 template <int odd>
-ERNE_LANES Floats load_row(const int8_t* pair) {
+ERNE_INLINE Floats load_row(const int8_t* pair) {
   return load(pair + odd * kPanel);
 }
 
 template <int odd>
-ERNE_LANES Floats load_row(const Fp8* pair) {
+ERNE_INLINE Floats load_row(const Fp8* pair) {
   return load(pair + odd * kPanel);
 }
 
 // An element of x in every lane.
-ERNE_LANES Floats spread(const float* x) {
+ERNE_INLINE Floats spread(const float* x) {
   return broadcast(*x);
 }
-ERNE_LANES Floats spread(const Bf16* x) {
+ERNE_INLINE Floats spread(const Bf16* x) {
   const uint32_t bits = uint32_t{x->bits} << 16;
   float v;
   __builtin_memcpy(&v, &bits, sizeof(v));
@@ -50,32 +50,32 @@ ERNE_LANES Floats spread(const Bf16* x) {
 // once for all panels, a row of a panel is loaded once for all rows. Nested members and not arrays:
 // g++ keeps them in registers at any level of optimisation.
 template <int P>
-struct Row {
+struct RowSums {
   Floats sum;
-  Row<P - 1> rest;
+  RowSums<P - 1> rest;
 
-  ERNE_LANES void begin(const float* c, TileMode mode) {
+  ERNE_INLINE void begin(const float* c, TileMode mode) {
     sum = mode == TileMode::kContinue ? load(c) : broadcast(0);
     rest.begin(c + kPanel, mode);
   }
   template <int odd, class W>
-  ERNE_LANES void step(const W* pair, int64_t panel_stride, Floats x) {
+  ERNE_INLINE void step(const W* pair, int64_t panel_stride, Floats x) {
     add_product(sum, x, load_row<odd>(pair));
     rest.template step<odd>(pair + panel_stride, panel_stride, x);
   }
   // Two elements of x at once, where the set has an instruction for it.
   template <class W, class Pairs>
-  ERNE_LANES void step_pair(const W* pair, int64_t panel_stride, Pairs x) {
+  ERNE_INLINE void step_pair(const W* pair, int64_t panel_stride, Pairs x) {
     add_pair_products(sum, x, load_pairs(pair));
     rest.step_pair(pair + panel_stride, panel_stride, x);
   }
-  ERNE_LANES void end(float* c, TileMode mode) const {
+  ERNE_INLINE void end(float* c, TileMode mode) const {
     store(c, mode == TileMode::kAdd ? load(c) + sum : sum);
     rest.end(c + kPanel, mode);
   }
 };
 template <>
-struct Row<0> {
+struct RowSums<0> {
   void begin(const float*, TileMode) {}
   template <int odd, class W>
   void step(const W*, int64_t, Floats) {}
@@ -85,31 +85,31 @@ struct Row<0> {
 };
 
 template <int R, int P>
-struct Rows {
-  Row<P> first;
-  Rows<R - 1, P> rest;
+struct TileSums {
+  RowSums<P> first;
+  TileSums<R - 1, P> rest;
 
-  ERNE_LANES void begin(const float* c, int64_t stride, TileMode mode) {
+  ERNE_INLINE void begin(const float* c, int64_t stride, TileMode mode) {
     first.begin(c, mode);
     rest.begin(c + stride, stride, mode);
   }
   template <int odd, class W, class X>
-  ERNE_LANES void step(const W* pair, int64_t panel_stride, const X* x, int64_t stride) {
+  ERNE_INLINE void step(const W* pair, int64_t panel_stride, const X* x, int64_t stride) {
     first.template step<odd>(pair, panel_stride, spread(x + odd));
     rest.template step<odd>(pair, panel_stride, x + stride, stride);
   }
   template <class W, class X>
-  ERNE_LANES void step_pair(const W* pair, int64_t panel_stride, const X* x, int64_t stride) {
+  ERNE_INLINE void step_pair(const W* pair, int64_t panel_stride, const X* x, int64_t stride) {
     first.step_pair(pair, panel_stride, spread_pair(x));
     rest.step_pair(pair, panel_stride, x + stride, stride);
   }
-  ERNE_LANES void end(float* c, int64_t stride, TileMode mode) const {
+  ERNE_INLINE void end(float* c, int64_t stride, TileMode mode) const {
     first.end(c, mode);
     rest.end(c + stride, stride, mode);
   }
 };
 template <int P>
-struct Rows<0, P> {
+struct TileSums<0, P> {
   void begin(const float*, int64_t, TileMode) {}
   template <int odd, class W, class X>
   void step(const W*, int64_t, const X*, int64_t) {}
@@ -143,7 +143,7 @@ struct RowSpan {
 template <int R, int P, class W, class X>
 void tile(PanelSpan<W> panels, int64_t k, RowSpan<const X> x, RowSpan<float> c, TileMode mode) {
   const W* w = panels.w;
-  Rows<R, P> sums;
+  TileSums<R, P> sums;
   sums.begin(c.at, c.stride, mode);
   for (; k >= 2; k -= 2, w += 2 * kPanel, x.at += 2) {
     for (int p = 0; p < P; ++p)

@@ -1,6 +1,6 @@
-// The kernels, written once for all vector instruction sets: in terms of Floats, sixteen float32
-// lanes. A kernel file includes the lanes of its instruction set, then this, and gives
-// make_vector_kernels() out as its table. Everything is internal to that file.
+// The kernels, written once for all vector instruction sets, in terms of cpu/lanes/lanes.h. A
+// kernel file names its lanes, includes this and gives make_vector_kernels() out as its table.
+// Everything is internal to that file.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ namespace erne::cpu {
 namespace {
 
 // exp_f32() of arithmetic.h, step by step.
-ERNE_LANES Floats exp(Floats x) {
+ERNE_INLINE Floats exp(Floats x) {
   const Floats clamped = min_of(broadcast(kExpHigh), max_of(broadcast(kExpLow), x));
   const Floats shifted = fma(clamped, broadcast(kLog2E), broadcast(kRoundToInt));
   const Floats n = shifted - broadcast(kRoundToInt);
@@ -177,7 +177,7 @@ void linear_typed(const LinearTask& task, float* c) {
 
 template <class W, class Y>
 void linear_of_rows(const LinearTask& task, float* scratch) {
-  if constexpr (kBf16Rows && sizeof(W) == 2)
+  if constexpr (kMultipliesPairs && sizeof(W) == 2)
     if (task.x_type == DType::kBf16) return linear_typed<W, Bf16, Y>(task, scratch);
   linear_typed<W, float, Y>(task, scratch);
 }
@@ -352,7 +352,7 @@ void attention_segment_typed(const AttentionTask& task, int segment, const Atten
 
 inline void attention_segment(const AttentionTask& task, int segment, const AttentionSums& sums,
                               float* scratch) {
-  typedef std::conditional_t<kBf16Rows, Bf16, float> BfloatRow;
+  typedef std::conditional_t<kMultipliesPairs, Bf16, float> BfloatRow;
   if (task.kv->dtype == DType::kI8)
     attention_segment_typed<int8_t, float, float>(task, segment, sums, scratch);
   else if (task.kv->dtype == DType::kFp8)
@@ -399,15 +399,15 @@ inline void attention_finish(const AttentionSums& sums, const AttentionTask& tas
 
 constexpr Kernels make_vector_kernels() {
   return {
-      .bf16_rows = kBf16Rows,
+      .bf16_rows = kMultipliesPairs,
       .linear = linear,
       .tile_linear = nullptr,
       .quantize = quantize,
       .code_linear = code_linear,
       .decode_panel = decode_panel,
       .decode_fp8_panel = decode_fp8_panel,
-      .decode_ccq_panel = decode_ccq_panel,
-      .decode_ccq_pairs = decode_ccq_pairs,
+      .decode_ccq_panel = decode_ccq<float>,
+      .decode_ccq_pairs = kMultipliesPairs ? decode_ccq<Bf16> : nullptr,
       .round_to_fp8 = round_to_fp8,
       .fp8_linear = fp8_linear,
       .norm = norm,

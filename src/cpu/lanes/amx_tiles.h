@@ -1,7 +1,5 @@
-// The tile unit of AMX, as far as the kernels need it: eight tiles of up to 16 rows of 64 bytes.
-// With ERNE_AMX_EMULATED in plain C++, for tests on machines without it (Intel's manual, volume 1,
-// chapter 18). Everything is internal to the file that includes this: a kernel file, or
-// bench/limits_amx.cpp.
+// The tile unit of AMX, as tiles.h describes it. Everything is internal to the file that includes
+// this.
 //
 // Written as instructions: g++ 12's own functions for them do not say what memory they read, and at
 // -O2 stores to it are lost.
@@ -9,19 +7,11 @@
 
 #include <cstdint>
 
+#include "cpu/lanes/tile_shape.h"
+
 namespace erne::cpu {
 namespace {
 
-constexpr int kTileHeight = 16, kTileBytes = 64;
-
-// The rows in use of each tile, at least one.
-struct TileShape {
-  uint8_t rows[8] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-#ifndef ERNE_AMX_EMULATED
-
-// Before the first use on a thread; also after release_tiles(). All tiles are zeros then.
 inline void configure_tiles(const TileShape& shape = {}) {
   struct alignas(64) Config {  // palette 1; per tile: bytes in a row, rows
     uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -33,7 +23,6 @@ inline void configure_tiles(const TileShape& shape = {}) {
   __builtin_memcpy(config.rows, shape.rows, sizeof(shape.rows));
   asm volatile("ldtilecfg %0" : : "m"(config));
 }
-// The system saves no tiles of this thread any more.
 inline void release_tiles() {
   asm volatile("tilerelease");
 }
@@ -49,99 +38,14 @@ template <int tile>
 inline void store_tile(void* rows, int64_t stride) {
   asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(rows), "r"(stride), "i"(tile) : "memory");
 }
-// c[m][n] += sum over the four bytes i of each k of a[m][k][i] * b[k][n][i]; a signed, b unsigned.
 template <int c, int a, int b>
 inline void multiply_tiles() {
   asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(c), "i"(a), "i"(b));
 }
-// c[m][n] += the sum over k of a[m][k][0] * b[k][n][0], plus that with 1: pairs of bfloat16.
 template <int c, int a, int b>
 inline void multiply_pair_tiles() {
   asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(c), "i"(a), "i"(b));
 }
-
-#else
-
-struct Tile {
-  int rows;  // 0: not configured
-  uint8_t bytes[kTileHeight][kTileBytes];
-};
-thread_local Tile tiles[8];
-
-[[noreturn]] inline void fault() {
-  __builtin_trap();  // as the processor does where shapes are not set, or do not fit
-}
-inline Tile& tile_at(int index) {
-  if (tiles[index].rows == 0) fault();
-  return tiles[index];
-}
-inline void release_tiles() {
-  __builtin_memset(tiles, 0, sizeof(tiles));
-}
-inline void configure_tiles(const TileShape& shape = {}) {
-  release_tiles();
-  for (int i = 0; i < 8; ++i) {
-    if (shape.rows[i] < 1 || shape.rows[i] > kTileHeight) fault();
-    tiles[i].rows = shape.rows[i];
-  }
-}
-template <int tile>
-inline void zero_tile() {
-  __builtin_memset(tile_at(tile).bytes, 0, sizeof(Tile::bytes));
-}
-template <int tile>
-inline void load_tile(const void* rows, int64_t stride) {
-  for (int row = 0; row < tile_at(tile).rows; ++row)
-    __builtin_memcpy(tiles[tile].bytes[row], static_cast<const uint8_t*>(rows) + row * stride,
-                     kTileBytes);
-}
-template <int tile>
-inline void store_tile(void* rows, int64_t stride) {
-  for (int row = 0; row < tile_at(tile).rows; ++row)
-    __builtin_memcpy(static_cast<uint8_t*>(rows) + row * stride, tiles[tile].bytes[row],
-                     kTileBytes);
-}
-// The rows of a product c += a b, whose b must be as high as a is wide.
-template <int c, int a, int b>
-inline int rows_of_product() {
-  if (tile_at(c).rows != tile_at(a).rows || tile_at(b).rows != kTileHeight) fault();
-  return tiles[c].rows;
-}
-template <int c, int a, int b>
-inline void multiply_tiles() {
-  const int rows = rows_of_product<c, a, b>();
-  auto* sums = reinterpret_cast<int32_t(*)[16]>(tiles[c].bytes);
-  for (int m = 0; m < rows; ++m)
-    for (int k = 0; k < kTileHeight; ++k)
-      for (int n = 0; n < 16; ++n)
-        for (int i = 0; i < 4; ++i)
-          sums[m][n] +=
-              static_cast<int8_t>(tiles[a].bytes[m][4 * k + i]) * int{tiles[b].bytes[k][4 * n + i]};
-}
-inline float bf16_at(const uint8_t* bytes) {
-  const uint32_t bits = uint32_t{bytes[0]} << 16 | uint32_t{bytes[1]} << 24;
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-template <int c, int a, int b>
-inline void multiply_pair_tiles() {
-  const int rows = rows_of_product<c, a, b>();
-  for (int m = 0; m < rows; ++m)
-    for (int n = 0; n < 16; ++n) {
-      float halves[2] = {0, 0};
-      for (int k = 0; k < kTileHeight; ++k)
-        for (int i = 0; i < 2; ++i)
-          halves[i] = __builtin_fmaf(bf16_at(tiles[a].bytes[m] + 4 * k + 2 * i),
-                                     bf16_at(tiles[b].bytes[k] + 4 * n + 2 * i), halves[i]);
-      float sum;
-      __builtin_memcpy(&sum, tiles[c].bytes[m] + 4 * n, sizeof(sum));
-      sum += halves[0] + halves[1];
-      __builtin_memcpy(tiles[c].bytes[m] + 4 * n, &sum, sizeof(sum));
-    }
-}
-
-#endif
 
 }  // namespace
 }  // namespace erne::cpu

@@ -1,6 +1,6 @@
-// Sums of products of codes and 8-bit activations in one 512-bit register (VNNI), and what else
-// kernels need of sixteen int32 lanes; in AVX2 instructions where the file is not compiled for
-// VNNI, as avx512_lanes.h. Everything is internal to the kernel file that includes this.
+// Sixteen int32 lanes and sums of products of codes and 8-bit activations in one 512-bit register
+// (VNNI), as lanes.h describes them; in AVX2 instructions where the file is not compiled for VNNI,
+// as avx512_lanes.h. Everything is internal to the kernel file that includes this.
 #pragma once
 
 #include "cpu/lanes/avx512_lanes.h"
@@ -12,64 +12,59 @@ typedef uint8_t Codes __attribute__((vector_size(64)));
 typedef int32_t EightInts __attribute__((vector_size(32)));
 typedef int32_t FourInts __attribute__((vector_size(16)));
 
-ERNE_LANES Ints broadcast_int(int32_t v) {
+ERNE_INLINE Ints broadcast_int(int32_t v) {
   return Ints{v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v};
 }
-ERNE_LANES int32_t sum_of(Ints v) {
+ERNE_INLINE int32_t sum_of(Ints v) {
   const EightInts eight = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
                           __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
   const FourInts four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
                         __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
   return four[0] + four[2] + (four[1] + four[3]);
 }
-ERNE_LANES Floats converted(Ints v) {
+ERNE_INLINE Floats converted(Ints v) {
   return __builtin_convertvector(v, Floats);
 }
-ERNE_LANES Ints bits_of_floats(Floats v) {
+ERNE_INLINE Ints bits_of_floats(Floats v) {
   return bits_of<Ints>(v);
 }
-ERNE_LANES Floats absolute(Floats v) {
+ERNE_INLINE Floats absolute(Floats v) {
   return bits_of<Floats>(bits_of<Words>(v) & 0x7FFFFFFFu);
 }
-// The low byte of each lane.
-ERNE_LANES void store_bytes(int8_t* p, Ints v) {
+ERNE_INLINE void store_bytes(int8_t* p, Ints v) {
   const Bytes bytes = __builtin_convertvector(v, Bytes);
   __builtin_memcpy(p, &bytes, sizeof(bytes));
 }
 
-// Codes of four inputs k of 16 outputs; an output's four bytes are neighbours.
-ERNE_LANES Codes load_codes(const uint8_t* p) {
+ERNE_INLINE Codes load_codes(const uint8_t* p) {
   Codes codes;
   __builtin_memcpy(&codes, p, sizeof(codes));
   return codes;
 }
-ERNE_LANES Codes low_halves(Codes c) {
+ERNE_INLINE Codes low_halves(Codes c) {
   return bits_of<Codes>(bits_of<Words>(c) & 0x0F0F0F0Fu);
 }
-ERNE_LANES Codes high_halves(Codes c) {
+ERNE_INLINE Codes high_halves(Codes c) {
   return bits_of<Codes>((bits_of<Words>(c) >> 4) & 0x0F0F0F0Fu);
 }
-// Lanes of the codes of k + i, i < 4, as integers.
-ERNE_LANES Ints codes_of(Codes c, int i) {
+ERNE_INLINE Ints codes_of(Codes c, int i) {
   return bits_of<Ints>((bits_of<Words>(c) >> (8 * i)) & 255u);
 }
 
-// `width` bits of each lane, from bit `shift` on.
 template <int width>
-ERNE_LANES Ints bits_at(Ints v, int shift) {
+ERNE_INLINE Ints bits_at(Ints v, int shift) {
   return bits_of<Ints>(bits_of<Words>(v) >> shift & ((1u << width) - 1));
 }
 
-// Activations of k..k+3, in every lane.
 typedef Ints Activations;
-ERNE_LANES Activations load_activations(const int8_t* x) {
+ERNE_INLINE Activations load_activations(const int8_t* x) {
   int32_t four;
   __builtin_memcpy(&four, x, sizeof(four));
   return broadcast_int(four);
 }
 
 // sum += the four products of each lane's bytes, codes unsigned and x signed.
-ERNE_LANES void add_products(Ints& sum, Codes codes, Activations x) {
+ERNE_INLINE void add_products(Ints& sum, Codes codes, Activations x) {
 #ifdef __AVX512VNNI__
   // Written as the instruction: else g++ 12 loads x once for each panel.
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(x));
@@ -89,20 +84,18 @@ ERNE_LANES void add_products(Ints& sum, Codes codes, Activations x) {
 #endif
 }
 
-// Running sums of code * activation over k. They fit: no drain() is needed, and no total.
+// The sums fit: no drain() is needed, and no total.
 template <int bits>
 struct Dots {
   Ints sum;
 
-  ERNE_LANES void begin(Ints&, int32_t start) { sum = broadcast_int(start); }
+  ERNE_INLINE void begin(Ints&, int32_t start) { sum = broadcast_int(start); }
 
-  ERNE_LANES void add(Codes w, Activations x) { add_products(sum, w, x); }
-  ERNE_LANES void drain(Ints&) {}
-  ERNE_LANES Ints end(const Ints&) const { return sum; }
+  ERNE_INLINE void add(Codes w, Activations x) { add_products(sum, w, x); }
+  ERNE_INLINE void drain(Ints&) {}
+  ERNE_INLINE Ints end(const Ints&) const { return sum; }
 };
 
-// Steps of kCodeStep inputs between drains, the tile's sums, and what a sum of codes is too large
-// by, per unit of activation.
 constexpr int kDotSteps = 1 << 20;
 template <int bits>
 constexpr int kDotTile = kTileSums;

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Every header compiles alone: whoever includes it needs to know of no other, nor of an order.
+
+A source of src/ that includes its own header first proves that in every build, so this compiles only
+the headers that have no such source (about 60 of 200), once each and without making code.
+
+    tests/layering/headers_alone.py COMPILER     exits 1 and prints the first error of each that does not
+    tests/layering/headers_alone.py COMPILER --self-test     breaks a header in a scratch tree
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+FLAGS = ["-std=gnu++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", '-DERNE_SOURCE_DIR=""']
+# Sources of tests see the precompiled header of GoogleTest first, so they prove nothing of their own.
+PROVING_FOLDER = "src"
+# Headers in terms of an instruction set's registers.
+VECTOR_FLAGS = ["-mavx2", "-mfma", "-mf16c", "-Wno-psabi", "-Wno-unused-function"]
+VECTOR_FOLDERS = ("src/cpu/lanes", "src/cpu/kernels", "tests/emulated")
+
+
+def is_proved_by_its_source(root, header):
+    source = header.with_suffix(".cpp")
+    if header.relative_to(root).parts[0] != PROVING_FOLDER or not source.exists():
+        return False
+    first = re.search(r'^#include\s+[<"]([^">]+)[>"]', source.read_text(), re.M)
+    return first is not None and first[1] == str(header.relative_to(root / PROVING_FOLDER))
+
+
+def headers_to_compile(root):
+    for folder in ("src", "tests"):
+        for header in sorted((root / folder).rglob("*.h")):
+            if "node_modules" not in header.parts and not is_proved_by_its_source(root, header):
+                yield header
+
+
+def offence_of(compiler, root, header):
+    shown = str(header.relative_to(root))
+    vector = VECTOR_FLAGS if shown.startswith(VECTOR_FOLDERS) else []
+    folders = [f"-I{root / folder}" for folder in ("src", "tests", "rust")]
+    done = subprocess.run([compiler, *FLAGS, *vector, *folders, "-include", str(header), "-x", "c++", os.devnull],
+                          capture_output=True, text=True)
+    if done.returncode == 0:
+        return None
+    errors = [line for line in done.stderr.splitlines() if "error" in line]
+    return f"{shown}: does not compile alone: {(errors or ['the compiler failed'])[0]}"
+
+
+def offences(compiler, root):
+    headers = list(headers_to_compile(root))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(lambda header: offence_of(compiler, root, header), headers))
+    return len(headers), [offence for offence in found if offence]
+
+
+def self_test(compiler):
+    """One header that stands alone, one that does not and no source proves, one that its source hides."""
+    with tempfile.TemporaryDirectory() as scratch:
+        base = Path(scratch) / "src/base"
+        base.mkdir(parents=True)
+        (base / "whole.h").write_text("#pragma once\n#include <vector>\nstd::vector<int> f();\n")
+        (base / "broken.h").write_text("#pragma once\nstd::vector<int> g();\n")
+        (base / "hidden.h").write_text("#pragma once\nstd::vector<int> h();\n")
+        (base / "hidden.cpp").write_text('#include <vector>\n\n#include "base/hidden.h"\n')
+        count, found = offences(compiler, Path(scratch))
+    print("\n".join(found))
+    names = sorted(offence.split(":")[0] for offence in found)
+    return 0 if count == 3 and names == ["src/base/broken.h", "src/base/hidden.h"] else 1
+
+
+def main():
+    compiler = sys.argv[1]
+    if sys.argv[2:] == ["--self-test"]:
+        sys.exit(self_test(compiler))
+    count, found = offences(compiler, Path(__file__).resolve().parents[2])
+    print("\n".join(found) or f"headers: all stand alone; {count} were compiled, the build proves the others")
+    sys.exit(1 if found else 0)
+
+
+main()
