@@ -131,6 +131,11 @@ class Backend {
   virtual const char* name() const = 0;
   virtual DeviceBuffer allocate(size_t bytes, Space space) = 0;
   virtual MemoryInfo memory() const = 0;
+  // body(i) for each i in [0, count), on host threads, in any order; returns when all are done. It
+  // calls no ops.
+  virtual void parallel_for(int64_t count, const std::function<void(int64_t)>& body) {
+    for (int64_t i = 0; i < count; ++i) body(i);
+  }
 
   // The order in which this back end's kernels read weights. Back ends that give it one name read
   // each other's bytes; whoever changes the order or the values in it changes the name.

@@ -37,6 +37,9 @@ class CpuBackend final : public Backend {
   const char* name() const override { return name_.c_str(); }
   DeviceBuffer allocate(size_t bytes, Space) override { return allocate_host(bytes); }
   MemoryInfo memory() const override { return host_memory(); }
+  void parallel_for(int64_t count, const std::function<void(int64_t)>& body) override {
+    pool_.parallel_for(count, [&](int64_t i, int) { body(i); });
+  }
   const char* packed_order() const override { return "cpu-panels-1"; }
   bool decodes(const WeightFormat& format, LinearInput input) const override {
     return products_.decodes(format, input);

@@ -127,6 +127,8 @@ void Engine::store_stats() {
       .prompt_tokens = scheduler.prompt_tokens,
       .generated_tokens = scheduler.generated_tokens,
       .cached_prompt_tokens = scheduler.cached_prompt_tokens,
+      .drafted_tokens = scheduler.drafted_tokens,
+      .accepted_drafts = scheduler.accepted_drafts,
       .preemptions = scheduler.preemptions,
       .last_step_us = clock_.now_us(),
       .draining = service_ != Service::kOpen,

@@ -54,6 +54,8 @@ struct EngineStats {
   int64_t prompt_tokens = 0;  // admitted so far
   int64_t generated_tokens = 0;
   int64_t cached_prompt_tokens = 0;  // of the admitted ones, those served from the prefix cache
+  int64_t drafted_tokens = 0;        // guesses that were verified; of them
+  int64_t accepted_drafts = 0;       // the right ones
   int64_t preemptions = 0;
   int64_t last_step_us = 0;  // clock at the end of the last step
   bool draining = false;     // accepts no new requests

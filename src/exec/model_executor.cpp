@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include "base/check.h"
-#include "sample/sampler.h"
-#include "sched/sequence.h"
 
 namespace erne::exec {
 namespace {
@@ -23,7 +21,7 @@ model::StepLimits step_limits(const ExecutorOptions& options) {
 }  // namespace
 
 ModelExecutor::ModelExecutor(Backend& backend, const model::Model& model,
-                             const ExecutorOptions& options)
+                             const ExecutorOptions& options, std::unique_ptr<const Drafter> drafter)
     : backend_(backend),
       model_(model),
       options_(options),
@@ -33,7 +31,11 @@ ModelExecutor::ModelExecutor(Backend& backend, const model::Model& model,
       workspace_(backend, model.config(), model.activation(), step_limits(options)),
       logits_(backend.allocate(
           sizeof(float) * step_limits(options).max_logit_rows * model.config().vocab_size,
-          Space::kPinnedHost)) {
+          Space::kPinnedHost)),
+      sampler_(
+          step_limits(options).max_logit_rows,
+          [&backend](int64_t count, const auto& body) { backend.parallel_for(count, body); },
+          std::move(drafter)) {
   CHECK_GT(options_.num_valid_tokens, 0);
   CHECK_LE(options_.num_valid_tokens, model.config().vocab_size);
 }
@@ -51,8 +53,7 @@ sched::StepResult ModelExecutor::run(const sched::BatchPlan& plan) {
   if (plan.rows.empty()) return result;
   const model::StepInputs inputs{plan.tokens, positions_, slots_, {ragged_, plan.blocks}};
   model_.forward(backend_, inputs, kv_.views(), workspace_);
-  list_uses(plan);
-  if (auto failure = use_logits(plan, result)) return {plan.step, {}, std::move(failure)};
+  if (auto failure = sample(plan, result)) return {plan.step, {}, std::move(failure)};
   return result;
 }
 
@@ -76,78 +77,21 @@ void ModelExecutor::stage_row(const sched::BatchPlan& plan, const sched::PlanRow
   }
 }
 
-void ModelExecutor::list_uses(const sched::BatchPlan& plan) {
-  uses_.clear();
-  for (int r = 0; r < static_cast<int>(plan.rows.size()); ++r) {
-    const sched::PlanRow& row = plan.rows[r];
-    const int end = row.first + row.count;
-    if (row.wants_prompt_logprobs) {
-      const int last = std::min(end, row.sequence->prompt_size() - 1);
-      for (int position = row.first; position < last; ++position)
-        uses_.push_back({r, position, false});
-    }
-    if (row.wants_token)
-      for (int position = end - 1 - row.drafts; position < end; ++position)
-        uses_.push_back({r, position, true});
-  }
-}
-
-std::optional<Status> ModelExecutor::use_logits(const sched::BatchPlan& plan,
-                                                sched::StepResult& result) {
+std::optional<Status> ModelExecutor::sample(const sched::BatchPlan& plan,
+                                            sched::StepResult& result) {
   const int64_t vocabulary = model_.config().vocab_size;
-  const size_t at_once = step_limits(options_).max_logit_rows;
-  for (size_t begin = 0; begin < uses_.size(); begin += at_once) {
-    const std::span uses = std::span(uses_).subspan(begin, std::min(at_once, uses_.size() - begin));
-    logit_rows_.clear();
-    for (const LogitUse& use : uses) {
-      const sched::PlanRow& row = plan.rows[use.plan_row];
-      logit_rows_.push_back(row.tokens.begin + use.position - row.first);
-    }
-    const TensorView logits{
-        logits_.data(), DType::kF32, {static_cast<int64_t>(uses.size()), vocabulary}};
-    model_.logits(backend_, logit_rows_, workspace_, {logits});
-    for (size_t i = 0; i < uses.size(); ++i) {
-      const std::span<float> row(logits.as<float>() + i * vocabulary, options_.num_valid_tokens);
-      if (std::any_of(row.begin(), row.end(), [](float v) { return std::isnan(v); }))
-        return Status{
-            Code::kInternal,
-            fmt::format("the model computed NaN at step {}: are its weights damaged?", plan.step)};
-      use_one(plan, uses[i], row, result.rows[uses[i].plan_row]);
-    }
+  sampler_.begin(plan, result);
+  while (true) {
+    const std::span<const int32_t> tokens = sampler_.next_batch();
+    if (tokens.empty()) return std::nullopt;
+    const TensorView logits{logits_.data(), DType::kF32, {std::ssize(tokens), vocabulary}};
+    model_.logits(backend_, tokens, workspace_, {logits});
+    const std::span values(logits.as<float>(), tokens.size() * vocabulary);
+    if (!sampler_.take_batch(values, vocabulary, options_.num_valid_tokens))
+      return Status{
+          Code::kInternal,
+          fmt::format("the model computed NaN at step {}: are its weights damaged?", plan.step)};
   }
-  return std::nullopt;
-}
-
-void ModelExecutor::use_one(const sched::BatchPlan& plan, const LogitUse& use,
-                            std::span<float> logits, sched::RowResult& result) {
-  const sched::PlanRow& row = plan.rows[use.plan_row];
-  const sched::Request& request = row.sequence->request;
-  if (!use.for_token) {
-    result.prompt_logprobs.push_back(sample::logprobs(logits, request.prompt[use.position + 1],
-                                                      request.sampling.prompt_logprobs));
-    return;
-  }
-  // Verification by exact match: a draft is accepted while it equals what would have been sampled
-  // in its place, so drafts change the speed and never a token.
-  const std::span row_tokens(plan.tokens.data() + row.tokens.begin, row.count);
-  const int draft = use.position - (row.first + row.count - 1 - row.drafts);  // drafts before it
-  if (draft > 0) {
-    const bool previous_matched =
-        static_cast<int>(result.accepted.size()) == draft &&
-        result.accepted.back() == row_tokens[row.count - row.drafts + draft - 1];
-    if (!previous_matched) return;
-  }
-  history_ = row.sequence->tokens;
-  history_.insert(history_.end(), result.accepted.begin(), result.accepted.end());
-
-  std::vector<float>
-      own;  // sampling overwrites its logits, log-probabilities are of the model's own
-  if (request.sampling.logprobs >= 0) own.assign(logits.begin(), logits.end());
-  const sched::TokenId token = sample::sample(logits, request.sampling, request.stop,
-                                              {history_, row.sequence->prompt_size()});
-  result.accepted.push_back(token);
-  if (!own.empty())
-    result.logprobs.push_back(sample::logprobs(own, token, request.sampling.logprobs));
 }
 
 }  // namespace erne::exec

@@ -1,7 +1,9 @@
-// exec: runs plans on a model. Stages a plan's rows into the shapes a forward wants, copies blocks,
-// runs the forward, and turns logits into tokens. Owns the KV memory and the workspace; the model,
-// its weights and the back end outlive it. Lives on the engine's thread, keeps no state between
-// steps but KV: whatever a plan computes depends on the plan and the KV it names.
+// exec: runs the scheduler's plans on a model. ModelExecutor stages a plan's rows into the shapes
+// that a forward wants, copies KV blocks, and runs the forward; StepSampler turns the logits into
+// tokens. It owns the KV memory and the workspace, while the model, its weights and the back end
+// outlive it. Lives on the engine's thread. Between steps it keeps KV, and with each sequence what
+// sampling needs of its earlier tokens; nothing else, so what a plan computes depends on the plan
+// and on the KV that it names.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "exec/step_sampler.h"
 #include "model/kv_layers.h"
 #include "model/model.h"
 #include "sched/executor.h"
@@ -28,7 +31,9 @@ struct ExecutorOptions {
 
 class ModelExecutor final : public sched::Executor {
  public:
-  ModelExecutor(Backend& backend, const model::Model& model, const ExecutorOptions& options);
+  // `drafter`: null: no drafts are proposed.
+  ModelExecutor(Backend& backend, const model::Model& model, const ExecutorOptions& options,
+                std::unique_ptr<const Drafter> drafter = nullptr);
 
   kv::KvGeometry kv_geometry() const override { return geometry_; }
   // Fails (StepResult::failure) if the model computes a NaN: its weights are damaged.
@@ -38,19 +43,9 @@ class ModelExecutor final : public sched::Executor {
   static size_t workspace_bytes(const model::Model& model, const ExecutorOptions& options);
 
  private:
-  // One position whose logits somebody wants.
-  struct LogitUse {
-    int plan_row;    // into BatchPlan::rows
-    int position;    // of the token that made the logits: they predict position + 1
-    bool for_token;  // else: for the prompt token at position + 1
-  };
-
   void stage(const sched::BatchPlan& plan);
   void stage_row(const sched::BatchPlan& plan, const sched::PlanRow& row);
-  void list_uses(const sched::BatchPlan& plan);
-  std::optional<Status> use_logits(const sched::BatchPlan& plan, sched::StepResult& result);
-  void use_one(const sched::BatchPlan& plan, const LogitUse& use, std::span<float> logits,
-               sched::RowResult& result);
+  std::optional<Status> sample(const sched::BatchPlan& plan, sched::StepResult& result);
 
   Backend& backend_;
   const model::Model& model_;
@@ -59,13 +54,12 @@ class ModelExecutor final : public sched::Executor {
   model::KvLayers kv_;
   model::Workspace workspace_;
   DeviceBuffer logits_;  // [max_logit_rows, V] float32
+  StepSampler sampler_;
 
   // Staging, reused by every step.
-  std::vector<int32_t> positions_, slots_, logit_rows_;
+  std::vector<int32_t> positions_, slots_;
   std::vector<RaggedRow> ragged_;
   std::vector<std::pair<int32_t, int32_t>> copies_;
-  std::vector<LogitUse> uses_;
-  std::vector<sched::TokenId> history_;
 };
 
 }  // namespace erne::exec

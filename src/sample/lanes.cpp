@@ -14,6 +14,8 @@ constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
 typedef uint32_t Bits __attribute__((vector_size(kLanes * sizeof(float))));
+typedef int32_t Truths __attribute__((vector_size(kLanes * sizeof(float))));  // -1: true
+typedef double DoubleLanes __attribute__((vector_size(kLanes * sizeof(double))));
 
 // The first `count`; -infinity in the lanes behind them.
 void load(const float* from, size_t count, Lanes& lanes) {
@@ -46,15 +48,20 @@ void make_exp(Lanes& x) {
 
 }  // namespace
 
-float largest_of(std::span<const float> logits) {
+Largest largest_of(std::span<const float> logits) {
   Lanes most = Lanes{} + kNone;
+  Truths nans = {};
   for (size_t i = 0; i < logits.size(); i += kLanes) {
     Lanes next;
     load(&logits[i], logits.size() - i, next);
     most = next > most ? next : most;
+    nans |= next != next;
   }
-  float largest = kNone;
-  for (size_t lane = 0; lane < kLanes; ++lane) largest = std::max(largest, most[lane]);
+  Largest largest{kNone, false};
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    largest.value = std::max(largest.value, most[lane]);
+    largest.has_nan |= nans[lane] != 0;
+  }
   return largest;
 }
 
@@ -71,6 +78,20 @@ void weigh(std::span<const float> logits, float best, float scale, Weights& weig
   }
   weights.sum = 0;
   for (size_t lane = 0; lane < kLanes; ++lane) weights.sum += sums[lane];
+}
+
+double sum_of_exponentials(std::span<const float> logits, float best) {
+  DoubleLanes sums = {};
+  for (size_t i = 0; i < logits.size(); i += kLanes) {
+    Lanes weight;
+    load(&logits[i], logits.size() - i, weight);
+    weight = weight - best;
+    make_exp(weight);
+    sums += __builtin_convertvector(weight, DoubleLanes);
+  }
+  double sum = 0;
+  for (size_t lane = 0; lane < kLanes; ++lane) sum += sums[lane];
+  return sum;
 }
 
 }  // namespace erne::sample

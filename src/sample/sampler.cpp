@@ -5,7 +5,6 @@
 #include <functional>
 #include <limits>
 #include <numeric>
-#include <unordered_map>
 
 #include "base/check.h"
 #include "base/counter_rng.h"
@@ -28,77 +27,67 @@ std::span<const float> piece_at(std::span<const float> logits, size_t begin) {
   return logits.subspan(begin, std::min<size_t>(kPiece, logits.size() - begin));
 }
 
-// The first of the largest; 0 where there is none.
-TokenId argmax(std::span<const float> logits) {
-  float best = kMasked;
-  size_t begin = 0;  // of the first piece that holds it
-  for (size_t i = 0; i < logits.size(); i += kPiece) {
-    const float largest = largest_of(piece_at(logits, i));
-    if (largest > best) {
-      best = largest;
-      begin = i;
-    }
-  }
-  if (best == kMasked) return 0;
-  const auto found = std::find(logits.begin() + begin, logits.end(), best);
-  return static_cast<TokenId>(found - logits.begin());
-}
-
 void mask(std::span<float> logits, std::span<const TokenId> ids) {
   for (TokenId id : ids)
     if (id >= 0 && id < static_cast<TokenId>(logits.size())) logits[id] = kMasked;
 }
 
-void apply_repetition(std::span<float> logits, float penalty, const History& history) {
-  if (penalty == 1.0f) return;
-  std::vector<TokenId> seen(history.tokens.begin(), history.tokens.end());
-  std::sort(seen.begin(), seen.end());
-  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-  for (TokenId id : seen) {
-    float& logit = logits[id];
-    logit = logit < 0 ? logit * penalty : logit / penalty;
+// Tokens beyond the last word are forbidden, too.
+void keep_allowed(std::span<float> logits, std::span<const uint32_t> allowed) {
+  constexpr size_t kBits = 32;
+  for (size_t word = 0; word * kBits < logits.size(); ++word) {
+    const uint32_t bits = word < allowed.size() ? allowed[word] : 0;
+    if (bits == ~uint32_t{0}) continue;
+    const size_t end = std::min((word + 1) * kBits, logits.size());
+    for (size_t id = word * kBits; id < end; ++id)
+      if ((bits >> (id % kBits) & 1) == 0) logits[id] = kMasked;
   }
 }
 
-void apply_frequency(std::span<float> logits, const SamplingParams& params,
-                     const History& history) {
-  if (params.frequency_penalty == 0 && params.presence_penalty == 0) return;
-  std::unordered_map<TokenId, int> counts;
-  for (TokenId id : history.tokens.subspan(history.prompt_tokens)) ++counts[id];
-  for (const auto& [id, count] : counts)
-    logits[id] -= count * params.frequency_penalty + params.presence_penalty;
+void apply_counted_penalties(std::span<float> logits, const SamplingParams& params,
+                             const TokenCounts& counts) {
+  for (const TokenCounts::Entry& entry : counts.entries()) {
+    if (entry.token >= static_cast<TokenId>(logits.size())) continue;  // padding of a vocabulary
+    float& logit = logits[entry.token];
+    if (params.repetition_penalty != 1.0f && entry.in_prompt + entry.in_output > 0)
+      logit = logit < 0 ? logit * params.repetition_penalty : logit / params.repetition_penalty;
+    if (entry.in_output > 0)
+      logit -= entry.in_output * params.frequency_penalty + params.presence_penalty;
+  }
 }
 
 // Forbids the last token of every bad word whose other tokens the output just ended with.
 void mask_bad_words(std::span<float> logits, const SamplingParams& params, const History& history) {
-  const auto output = history.tokens.subspan(history.prompt_tokens);
   for (const std::vector<TokenId>& word : params.bad_words) {
-    const size_t head = word.size() - 1;
-    if (head > output.size()) continue;
-    if (std::equal(word.begin(), word.end() - 1, output.end() - head))
-      mask(logits, std::span(word).last(1));
+    const int head = static_cast<int>(word.size()) - 1;
+    if (head > history.generated()) continue;
+    const int begin = history.size() - head;
+    bool ends_with_head = true;
+    for (int i = 0; i < head; ++i) ends_with_head &= history[begin + i] == word[i];
+    if (ends_with_head) mask(logits, std::span(word).last(1));
   }
 }
 
 // Whether apply_penalties() may change anything.
 bool has_penalties(const SamplingParams& params, const StopRules& stop) {
-  return !params.logit_bias.empty() || stop.min_new_tokens > 0 ||
-         params.repetition_penalty != 1.0f || params.frequency_penalty != 0 ||
-         params.presence_penalty != 0 || !params.bad_words.empty();
+  return !params.logit_bias.empty() || stop.min_new_tokens > 0 || counts_tokens(params) ||
+         !params.bad_words.empty();
 }
 
-void apply_penalties(std::span<float> logits, const SamplingParams& params, const StopRules& stop,
-                     const History& history) {
+void apply_penalties(std::span<float> logits, const Draw& draw) {
+  const SamplingParams& params = draw.params;
+  const StopRules& stop = draw.stop;
   for (const auto& [id, bias] : params.logit_bias)
     if (id < static_cast<TokenId>(logits.size())) logits[id] += bias;
-  const int generated = static_cast<int>(history.tokens.size()) - history.prompt_tokens;
-  if (generated < stop.min_new_tokens) {
+  if (draw.history.generated() < stop.min_new_tokens) {
     mask(logits, stop.eos_ids);
     mask(logits, stop.stop_token_ids);
   }
-  apply_repetition(logits, params.repetition_penalty, history);
-  apply_frequency(logits, params, history);
-  mask_bad_words(logits, params, history);
+  if (counts_tokens(params)) {
+    CHECK(draw.counts != nullptr);
+    apply_counted_penalties(logits, params, *draw.counts);
+  }
+  mask_bad_words(logits, params, draw.history);
 }
 
 // The softmax of a vocabulary, and its cuts. Weights are not normalised: the best has 1.
@@ -170,7 +159,7 @@ class Distribution {
       return logit_of((1 - params_.top_p) * total / static_cast<double>(logits_.size()));
     std::vector<float> largest;
     for (size_t i = 0; i < logits_.size(); i += kPiece)
-      largest.push_back(largest_of(piece_at(logits_, i)));
+      largest.push_back(largest_of(piece_at(logits_, i)).value);
     const auto k = static_cast<size_t>(params_.top_k);
     if (k > largest.size()) return std::numeric_limits<float>::lowest();
     std::nth_element(largest.begin(), largest.begin() + (k - 1), largest.end(), std::greater<>());
@@ -249,39 +238,88 @@ class Distribution {
   float best_, scale_;
 };
 
-}  // namespace
-
-TokenId sample(std::span<float> logits, const SamplingParams& params, const StopRules& stop,
-               const History& history) {
-  CHECK(!logits.empty());
-  const TokenId unmasked = argmax(logits);
-  TokenId best = unmasked;
-  if (has_penalties(params, stop)) {
-    apply_penalties(logits, params, stop, history);
-    best = argmax(logits);
+// The best of all, best first.
+std::vector<TokenId> best_tokens(std::span<const float> logits, size_t count) {
+  const Better better{logits};
+  std::vector<TokenId> kept;  // a heap: the worst of them is its front
+  if (count == 0) return kept;
+  for (size_t begin = 0; begin < logits.size(); begin += kPiece) {
+    const std::span<const float> piece = piece_at(logits, begin);
+    if (kept.size() == count && !(largest_of(piece).value > logits[kept.front()])) continue;
+    for (size_t i = begin; i < begin + piece.size(); ++i) {
+      const auto id = static_cast<TokenId>(i);
+      if (kept.size() == count) {
+        if (!better(id, kept.front())) continue;
+        std::pop_heap(kept.begin(), kept.end(), better);
+        kept.pop_back();
+      }
+      kept.push_back(id);
+      std::push_heap(kept.begin(), kept.end(), better);
+    }
   }
-  if (!(logits[best] > kMasked)) return unmasked;
-  if (params.temperature == 0 || std::isinf(logits[best])) return best;
-  const double uniform = CounterRng(params.seed, params.stream).uniform(history.tokens.size());
-  return Distribution(logits, logits[best], params).draw(uniform);
+  std::sort_heap(kept.begin(), kept.end(), better);
+  return kept;
 }
 
-PositionLogprobs logprobs(std::span<const float> logits, TokenId chosen, int num_top) {
+}  // namespace
+
+Best find_best(std::span<const float> logits) {
+  Best best{0, kMasked, false};
+  size_t begin = 0;  // of the first piece that holds it
+  for (size_t i = 0; i < logits.size(); i += kPiece) {
+    const Largest largest = largest_of(piece_at(logits, i));
+    best.has_nan |= largest.has_nan;
+    if (largest.value > best.logit) {
+      best.logit = largest.value;
+      begin = i;
+    }
+  }
+  if (best.logit > kMasked) {
+    const auto found = std::find(logits.begin() + begin, logits.end(), best.logit);
+    best.token = static_cast<TokenId>(found - logits.begin());
+  }
+  return best;
+}
+
+bool counts_tokens(const SamplingParams& params) {
+  return params.repetition_penalty != 1.0f || params.frequency_penalty != 0 ||
+         params.presence_penalty != 0;
+}
+
+bool changes_logits(const Draw& draw) {
+  return !draw.allowed.empty() || has_penalties(draw.params, draw.stop);
+}
+
+TokenId choose_token(std::span<float> logits, const Best& all, const Draw& draw) {
+  CHECK(!logits.empty());
+  Best allowed = all;
+  if (!draw.allowed.empty()) {
+    keep_allowed(logits, draw.allowed);
+    allowed = find_best(logits);
+    if (!(allowed.logit > kMasked)) return all.token;
+  }
+  Best best = allowed;
+  if (has_penalties(draw.params, draw.stop)) {
+    apply_penalties(logits, draw);
+    best = find_best(logits);
+  }
+  if (!(best.logit > kMasked)) return allowed.token;
+  const SamplingParams& params = draw.params;
+  if (params.temperature == 0 || std::isinf(best.logit)) return best.token;
+  const double uniform = CounterRng(params.seed, params.stream).uniform(draw.history.size());
+  return Distribution(logits, best.logit, params).draw(uniform);
+}
+
+PositionLogprobs logprobs(std::span<const float> logits, const Best& best, TokenId chosen,
+                          int num_top) {
   CHECK_LT(chosen, static_cast<TokenId>(logits.size()));
-  const double best = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (float logit : logits) sum += std::exp(logit - best);
-  const double log_sum = best + std::log(sum);
-  auto entry = [&](TokenId id) {
+  const double log_sum = best.logit + std::log(sum_of_exponentials(logits, best.logit));
+  const auto entry = [&](TokenId id) {
     return sched::TokenLogprob{id, static_cast<float>(logits[id] - log_sum)};
   };
-
   PositionLogprobs out{entry(chosen), {}};
   const size_t count = std::min(logits.size(), static_cast<size_t>(std::max(num_top, 0)));
-  std::vector<TokenId> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::partial_sort(order.begin(), order.begin() + count, order.end(), Better{logits});
-  for (size_t i = 0; i < count; ++i) out.top.push_back(entry(order[i]));
+  for (TokenId id : best_tokens(logits, count)) out.top.push_back(entry(id));
   return out;
 }
 

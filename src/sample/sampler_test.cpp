@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <string>
 
 #include "base/counter_rng.h"
 
@@ -21,9 +22,16 @@ struct Case {
   std::vector<TokenId> tokens = {4};
   int prompt_tokens = 1;
 
+  std::vector<uint32_t> allowed;  // empty: all
+  int accepted = 0;               // of the tokens, those that the present step has added
+
   TokenId run() const {
     std::vector<float> scratch = logits;
-    return sample(scratch, params, stop, {tokens, prompt_tokens});
+    const auto earlier = std::span(tokens).first(tokens.size() - accepted);
+    TokenCounts counts(earlier.first(prompt_tokens));
+    counts.accept(std::span(tokens).subspan(prompt_tokens));
+    const History history{earlier, prompt_tokens, std::span(tokens).last(accepted)};
+    return choose_token(scratch, find_best(scratch), {params, stop, history, &counts, allowed});
   }
   // Relative frequency of each token over many positions of the same distribution.
   std::map<TokenId, double> frequencies(int draws = 20000) {
@@ -272,6 +280,127 @@ TEST(Sample, TheDrawDependsOnSeedStreamAndPositionOnly) {
   EXPECT_NE(seed.run(), first);
   EXPECT_NE(stream.run(), first);
   EXPECT_NE(position.run(), first);
+}
+
+TEST(Sample, WhatAStepHasAddedIsHistoryLikeAnyOther) {
+  for (int accepted = 0; accepted <= 2; ++accepted) {
+    Case c = greedy();
+    c.tokens = {4, 0, 1};
+    c.accepted = accepted;
+    c.params.bad_words = {{0, 1, 3}, {1, 2}};
+    c.params.repetition_penalty = 4;
+    EXPECT_EQ(c.run(), 1) << accepted;  // 2 and 3 are forbidden, and 1 has a quarter of 3 left
+    c.params.temperature = 1;
+    c.logits.assign(1000, 0.0f);
+    Case whole = c;
+    whole.accepted = 0;
+    EXPECT_EQ(c.run(), whole.run()) << accepted;
+  }
+}
+
+TEST(Sample, AMaskAllowsWhatItsBitsSay) {
+  Case c = greedy();
+  c.allowed = {0b10101};
+  EXPECT_EQ(c.run(), 2);
+  c.params.logit_bias = {{3, 100.0f}, {4, 50.0f}};
+  EXPECT_EQ(c.run(), 4);
+  c.params.temperature = 1;
+  c.params.logit_bias = {};
+  for (const auto& [id, share] : c.frequencies(200)) EXPECT_EQ(id % 2, 0);
+}
+
+TEST(Sample, AMaskOfManyWordsMayBeShorterThanTheVocabulary) {
+  Case c = greedy();
+  c.logits.assign(1000, 1.0f);
+  c.logits[999] = 2;
+  c.allowed.assign(4, 0);
+  c.allowed[3] = uint32_t{1} << 31;
+  EXPECT_EQ(c.run(), 127);
+  c.allowed.assign(32, ~uint32_t{0});
+  EXPECT_EQ(c.run(), 999);
+}
+
+TEST(Sample, WhereTheOthersLeaveNothingAMaskStillHolds) {
+  Case c = greedy();
+  c.allowed = {0b10101};
+  c.params.bad_words = {{0}, {2}, {4}};
+  EXPECT_EQ(c.run(), 2);
+  c.allowed = {0b100000};  // of a vocabulary of five
+  EXPECT_EQ(c.run(), 1);
+}
+
+TEST(Sample, OneLookFindsTheBestAndWhetherThereIsNan) {
+  for (const size_t size : {1, 5, 513, 103424}) {
+    std::vector<float> logits(size, -1.0f);
+    EXPECT_FALSE(find_best(logits).has_nan);
+    for (const size_t at : {size_t{0}, size / 2, size - 1}) {
+      std::vector<float> damaged = logits;
+      damaged[at] = std::nanf("");
+      EXPECT_TRUE(find_best(damaged).has_nan) << at << " of " << size;
+    }
+  }
+}
+
+TEST(TokenCounts, FollowTheOutputForthAndBack) {
+  const std::vector<TokenId> prompt = {7, 8, 7}, output = {8, 9, 9};
+  TokenCounts counts(prompt);
+  const auto text = [&] {
+    std::string out;
+    for (const TokenCounts::Entry& e : counts.entries())
+      out += std::to_string(e.token) + ":" + std::to_string(e.in_prompt) + "+" +
+             std::to_string(e.in_output) + " ";
+    return out;
+  };
+  EXPECT_EQ(text(), "7:2+0 8:1+0 ");
+  counts.accept(output);
+  EXPECT_EQ(text(), "7:2+0 8:1+1 9:0+2 ");
+  counts.rollback(2);
+  EXPECT_EQ(text(), "7:2+0 8:1+1 9:0+0 ");
+  counts.accept(std::vector<TokenId>{7});
+  EXPECT_EQ(text(), "7:2+1 8:1+1 9:0+0 ");
+  counts.rollback(2);
+  EXPECT_EQ(text(), "7:2+0 8:1+0 9:0+0 ");
+  EXPECT_DEATH(counts.rollback(1), "num_tokens");
+}
+
+TEST(TokenCounts, WhatWasRolledBackIsNotPenalised) {
+  const std::vector<TokenId> none, one = {1};
+  TokenCounts counts(none);
+  counts.accept(one);
+  counts.rollback(1);
+  std::vector<float> logits = {0, 1, 0.9f};
+  SamplingParams params;
+  params.temperature = 0;
+  params.repetition_penalty = 2;
+  params.presence_penalty = 1;
+  const StopRules stop;
+  EXPECT_EQ(choose_token(logits, find_best(logits), {params, stop, {none, 0}, &counts}), 1);
+}
+
+PositionLogprobs logprobs(const std::vector<float>& logits, TokenId chosen, int num_top) {
+  return sample::logprobs(logits, find_best(logits), chosen, num_top);
+}
+
+// Against all ids in order and sums in double, with many equal logits.
+TEST(Logprobs, AreThoseOfAFullSort) {
+  for (const size_t size : {1, 7, 512, 513, 5000}) {
+    std::vector<float> logits(size);
+    for (size_t i = 0; i < size; ++i)
+      logits[i] = static_cast<float>(CounterRng(3, 0).words(i)[0] % 97) / 8.0f;
+    std::vector<TokenId> order(size);
+    for (size_t i = 0; i < size; ++i) order[i] = static_cast<TokenId>(i);
+    std::ranges::stable_sort(order, std::greater<>(), [&](TokenId id) { return logits[id]; });
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(double{logit});
+    for (const int num_top : {0, 1, 20, 1000}) {
+      const auto chosen = static_cast<TokenId>(size / 2);
+      const PositionLogprobs out = logprobs(logits, chosen, num_top);
+      const double exact = logits[chosen] - std::log(sum);
+      EXPECT_NEAR(out.chosen.logprob, exact, 0x1p-19 + std::abs(exact) * 0x1p-24);
+      ASSERT_EQ(out.top.size(), std::min<size_t>(num_top, size));
+      for (size_t i = 0; i < out.top.size(); ++i) EXPECT_EQ(out.top[i].token, order[i]);
+    }
+  }
 }
 
 TEST(Logprobs, AreTheModelsOwn) {

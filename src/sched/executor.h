@@ -1,7 +1,10 @@
-// The two ports of the scheduler: what it asks of a device, and what it gets back. Implementations:
-// exec::ModelExecutor (a model), sim::ShadowExecutor (proof), sim::SimExecutor (time without work).
+// The port between the scheduler and a device. In every step the scheduler hands an executor a
+// BatchPlan, which says what to compute, and gets a StepResult back, which says what came of it.
+// exec::ModelExecutor runs plans on a model; sim::ShadowExecutor computes nothing and proves that a
+// plan is right. Both are called on the engine's thread, one plan at a time.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -11,6 +14,7 @@
 namespace erne::sched {
 
 struct Sequence;
+struct ExecutorNotes;
 
 struct Range {
   int begin = 0, end = 0;
@@ -30,6 +34,7 @@ struct PlanRow {
   Range tokens;                        // into BatchPlan::tokens, `count` of them
   Range blocks;  // into BatchPlan::blocks: at least those of positions [0, first + count)
   const Sequence* sequence = nullptr;  // for sampling parameters and history; valid until commit
+  std::unique_ptr<ExecutorNotes>* notes = nullptr;  // the sequence's, for the executor to fill
 };
 
 struct BatchPlan {

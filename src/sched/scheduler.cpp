@@ -189,6 +189,7 @@ void Scheduler::write_row(Sequence& sequence) {
       .tokens = {first_token, first_token + sequence.planned},
       .blocks = {first_block, first_block + static_cast<int>(blocks.size())},
       .sequence = &sequence,
+      .notes = &sequence.notes,
   });
   planned_.push_back(&sequence);
 }
@@ -255,6 +256,8 @@ std::optional<FinishReason> Scheduler::take_tokens(Sequence& sequence, const Pla
   }
   CHECK(num_accepted >= 1 && num_accepted <= 1 + row.drafts);
   sequence.computed += num_accepted - 1;  // accepted drafts have KV, the newest token has none
+  stats_.drafted_tokens += row.drafts;
+  stats_.accepted_drafts += num_accepted - 1;
   for (int i = 0; i < num_accepted; ++i) {
     const TokenId token = result.accepted[i];
     if (i < num_accepted - 1) CHECK_EQ(token, sequence.drafts[i]);

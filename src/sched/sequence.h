@@ -3,6 +3,7 @@
 // these fields, not modes. Plain data, owned by the Scheduler.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -12,6 +13,12 @@
 namespace erne::sched {
 
 enum class State { kWaiting, kRunning };
+
+// What an executor keeps about a sequence from step to step: the executor makes it and alone reads
+// it, and it ends with the sequence.
+struct ExecutorNotes {
+  virtual ~ExecutorNotes() = default;
+};
 
 struct Sequence {
   Request request;
@@ -24,6 +31,7 @@ struct Sequence {
   State state = State::kWaiting;
   int planned = 0;         // tokens in the current plan, drafts included
   bool cancelled = false;  // while in a plan; its commit ends the sequence
+  std::unique_ptr<ExecutorNotes> notes;
 
   int size() const { return static_cast<int>(tokens.size()); }
   int num_drafts() const { return static_cast<int>(drafts.size()); }

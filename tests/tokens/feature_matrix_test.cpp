@@ -1,7 +1,7 @@
 // Every feature works with every other: a cell for each combination of model, weight format, KV
-// type, chunking, prefix hits, preemption and sampler, all of them run. In each cell some requests
-// are served together and must have the tokens that each has alone with the same weights and KV
-// type. A cell counts only if what it is named for happened.
+// type, chunking, prefix hits, preemption, drafts and sampler, all of them run. In each cell some
+// requests are served together and must have the tokens that each has alone with the same weights
+// and KV type. A cell counts only if what it is named for happened.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -54,7 +54,7 @@ std::vector<sched::Request> requests_with(int sampler_kind) {
 }
 
 struct Cell {
-  bool chunked, prefix_hits, preempted;
+  bool chunked, prefix_hits, preempted, drafted;
 
   Setting setting(const Types& types) const {
     Setting s;
@@ -65,11 +65,12 @@ struct Cell {
     s.max_tokens = chunked ? kRequests + 5 : 1024;
     s.num_blocks = s.least_blocks() * (preempted ? 1 : kRequests);
     s.share_prefixes = prefix_hits;
+    s.max_drafts = drafted ? 3 : 0;
     return s;
   }
   std::string name() const {
     return std::string(chunked ? "chunked" : "whole") + (prefix_hits ? ", prefix hits" : "") +
-           (preempted ? ", preempted" : "");
+           (preempted ? ", preempted" : "") + (drafted ? ", drafted" : "");
   }
 };
 
@@ -77,7 +78,9 @@ std::vector<Cell> cells() {
   std::vector<Cell> out;
   for (const bool chunked : {false, true})
     for (const bool prefix_hits : {false, true})
-      for (const bool preempted : {false, true}) out.push_back({chunked, prefix_hits, preempted});
+      for (const bool preempted : {false, true})
+        for (const bool drafted : {false, true})
+          out.push_back({chunked, prefix_hits, preempted, drafted});
   return out;
 }
 
@@ -104,6 +107,7 @@ int run(const Cell& cell, const Types& types, const std::vector<sched::Request>&
   const engine::EngineStats stats = server.stats();
   EXPECT_EQ(stats.cached_prompt_tokens > 0, cell.prefix_hits);
   EXPECT_EQ(stats.preemptions > 0, cell.preempted);
+  EXPECT_EQ(stats.drafted_tokens > 0, cell.drafted);
   return different;
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/temp_folder_fixture.h"
+#include "exec/ngram_drafter.h"
 
 namespace erne::tests {
 namespace {
@@ -31,6 +32,13 @@ auto random_model(Backend& backend, const Types& types) {
   const TempFolder folder;
   folder.write("config.json", model_config(types.experts));
   return model::load_model(backend, folder.path(), model_options(types)).value();
+}
+
+// Random texts repeat themselves seldom: one token in common is enough for a guess.
+std::unique_ptr<exec::Drafter> make_drafter(int max_drafts) {
+  if (max_drafts == 0) return nullptr;
+  return std::make_unique<exec::NgramDrafter>(
+      exec::NgramOptions{.max_drafts = max_drafts, .shortest = 1});
 }
 
 std::unique_ptr<Backend> make_backend(const Setting& setting) {
@@ -64,11 +72,13 @@ SmallServer::SmallServer(const Setting& setting)
       *backend_, *model_,
       exec::ExecutorOptions{setting.num_blocks ? setting.num_blocks : setting.least_blocks(),
                             setting.block_tokens, setting.max_tokens, setting.max_rows, kVocabulary,
-                            setting.types.kv});
+                            setting.types.kv},
+      make_drafter(setting.max_drafts));
   sched::Limits limits;
   limits.max_rows = setting.max_rows;
   limits.max_tokens = setting.max_tokens;
   limits.max_model_len = kModelLen;
+  limits.max_drafts = setting.max_drafts;
   limits.share_prefixes = setting.share_prefixes;
   limits.chunk_prompts = setting.chunk_prompts;
   engine_ = std::make_unique<engine::Engine>(*executor_, limits, clock_);

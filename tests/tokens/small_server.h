@@ -36,7 +36,8 @@ struct Setting {
   int block_tokens = 16;
   int num_blocks = 0;  // 0: the bare minimum for one sequence
   bool share_prefixes = true, chunk_prompts = true;
-  int times = 1;  // more: all requests again on the same engine, now with a warm cache
+  int max_drafts = 0;  // guessed from the text itself
+  int times = 1;       // more: all requests again on the same engine, now with a warm cache
 
   int least_blocks() const { return (kModelLen + block_tokens - 1) / block_tokens; }
 };

@@ -1,0 +1,103 @@
+#include "exec/step_sampler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "exec/verifier.h"
+
+namespace erne::exec {
+
+StepSampler::StepSampler(int max_logit_rows, ParallelFor parallel_for,
+                         std::unique_ptr<const Drafter> drafter, ConstraintMaker make_constraint)
+    : max_logit_rows_(max_logit_rows),
+      parallel_for_(std::move(parallel_for)),
+      drafter_(std::move(drafter)),
+      make_constraint_(std::move(make_constraint)) {}
+
+void StepSampler::begin(const sched::BatchPlan& plan, sched::StepResult& result) {
+  CHECK_EQ(result.rows.size(), plan.rows.size());
+  plan_ = &plan;
+  result_ = &result;
+  found_nan_ = false;
+  list_uses();
+  left_ = uses_;
+}
+
+void StepSampler::list_uses() {
+  uses_.clear();
+  for (int r = 0; r < static_cast<int>(plan_->rows.size()); ++r) {
+    const sched::PlanRow& row = plan_->rows[r];
+    const int end = row.first + row.count;
+    if (row.wants_prompt_logprobs) {
+      const int last = std::min(end, row.sequence->prompt_size() - 1);
+      for (int position = row.first; position < last; ++position)
+        uses_.push_back({r, position, 1, false, 0});
+      result_->rows[r].prompt_logprobs.resize(std::max(last - row.first, 0));
+    }
+    if (row.wants_token) uses_.push_back({r, end - 1 - row.drafts, 1 + row.drafts, true, 0});
+  }
+}
+
+std::span<const int32_t> StepSampler::next_batch() {
+  logit_tokens_.clear();
+  size_t count = 0;
+  for (Use& use : left_) {
+    CHECK_LE(use.num_logits, max_logit_rows_);
+    const int first = static_cast<int>(logit_tokens_.size());
+    if (first + use.num_logits > max_logit_rows_) break;
+    use.first_logits = first;
+    const sched::PlanRow& row = plan_->rows[use.plan_row];
+    for (int i = 0; i < use.num_logits; ++i)
+      logit_tokens_.push_back(row.tokens.begin + use.position - row.first + i);
+    ++count;
+  }
+  batch_ = left_.first(count);
+  left_ = left_.subspan(count);
+  return logit_tokens_;
+}
+
+bool StepSampler::take_batch(std::span<float> logits, int64_t stride, int64_t num_tokens) {
+  const Batch batch{logits, stride, num_tokens};
+  parallel_for_(static_cast<int64_t>(batch_.size()),
+                [&](int64_t i) { use(batch_[static_cast<size_t>(i)], batch); });
+  return !found_nan_;
+}
+
+void StepSampler::use(const Use& use, const Batch& batch) {
+  use.for_token ? sample_row(use, batch) : score_prompt(use, batch);
+}
+
+sample::Best StepSampler::look_at(std::span<const float> logits) {
+  const sample::Best best = sample::find_best(logits);
+  if (best.has_nan) found_nan_ = true;
+  return best;
+}
+
+void StepSampler::score_prompt(const Use& use, const Batch& batch) {
+  const sched::PlanRow& row = plan_->rows[use.plan_row];
+  const sched::Request& request = row.sequence->request;
+  const std::span<const float> logits = batch.row(use.first_logits);
+  result_->rows[use.plan_row].prompt_logprobs[use.position - row.first] = sample::logprobs(
+      logits, look_at(logits), request.prompt[use.position + 1], request.sampling.prompt_logprobs);
+}
+
+void StepSampler::sample_row(const Use& use, const Batch& batch) {
+  const sched::PlanRow& row = plan_->rows[use.plan_row];
+  sched::RowResult& result = result_->rows[use.plan_row];
+  const std::span row_tokens(plan_->tokens.data() + row.tokens.begin, row.count);
+  RowSampler sampler(*row.sequence, *row.notes, make_constraint_);
+  Verifier verifier(row_tokens.last(row.drafts));
+  for (int i = 0; verifier.wants_token(); ++i) {
+    const std::span<float> logits = batch.row(use.first_logits + i);
+    verifier.take(sampler.choose(logits, look_at(logits), verifier.accepted(), result.logprobs));
+  }
+  const std::span accepted = verifier.accepted();
+  result.accepted.assign(accepted.begin(), accepted.end());
+  if (drafter_ != nullptr) {
+    const sched::Sequence& sequence = *row.sequence;
+    result.drafts = drafter_->propose({sequence.tokens, sequence.prompt_size(), accepted});
+  }
+}
+
+}  // namespace erne::exec
