@@ -1,7 +1,6 @@
 #include "base/json.h"
 
-#include <simdjson.h>
-
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -11,38 +10,7 @@
 namespace erne {
 namespace {
 
-Json convert(const simdjson::dom::element& element) {
-  using simdjson::dom::element_type;
-  switch (element.type()) {
-    case element_type::NULL_VALUE:
-      return Json();
-    case element_type::BOOL:
-      return Json(element.get_bool().value_unsafe());
-    case element_type::INT64:
-      return Json(element.get_int64().value_unsafe());
-    case element_type::UINT64:
-      return Json(element.get_uint64().value_unsafe());
-    case element_type::DOUBLE:
-      return Json(element.get_double().value_unsafe());
-    case element_type::STRING:
-      return Json(element.get_string().value_unsafe());
-    case element_type::ARRAY: {
-      const simdjson::dom::array array = element.get_array().value_unsafe();
-      Json::Array out;
-      out.reserve(array.size());
-      for (const simdjson::dom::element child : array) out.push_back(convert(child));
-      return Json(std::move(out));
-    }
-    case element_type::OBJECT: {
-      const simdjson::dom::object object = element.get_object().value_unsafe();
-      Json::Object out;
-      out.reserve(object.size());
-      for (const auto& field : object) out.emplace_back(field.key, convert(field.value));
-      return Json(std::move(out));
-    }
-  }
-  return Json();
-}
+constexpr std::string_view kLineSeparator = "\u2028", kParagraphSeparator = "\u2029";
 
 void dump_double(std::string& out, double v) {
   if (!std::isfinite(v)) {
@@ -63,49 +31,182 @@ void dump_integer(std::string& out, Int v) {
   out.append(buffer, std::to_chars(buffer, buffer + sizeof(buffer), v).ptr);
 }
 
+void dump_array(std::string& out, const Json::Array& array) {
+  out += '[';
+  const char* comma = "";
+  for (const Json& child : array) {
+    out += comma;
+    child.dump_to(out);
+    comma = ",";
+  }
+  out += ']';
+}
+
+void dump_object(std::string& out, const Json::Object& object) {
+  out += '{';
+  const char* comma = "";
+  for (const auto& [key, child] : object) {
+    out += comma;
+    append_json_string(out, key);
+    out += ':';
+    child.dump_to(out);
+    comma = ",";
+  }
+  out += '}';
+}
+
+// What stands for the null pointer of an empty value.
+template <class T>
+const T& value_or_empty(const T* value) {
+  static const T kEmpty;
+  return value == nullptr ? kEmpty : *value;
+}
+
+template <class T>
+T* copy_of(const T* value) {
+  return value == nullptr ? nullptr : new T(*value);
+}
+
+template <class T>
+T* owned(T value) {
+  return value.empty() ? nullptr : new T(std::move(value));
+}
+
 }  // namespace
 
-Result<Json> Json::parse(std::string_view text, int max_depth) {
-  simdjson::dom::parser parser;
-  if (parser.allocate(std::max<size_t>(text.size(), 32), max_depth) != simdjson::SUCCESS)
-    return invalid("JSON text is too large");
-  simdjson::dom::element root;
-  // The copy gives simdjson the padding it needs.
-  const auto error = parser.parse(simdjson::padded_string(text)).get(root);
-  if (error == simdjson::DEPTH_ERROR)
-    return invalid("JSON is nested deeper than " + std::to_string(max_depth) + " levels");
-  if (error) return invalid(std::string("not valid JSON: ") + simdjson::error_message(error));
-  return convert(root);
+Json::Json(std::string v) : type_(Type::kString) {
+  payload_.text = owned(std::move(v));
+}
+
+Json::Json(Array v) : type_(Type::kArray) {
+  payload_.array = owned(std::move(v));
+}
+
+Json::Json(Object v) : type_(Type::kObject) {
+  payload_.object = owned(std::move(v));
+}
+
+Json Json::written(std::string text) {
+  Json json(std::move(text));
+  json.type_ = Type::kWritten;
+  return json;
+}
+
+// Where memory runs out in here, nothing has been made yet that would have to be undone.
+Json::Json(const Json& other) : type_(other.type_), payload_(other.payload_) {
+  switch (type_) {
+    case Type::kString:
+    case Type::kWritten:
+      payload_.text = copy_of(other.payload_.text);
+      break;
+    case Type::kArray:
+      payload_.array = copy_of(other.payload_.array);
+      break;
+    case Type::kObject:
+      payload_.object = copy_of(other.payload_.object);
+      break;
+    default:
+      break;
+  }
+}
+
+void Json::destroy() noexcept {
+  switch (type_) {
+    case Type::kString:
+    case Type::kWritten:
+      delete payload_.text;
+      break;
+    case Type::kArray:
+      delete payload_.array;
+      break;
+    case Type::kObject:
+      delete payload_.object;
+      break;
+    default:
+      break;
+  }
 }
 
 const char* Json::type_name() const {
-  static constexpr const char* kNames[] = {"null",   "boolean", "integer", "integer",
-                                           "number", "string",  "array",   "object"};
-  return kNames[value_.index()];
+  static constexpr const char* kNames[] = {"null",   "boolean", "integer", "integer", "number",
+                                           "string", "array",   "object",  "written"};
+  return kNames[static_cast<size_t>(type_)];
+}
+
+bool Json::as_bool() const {
+  CHECK(is_bool());
+  return payload_.boolean;
+}
+
+bool Json::is_integer() const {
+  if (type_ != Type::kDouble) return is_number();
+  const double v = payload_.number;
+  return v >= -0x1p63 && v < 0x1p64 && v == std::floor(v);
 }
 
 int64_t Json::as_int() const {
-  if (is_signed()) return get<int64_t>();
-  const uint64_t v = get<uint64_t>();
   constexpr uint64_t kMax = std::numeric_limits<int64_t>::max();
-  return static_cast<int64_t>(v < kMax ? v : kMax);
+  const bool is_negative = (type_ == Type::kSigned && payload_.integer < 0) ||
+                           (type_ == Type::kDouble && payload_.number < 0);
+  return static_cast<int64_t>(is_negative ? as_bits() : std::min(as_bits(), kMax));
+}
+
+uint64_t Json::as_bits() const {
+  CHECK(is_integer());
+  if (type_ == Type::kSigned) return static_cast<uint64_t>(payload_.integer);
+  if (type_ == Type::kUnsigned) return payload_.unsigned_integer;
+  const double v = payload_.number;
+  return v < 0 ? static_cast<uint64_t>(static_cast<int64_t>(v)) : static_cast<uint64_t>(v);
 }
 
 double Json::as_double() const {
-  if (std::holds_alternative<double>(value_)) return get<double>();
-  return is_signed() ? static_cast<double>(get<int64_t>()) : static_cast<double>(get<uint64_t>());
+  CHECK(is_number());
+  if (type_ == Type::kDouble) return payload_.number;
+  return type_ == Type::kSigned ? static_cast<double>(payload_.integer)
+                                : static_cast<double>(payload_.unsigned_integer);
+}
+
+const std::string& Json::as_string() const {
+  CHECK(is_string());
+  return value_or_empty(payload_.text);
+}
+
+const Json::Array& Json::as_array() const {
+  CHECK(is_array());
+  return value_or_empty(payload_.array);
+}
+
+Json::Array& Json::as_array() {
+  CHECK(is_array());
+  if (payload_.array == nullptr) payload_.array = new Array();
+  return *payload_.array;
+}
+
+const Json::Object& Json::as_object() const {
+  CHECK(is_object());
+  return value_or_empty(payload_.object);
+}
+
+Json::Object& Json::as_object() {
+  CHECK(is_object());
+  if (payload_.object == nullptr) payload_.object = new Object();
+  return *payload_.object;
 }
 
 const Json* Json::find(std::string_view key) const {
-  const Object* object = std::get_if<Object>(&value_);
-  if (object == nullptr) return nullptr;
-  for (auto it = object->rbegin(); it != object->rend(); ++it)
+  if (!is_object()) return nullptr;
+  const Object& object = as_object();
+  for (auto it = object.rbegin(); it != object.rend(); ++it)
     if (it->first == key) return &it->second;
   return nullptr;
 }
 
+Json* Json::find(std::string_view key) {
+  return const_cast<Json*>(std::as_const(*this).find(key));
+}
+
 Json& Json::set(std::string key, Json value) {
-  if (is_null()) value_ = Object();
+  if (is_null()) *this = Object();
   for (auto& [name, old] : as_object())
     if (name == key) {
       old = std::move(value);
@@ -115,6 +216,49 @@ Json& Json::set(std::string key, Json value) {
   return *this;
 }
 
+size_t Json::num_values() const {
+  size_t count = 1;
+  if (is_array())
+    for (const Json& child : as_array()) count += child.num_values();
+  if (is_object())
+    for (const auto& [_, child] : as_object()) count += child.num_values();
+  return count;
+}
+
+size_t Json::num_text_bytes() const {
+  if (is_string()) return as_string().size();
+  size_t count = 0;
+  if (is_array())
+    for (const Json& child : as_array()) count += child.num_text_bytes();
+  if (is_object())
+    for (const auto& [name, child] : as_object()) count += name.size() + child.num_text_bytes();
+  return count;
+}
+
+bool Json::operator==(const Json& other) const {
+  if (type_ != other.type_) return false;
+  switch (type_) {
+    case Type::kNull:
+      return true;
+    case Type::kBool:
+      return payload_.boolean == other.payload_.boolean;
+    case Type::kSigned:
+      return payload_.integer == other.payload_.integer;
+    case Type::kUnsigned:
+      return payload_.unsigned_integer == other.payload_.unsigned_integer;
+    case Type::kDouble:
+      return payload_.number == other.payload_.number;
+    case Type::kString:
+    case Type::kWritten:
+      return value_or_empty(payload_.text) == value_or_empty(other.payload_.text);
+    case Type::kArray:
+      return as_array() == other.as_array();
+    case Type::kObject:
+      return as_object() == other.as_object();
+  }
+  return false;
+}
+
 std::string Json::dump() const {
   std::string out;
   dump_to(out);
@@ -122,49 +266,34 @@ std::string Json::dump() const {
 }
 
 void Json::dump_to(std::string& out) const {
-  switch (value_.index()) {
-    case 0:
+  switch (type_) {
+    case Type::kNull:
       out += "null";
       break;
-    case 1:
-      out += as_bool() ? "true" : "false";
+    case Type::kBool:
+      out += payload_.boolean ? "true" : "false";
       break;
-    case 2:
-      dump_integer(out, std::get<int64_t>(value_));
+    case Type::kSigned:
+      dump_integer(out, payload_.integer);
       break;
-    case 3:
-      dump_integer(out, std::get<uint64_t>(value_));
+    case Type::kUnsigned:
+      dump_integer(out, payload_.unsigned_integer);
       break;
-    case 4:
-      dump_double(out, std::get<double>(value_));
+    case Type::kDouble:
+      dump_double(out, payload_.number);
       break;
-    case 5:
+    case Type::kString:
       append_json_string(out, as_string());
       break;
-    case 6: {
-      out += '[';
-      const char* comma = "";
-      for (const Json& child : as_array()) {
-        out += comma;
-        child.dump_to(out);
-        comma = ",";
-      }
-      out += ']';
+    case Type::kArray:
+      dump_array(out, as_array());
       break;
-    }
-    case 7: {
-      out += '{';
-      const char* comma = "";
-      for (const auto& [key, child] : as_object()) {
-        out += comma;
-        append_json_string(out, key);
-        out += ':';
-        child.dump_to(out);
-        comma = ",";
-      }
-      out += '}';
+    case Type::kObject:
+      dump_object(out, as_object());
       break;
-    }
+    case Type::kWritten:
+      out += value_or_empty(payload_.text);
+      break;
   }
 }
 
@@ -174,8 +303,12 @@ void append_json_string(std::string& out, std::string_view text) {
     const Utf8Step step = utf8_step(text);
     if (!step.valid) {
       out += kReplacementCharacter;
+    } else if (const auto character = text.substr(0, step.length); character == kLineSeparator) {
+      out += "\\u2028";
+    } else if (character == kParagraphSeparator) {
+      out += "\\u2029";
     } else if (step.length > 1) {
-      out += text.substr(0, step.length);
+      out += character;
     } else {
       const char c = text[0];
       switch (c) {

@@ -14,6 +14,8 @@ const char* code_name(Code code) {
       return "unsupported";
     case Code::kOverloaded:
       return "overloaded";
+    case Code::kExhausted:
+      return "exhausted";
     case Code::kCancelled:
       return "cancelled";
     case Code::kUnauthorized:

@@ -19,7 +19,8 @@ enum class Code {
   kNotFound,      // the named thing does not exist
   kTooLong,       // does not fit a limit (context length, body size)
   kUnsupported,   // known, but not built yet
-  kOverloaded,    // try again later
+  kOverloaded,    // too many at once: try again later
+  kExhausted,     // memory or patience for it is used up now: try again later
   kCancelled,     // the caller left, or asked to stop
   kUnauthorized,  // no or wrong credentials
   kInternal,      // our fault

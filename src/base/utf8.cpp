@@ -1,5 +1,8 @@
 #include "base/utf8.h"
 
+#include <cstdint>
+#include <cstring>
+
 namespace erne {
 namespace {
 
@@ -32,6 +35,16 @@ size_t sequence_length(unsigned char lead) {
   return 0;
 }
 
+// Bytes at the beginning, eight at a time, that are ASCII.
+size_t ascii_words(std::string_view text) {
+  size_t count = 0;
+  for (uint64_t word = 0; text.size() - count >= sizeof(word); count += sizeof(word)) {
+    std::memcpy(&word, text.data() + count, sizeof(word));
+    if ((word & 0x8080808080808080u) != 0) break;
+  }
+  return count;
+}
+
 }  // namespace
 
 Utf8Step utf8_step(std::string_view text) {
@@ -49,6 +62,8 @@ Utf8Step utf8_step(std::string_view text) {
 
 bool is_valid_utf8(std::string_view text) {
   while (!text.empty()) {
+    text.remove_prefix(ascii_words(text));
+    if (text.empty()) return true;
     const Utf8Step step = utf8_step(text);
     if (!step.valid) return false;
     text.remove_prefix(step.length);

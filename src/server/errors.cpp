@@ -18,6 +18,7 @@ constexpr ErrorKind kErrorKinds[] = {
     {Code::kTooLong, 400, "invalid_request_error", "context_length_exceeded"},
     {Code::kUnsupported, 400, "invalid_request_error", "unsupported_value"},
     {Code::kOverloaded, 429, "rate_limit_error", "overloaded"},
+    {Code::kExhausted, 503, "server_error", "overloaded"},
     {Code::kCancelled, 499, "server_error", "cancelled"},
     {Code::kUnauthorized, 401, "authentication_error", "invalid_api_key"},
     {Code::kInternal, 500, "server_error", "internal_error"},
