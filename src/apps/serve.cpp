@@ -2,17 +2,19 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
+#include <future>
 #include <thread>
 
+#include "apps/listen_options.h"
 #include "apps/loaded_model.h"
 #include "apps/options.h"
+#include "apps/signals.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine.h"
@@ -24,30 +26,9 @@ namespace {
 constexpr char kUsage[] =
     "erne serve --model DIR [flags]\n"
     "\n"
-    "Serves a model over the OpenAI API. SIGTERM finishes open requests and ends; a second one "
-    "ends\n"
-    "at once. Flags are FastDeploy's where they mean the same; - and _ are one.\n";
-
-// Signals are waited for, not handled: they are blocked before any thread starts. SIGUSR1 is how
-// our own threads wake the waiting one.
-class Signals {
- public:
-  Signals() {
-    std::signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&set_);
-    for (int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&set_, signal);
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
-  }
-  int wait() const {
-    int signal = 0;
-    sigwait(&set_, &signal);
-    return signal;
-  }
-  static void wake() { kill(getpid(), SIGUSR1); }
-
- private:
-  sigset_t set_;
-};
+    "Serves a model over the OpenAI API. SIGTERM or SIGINT finishes open requests and ends; a\n"
+    "second one, or one while the model is being loaded, ends at once. Flags are FastDeploy's\n"
+    "where they mean the same; - and _ are one.\n";
 
 // A connection is an open file, and a shell's usual limit of 1,024 is below --max-concurrency's
 // default.
@@ -80,12 +61,8 @@ server::SamplingDefaults sampling_defaults(const model::GenerationConfig& genera
 
 server::ServerOptions server_options(const ServeOptions& options, const LoadedModel& loaded) {
   server::ServerOptions out;
-  out.host = options.host;
-  out.port = static_cast<int>(options.port);
-  out.metrics_port = static_cast<int>(options.metrics_port);
   out.model_name = options.model;
   if (!options.served_model_name.empty()) out.served_model_names = {options.served_model_name};
-  out.api_keys = options.api_keys;
   out.max_concurrency = static_cast<int>(options.max_concurrency);
   out.max_model_len = loaded.capacity.limits.max_model_len;
   out.vocab_size = loaded.num_tokens();
@@ -98,48 +75,70 @@ server::ServerOptions server_options(const ServeOptions& options, const LoadedMo
   return out;
 }
 
+// Open requests are of no use to whoever asks twice, and neither is an orderly end.
+[[noreturn]] void end_at_once(int status) {
+  flush_log();
+  std::_Exit(status);
+}
+
 // Until SIGTERM; then finishes what is open, unless a second signal comes first.
-int serve_until_told(const Signals& signals, const ServeOptions& options, server::Server& server,
+int serve_until_told(Signals& signals, const ServeOptions& options, server::Server& server,
                      engine::Engine& engine) {
   const int signal = signals.wait();
   if (engine.client().stats().failed) {
     log_error("the engine failed: ending, so that a supervisor can start a fresh one");
     return 1;
   }
-  log_info("{}: taking no new requests, finishing the open ones; once more ends at once",
-           signal == SIGINT ? "SIGINT" : "SIGTERM");
+  log_info("SIG{}: taking no new requests, finishing the open ones; once more ends at once",
+           sigabbrev_np(signal));
   const auto limit = options.timeout_graceful_shutdown > 0
                          ? std::chrono::seconds(options.timeout_graceful_shutdown)
                          : std::chrono::hours(24 * 365);
   std::thread drainer([&] {
     server.drain(limit);
-    Signals::wake();
+    signals.wake();
   });
-  if (signals.wait() != SIGUSR1) log_info("second signal: ending at once");
-  server.stop();  // ends the drain, too
+  if (signals.wait() != 0) {
+    log_info("second signal: ending at once");
+    end_at_once(0);
+  }
+  server.stop();  // ends the drain, too, where the engine failed meanwhile
   drainer.join();
   return 0;
 }
 
-Result<int> serve(const ServeOptions& options, const Signals& signals) {
-  const LoadedModel loaded = TRY(load_model(options));
+// On a thread of its own, while this one listens to signals. Whatever loading has begun is not
+// waited for when one comes.
+Result<LoadedModel> load_unless_told(Signals& signals, const ServeOptions& options) {
+  auto loading = std::async(std::launch::async, [&] {
+    auto loaded = load_model(options);
+    signals.wake();
+    return loaded;
+  });
+  if (const int signal = signals.wait(); signal != 0) {
+    log_info("SIG{} while loading: ending at once", sigabbrev_np(signal));
+    end_at_once(0);
+  }
+  return loading.get();
+}
+
+Result<int> serve(const ServeOptions& options, Signals& signals) {
+  server::Server server(TRY(listen_options(options)));
+  TRY(server.start());
+  const std::string url = url_of(options.host, server.port());
+  log_info("listening on {}; loading the model", url);
+  const LoadedModel loaded = TRY(load_unless_told(signals, options));
   const SteadyClock clock;
   engine::Engine engine(*loaded.executor, loaded.capacity.limits, clock,
                         options.max_decode_slowdown);
   std::thread engine_thread([&] {
     engine.run();
-    Signals::wake();  // it ends by itself only where it failed
+    signals.wake();  // it ends by itself only where it failed
   });
-  server::Server server(server_options(options, loaded), engine.client(), loaded.tokenizer.get(),
-                        loaded.chat_prompt ? &*loaded.chat_prompt : nullptr);
-  Result<int> status = 0;
-  if (const auto started = server.start(); started.ok()) {
-    log_info("ready: http://{}:{}/v1", options.host == "0.0.0.0" ? "127.0.0.1" : options.host,
-             server.port());
-    status = serve_until_told(signals, options, server, engine);
-  } else {
-    status = started.status();
-  }
+  server.open(server_options(options, loaded), engine.client(), loaded.tokenizer.get(),
+              loaded.chat_prompt ? &*loaded.chat_prompt : nullptr);
+  log_info("ready: {}/v1", url);
+  const int status = serve_until_told(signals, options, server, engine);
   server.stop();
   engine.stop();
   engine_thread.join();
@@ -158,11 +157,12 @@ int run_serve(std::span<const std::string> arguments) {
     fmt::print(stderr, "erne serve: {}\n", parsed.status().message);
     return 2;
   }
+  Signals signals;
   for (const std::string& note : parsed->notes) log_info("{}", note);
-  const Signals signals;
   allow_many_files();
   const auto status = serve(parsed->options, signals);
   if (status.ok()) return *status;
+  flush_log();
   fmt::print(stderr, "erne serve: {}\n", status.status().message);
   return 1;
 }

@@ -26,6 +26,9 @@ struct ServeOptions {
   int64_t port = 8000;
   int64_t metrics_port = 0;  // 0: on the main port
   std::vector<std::string> api_keys;
+  std::vector<std::string> allowed_origins;  // none given: any without keys, none with
+  std::vector<std::string> allowed_methods, allowed_headers;  // none given: any
+  bool allow_credentials = false;
   int64_t max_concurrency = 2048;
   int64_t workers = 4;
   int64_t max_logprobs = 20;

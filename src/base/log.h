@@ -1,4 +1,6 @@
-// Logging: one line per event, to stderr. A request's text, keys and tokens are never logged.
+// Logging: one line per event, to stderr. A request's text, keys and tokens are never logged. Who
+// logs never waits for whoever reads: a thread writes (base/log_writer.h), and lines that find no
+// room are dropped and counted.
 #pragma once
 
 #include <fmt/format.h>
@@ -12,6 +14,8 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 void set_log_level(LogLevel level);
 void log_line(LogLevel level, const std::string& text);
+// Waits until what was logged is written, or half a second. The exit does so by itself.
+void flush_log();
 
 template <class... Args>
 void log_info(fmt::format_string<Args...> format, Args&&... args) {

@@ -5,26 +5,33 @@
 namespace erne::http {
 
 ConnectionExchange::ConnectionExchange(std::weak_ptr<ResponseSink> sink, Request request,
-                                       bool old_client, bool keep_alive)
+                                       Manner manner, std::unique_ptr<Charge> charge)
     : sink_(std::move(sink)),
       request_(std::move(request)),
-      stream_framing_(old_client ? Framing::kToClose : Framing::kChunked),
-      keep_alive_(keep_alive) {}
+      charge_(std::move(charge)),
+      headers_(std::move(manner.headers)),
+      stream_framing_(manner.old_client ? ResponseFraming::kToClose : ResponseFraming::kChunked),
+      keep_alive_(manner.keep_alive) {}
+
+std::string ConnectionExchange::take_body() {
+  charge_.reset();
+  return std::exchange(request_.body, {});
+}
 
 void ConnectionExchange::respond(Response response) {
-  std::string bytes = response_head(response, Framing::kLength, keep_alive());
+  std::string bytes = response_head(response, headers_, ResponseFraming::kLength, keep_alive());
   if (request_.method != "HEAD") bytes += response.body;
   send(bytes, true);
 }
 
 void ConnectionExchange::begin_stream(Response head) {
-  if (stream_framing_ == Framing::kToClose) keep_alive_ = false;
-  send(response_head(head, stream_framing_, keep_alive()), false);
+  if (stream_framing_ == ResponseFraming::kToClose) keep_alive_ = false;
+  send(response_head(head, headers_, stream_framing_, keep_alive()), false);
 }
 
 void ConnectionExchange::write(std::string bytes) {
   if (bytes.empty()) return;  // an empty chunk would end the stream
-  send(stream_framing_ == Framing::kChunked ? chunk(bytes) : bytes, false);
+  send(stream_framing_ == ResponseFraming::kChunked ? chunk(bytes) : bytes, false);
 }
 
 bool ConnectionExchange::writable() const {
@@ -33,7 +40,7 @@ bool ConnectionExchange::writable() const {
 }
 
 void ConnectionExchange::finish() {
-  send(stream_framing_ == Framing::kChunked ? kLastChunk : std::string_view(), true);
+  send(stream_framing_ == ResponseFraming::kChunked ? kLastChunk : std::string_view(), true);
 }
 
 void ConnectionExchange::listen(std::shared_ptr<ExchangeListener> listener) {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "http/exchange.h"
+#include "http/ledger.h"
 #include "http/response_writer.h"
 
 namespace erne::http {
@@ -23,11 +24,17 @@ class ResponseSink {
 
 class ConnectionExchange final : public Exchange {
  public:
-  // `old_client`: HTTP/1.0, which knows no chunks.
-  ConnectionExchange(std::weak_ptr<ResponseSink> sink, Request request, bool old_client,
-                     bool keep_alive);
+  struct Manner {
+    bool old_client = false;  // HTTP/1.0, which knows no chunks
+    bool keep_alive = true;
+    Fields headers = {};  // of whatever the answer will be
+  };
+  // `charge`: for the request's body; may be null.
+  ConnectionExchange(std::weak_ptr<ResponseSink> sink, Request request, Manner manner,
+                     std::unique_ptr<Charge> charge);
 
   const Request& request() const override { return request_; }
+  std::string take_body() override;
   void respond(Response response) override;
   void begin_stream(Response head) override;
   void write(std::string bytes) override;
@@ -37,6 +44,7 @@ class ConnectionExchange final : public Exchange {
 
   // For the connection, on its thread.
   bool keep_alive();
+  bool old_client() const { return stream_framing_ == ResponseFraming::kToClose; }
   void over(bool complete);  // the response has been sent, or the client is gone
   void tell_writable();
 
@@ -46,8 +54,10 @@ class ConnectionExchange final : public Exchange {
   void send(std::string_view bytes, bool end);
 
   const std::weak_ptr<ResponseSink> sink_;
-  const Request request_;
-  const Framing stream_framing_;
+  Request request_;
+  std::unique_ptr<Charge> charge_;
+  const Fields headers_;
+  const ResponseFraming stream_framing_;
   std::atomic<bool> keep_alive_;
   std::mutex mutex_;
   State state_ = State::kOpen;

@@ -28,7 +28,7 @@ struct FakeListener final : ExchangeListener {
 
 TEST(ConnectionExchange, TellsItsListenerOfADepartureOnce) {
   const auto sink = std::make_shared<FakeSink>();
-  ConnectionExchange exchange(sink, {}, false, true);
+  ConnectionExchange exchange(sink, {}, {}, nullptr);
   const auto listener = std::make_shared<FakeListener>();
   exchange.listen(listener);
   exchange.over(/*complete=*/false);
@@ -40,7 +40,7 @@ TEST(ConnectionExchange, TellsItsListenerOfADepartureOnce) {
 }
 
 TEST(ConnectionExchange, ACompleteAnswerIsNoDeparture) {
-  ConnectionExchange exchange(std::make_shared<FakeSink>(), {}, false, true);
+  ConnectionExchange exchange(std::make_shared<FakeSink>(), {}, {}, nullptr);
   const auto listener = std::make_shared<FakeListener>();
   exchange.listen(listener);
   exchange.over(/*complete=*/true);
@@ -50,7 +50,7 @@ TEST(ConnectionExchange, ACompleteAnswerIsNoDeparture) {
 
 TEST(ConnectionExchange, ChunksAreFramedAndEmptyOnesLeftOut) {
   const auto sink = std::make_shared<FakeSink>();
-  ConnectionExchange exchange(sink, {}, false, true);
+  ConnectionExchange exchange(sink, {}, {}, nullptr);
   exchange.begin_stream({.content_type = "text/event-stream"});
   exchange.write("0123456789abcdef");
   exchange.write("");
@@ -63,7 +63,7 @@ TEST(ConnectionExchange, ChunksAreFramedAndEmptyOnesLeftOut) {
 TEST(ConnectionExchange, ADrainingServerClosesConnections) {
   const auto sink = std::make_shared<FakeSink>();
   sink->is_draining = true;
-  ConnectionExchange exchange(sink, {}, false, true);
+  ConnectionExchange exchange(sink, {}, {}, nullptr);
   exchange.respond({.body = "x"});
   EXPECT_THAT(sink->sent, HasSubstr("Connection: close\r\n"));
 }
@@ -72,7 +72,7 @@ TEST(ConnectionExchange, HeadHasNoBody) {
   const auto sink = std::make_shared<FakeSink>();
   Request request;
   request.method = "HEAD";
-  ConnectionExchange exchange(sink, request, false, true);
+  ConnectionExchange exchange(sink, request, {}, nullptr);
   exchange.respond({.body = "secret"});
   EXPECT_THAT(sink->sent, HasSubstr("Content-Length: 6\r\n"));
   EXPECT_THAT(sink->sent, Not(HasSubstr("secret")));

@@ -4,24 +4,37 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace erne::http {
 
+using Fields = std::vector<std::pair<std::string, std::string>>;
+
 struct Request {
-  std::string method;  // as sent: "GET", "POST", ...
-  std::string path;    // as sent, up to the '?'
-  std::string query;   // after the '?'
-  std::string authorization;
-  std::string body;
+  std::string method = {};  // as sent: "GET", "POST", ...
+  std::string path = {};    // as sent, up to the '?'; "*" of OPTIONS *
+  std::string query = {};   // after the '?'
+  Fields fields = {};       // of the header, names in lower case
+  std::string id = {};      // the client's X-Request-Id, or one made for it
+  std::string client =
+      {};  // whom limits per client count: an IPv4 address, an IPv6 network of 64 bits
+  std::string body = {};  // decoded
+
+  // The first field of that name (in lower case), or nothing.
+  std::string_view field(std::string_view name) const {
+    for (const auto& [known, value] : fields)
+      if (known == name) return value;
+    return {};
+  }
 };
 
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
   std::string body = {};
-  std::vector<std::pair<std::string, std::string>> headers = {};  // besides those about the framing
+  Fields headers = {};  // besides those about the framing
 };
 
 // What the maker of a response is told while it is being made. Called on an I/O thread: return
@@ -39,6 +52,9 @@ class Exchange {
  public:
   virtual ~Exchange() = default;
   virtual const Request& request() const = 0;
+  // The request's body, from now on the caller's: neither kept here nor counted against the
+  // transport's limits any more.
+  virtual std::string take_body() = 0;
 
   virtual void respond(Response response) = 0;
 

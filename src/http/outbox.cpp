@@ -6,8 +6,16 @@ namespace erne::http {
 
 bool Outbox::add(std::string_view bytes, bool end) {
   std::lock_guard lock(mutex_);
+  begun_ = true;
   waiting_ += bytes;
   end_ |= end;
+  return !std::exchange(taking_, true);
+}
+
+bool Outbox::add_interim(std::string_view bytes) {
+  std::lock_guard lock(mutex_);
+  if (begun_) return false;
+  waiting_ += bytes;
   return !std::exchange(taking_, true);
 }
 
@@ -18,6 +26,7 @@ Outbox::Batch Outbox::take() {
   if (batch.bytes.empty()) {
     taking_ = false;
     batch.end = std::exchange(end_, false);
+    if (batch.end) begun_ = false;
   }
   if (sending_bytes_ < max_unsent_bytes_) batch.writable = std::exchange(refused_, false);
   return batch;

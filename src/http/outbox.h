@@ -20,6 +20,8 @@ class Outbox {
 
   // Returns whether the caller has to see to it that take() is called.
   bool add(std::string_view bytes, bool end);
+  // The same for an interim response, which is left out once the response has begun.
+  bool add_interim(std::string_view bytes);
   // What was taken before has been sent.
   Batch take();
   bool writable();
@@ -29,6 +31,7 @@ class Outbox {
   std::mutex mutex_;
   std::string waiting_;
   size_t sending_bytes_ = 0;
+  bool begun_ = false;  // the response, of which something was added
   bool end_ = false;
   bool taking_ = false;  // take() will be called
   bool refused_ = false;

@@ -24,5 +24,15 @@ TEST(Outbox, TellsOnceWhenThereIsRoomAgain) {
   EXPECT_TRUE(outbox.add("next", false));
 }
 
+TEST(Outbox, AnInterimResponseNeverFollowsItsResponse) {
+  Outbox outbox(10);
+  EXPECT_TRUE(outbox.add_interim("100"));
+  outbox.add("200", true);
+  EXPECT_FALSE(outbox.add_interim("100"));
+  EXPECT_EQ(outbox.take().bytes, "100200");
+  EXPECT_TRUE(outbox.take().end);
+  EXPECT_TRUE(outbox.add_interim("100"));  // of the next request
+}
+
 }  // namespace
 }  // namespace erne::http

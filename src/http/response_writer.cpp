@@ -7,33 +7,32 @@
 namespace erne::http {
 namespace {
 
+struct Reason {
+  int status;
+  std::string_view phrase;
+};
+constexpr Reason kReasons[] = {
+    {200, "OK"},
+    {204, "No Content"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {408, "Request Timeout"},
+    {413, "Content Too Large"},
+    {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {503, "Service Unavailable"},
+};
+
 std::string_view reason(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 413:
-      return "Content Too Large";
-    case 429:
-      return "Too Many Requests";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 500:
-      return "Internal Server Error";
-    case 503:
-      return "Service Unavailable";
-    default:
-      return "Status";
-  }
+  for (const Reason& reason : kReasons)
+    if (reason.status == status) return reason.phrase;
+  return "Status";
 }
 
 std::string http_date() {
@@ -46,15 +45,17 @@ std::string http_date() {
 
 }  // namespace
 
-std::string response_head(const Response& response, Framing framing, bool keep_alive) {
+std::string response_head(const Response& response, const Fields& more, ResponseFraming framing,
+                          bool keep_alive) {
   std::string head = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
                                  reason(response.status), http_date());
   if (!response.content_type.empty())
     head += fmt::format("Content-Type: {}\r\n", response.content_type);
-  for (const auto& [name, value] : response.headers) head += fmt::format("{}: {}\r\n", name, value);
-  if (framing == Framing::kLength)
+  for (const Fields* fields : {&response.headers, &more})
+    for (const auto& [name, value] : *fields) head += fmt::format("{}: {}\r\n", name, value);
+  if (framing == ResponseFraming::kLength && response.status != 204)  // which has neither
     head += fmt::format("Content-Length: {}\r\n", response.body.size());
-  if (framing == Framing::kChunked) head += "Transfer-Encoding: chunked\r\n";
+  if (framing == ResponseFraming::kChunked) head += "Transfer-Encoding: chunked\r\n";
   head += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
   return head;
 }

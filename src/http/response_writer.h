@@ -8,13 +8,15 @@
 
 namespace erne::http {
 
-enum class Framing {
+enum class ResponseFraming {
   kLength,   // Content-Length of the body
   kChunked,  // chunks until an empty one
   kToClose,  // until the connection closes: streams to HTTP/1.0 clients
 };
 
-std::string response_head(const Response& response, Framing framing, bool keep_alive);
+// `more`: headers besides the response's own.
+std::string response_head(const Response& response, const Fields& more, ResponseFraming framing,
+                          bool keep_alive);
 std::string chunk(std::string_view bytes);
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";

@@ -1,23 +1,55 @@
 #include "http/server.h"
 
+#include <netinet/tcp.h>
+
+#include <algorithm>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 #include "base/log.h"
 #include "http/connection.h"
+#include "http/response_writer.h"
 
 namespace erne::http {
 namespace {
 
 constexpr milliseconds kAcceptPause{100};  // when out of file descriptors
+constexpr int kKeepAliveSeconds = 15, kKeepAliveProbes = 4;
+
+// Hosts that vanish without a word, and clients of HTTP/1.0 that are gone rather than half-closed.
+void notice_dead_hosts(tcp::socket& socket) {
+  error_code ignored;
+  socket.set_option(asio::socket_base::keep_alive(true), ignored);
+  using Seconds = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPIDLE>;
+  using Interval = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPINTVL>;
+  using Probes = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPCNT>;
+  socket.set_option(Seconds(kKeepAliveSeconds), ignored);
+  socket.set_option(Interval(kKeepAliveSeconds), ignored);
+  socket.set_option(Probes(kKeepAliveProbes), ignored);
+}
+
+// Whom limits per client count: who has one IPv6 address has 2^64 of them.
+std::string client_name(const asio::ip::address& address) {
+  if (address.is_v4()) return address.to_string();
+  const asio::ip::address_v6 v6 = address.to_v6();
+  if (v6.is_v4_mapped()) return asio::ip::make_address_v4(asio::ip::v4_mapped, v6).to_string();
+  auto bytes = v6.to_bytes();
+  std::fill(bytes.begin() + 8, bytes.end(), 0);
+  return asio::ip::address_v6(bytes).to_string() + "/64";
+}
+
+std::string endpoint_name(const std::string& host, int port) {
+  const bool bare_v6 = host.find(':') != std::string::npos && !host.starts_with('[');
+  return (bare_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
 
 }  // namespace
 
 class Server::Impl {
  public:
-  Impl(Limits limits, Handlers handlers, int num_threads)
-      : hub_(std::make_shared<Hub>(std::move(limits), std::move(handlers))),
+  Impl(Limits limits, CorsPolicy cors, Handlers handlers, int num_threads)
+      : hub_(std::make_shared<Hub>(std::move(limits), std::move(cors), std::move(handlers))),
         num_threads_(num_threads) {}
   ~Impl() { stop(); }
 
@@ -33,8 +65,7 @@ class Server::Impl {
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(4096, error);
     if (error)
-      return invalid("cannot listen on " + host + ":" + std::to_string(port) + ": " +
-                         error.message() +
+      return invalid("cannot listen on " + endpoint_name(host, port) + ": " + error.message() +
                          "; another program may be using it, choose another --port",
                      "port");
     port_ = acceptor_.local_endpoint().port();
@@ -76,36 +107,44 @@ class Server::Impl {
   }
 
   int port() const { return port_; }
-  int num_connections() const {
-    std::lock_guard lock(hub_->mutex);
-    return static_cast<int>(hub_->connections.size());
-  }
+  int num_connections() const { return hub_->ledger->num_connections(); }
 
  private:
   void accept() {
     acceptor_.async_accept(asio::make_strand(io_), [this](error_code error, tcp::socket socket) {
       if (error == asio::error::operation_aborted || !acceptor_.is_open()) return;
       if (error) {
-        log_warning("accepting a connection failed: {}", error.message());
+        if (!std::exchange(accept_failing_, true))
+          log_warning("accepting a connection failed: {}", error.message());
         accept_pause_.expires_after(kAcceptPause);
         accept_pause_.async_wait([this](error_code waited) {
           if (!waited) accept();
         });
         return;
       }
+      accept_failing_ = false;
       welcome(std::move(socket));
       accept();
     });
   }
   void welcome(tcp::socket socket) {
-    error_code ignored;
-    socket.set_option(tcp::no_delay(true), ignored);
-    if (num_connections() < hub_->limits.max_connections)
-      return std::make_shared<Connection>(hub_, std::move(socket))->start();
-    const Response response = hub_->handlers.refuse({503, "overloaded", "too many connections"});
-    socket.non_blocking(true, ignored);
-    socket.write_some(
-        asio::buffer(response_head(response, Framing::kLength, false) + response.body), ignored);
+    error_code error;
+    const tcp::endpoint peer = socket.remote_endpoint(error);
+    if (error) return;  // gone already
+    socket.non_blocking(true, error);
+    socket.set_option(tcp::no_delay(true), error);
+    notice_dead_hosts(socket);
+    std::string client = client_name(peer.address());
+    const Ledger::Answer answer = hub_->ledger->enter(client);
+    if (answer == Ledger::Answer::kYes)
+      return std::make_shared<Connection>(hub_, std::move(socket), std::move(client))->start();
+    const Response response = hub_->handlers.refuse(
+        {503, "overloaded",
+         answer == Ledger::Answer::kFull ? "too many connections"
+                                         : "too many connections from this address"});
+    const Fields id = {{"X-Request-Id", hub_->handlers.make_id()}};
+    const std::string head = response_head(response, id, ResponseFraming::kLength, false);
+    socket.write_some(asio::buffer(head + response.body), error);
   }
   void close_acceptor() {
     asio::post(acceptor_.get_executor(), [this] {
@@ -133,13 +172,15 @@ class Server::Impl {
   const int num_threads_;
   tcp::acceptor acceptor_{asio::make_strand(io_)};
   asio::steady_timer accept_pause_{acceptor_.get_executor()};
+  bool accept_failing_ = false;  // and that was logged
   int port_ = 0;
   std::mutex stop_mutex_;
   std::vector<std::jthread> threads_;
 };
 
-Server::Server(Limits limits, Handlers handlers, int num_io_threads)
-    : impl_(std::make_unique<Impl>(limits, std::move(handlers), num_io_threads)) {}
+Server::Server(Limits limits, CorsPolicy cors, Handlers handlers, int num_io_threads)
+    : impl_(std::make_unique<Impl>(std::move(limits), std::move(cors), std::move(handlers),
+                                   num_io_threads)) {}
 Server::~Server() = default;
 Result<void> Server::start(const std::string& host, int port) {
   return impl_->start(host, port);

@@ -4,10 +4,16 @@
 // I/O threads, on which alone the Handlers are called; an Exchange may be answered from any thread.
 // Boost.Asio stays inside connection.h and server.cpp: it costs seconds per including unit.
 //
-// What hostile or broken clients meet: bounded headers, bodies and number of connections, a
-// deadline for each phase of a request, a bounded amount of unsent output with a deadline for
-// progress. One read is always pending, so a client that leaves is noticed at once, whatever the
-// server is doing; half-closing the connection counts as leaving.
+// A request's way here: server.cpp accepts the connection, connection.cpp waits for its bytes,
+// request_reader.h turns them into a head (request_head.h) and a body (body_reader.h), ledger.h
+// counts what they hold, connection_exchange.h and response_writer.h write the answer, outbox.h
+// keeps what is not sent yet.
+//
+// What hostile or broken clients meet: heads read strictly and bounded in size, as are bodies and
+// the number of connections, in all and per client; a deadline for each phase of a request, a
+// bounded amount of unsent output with a deadline for progress. Something is always waited for at
+// the socket, so a client that leaves is noticed at once, whatever the server is doing; one that
+// has only ended its sending side gets its answers.
 #pragma once
 
 #include <chrono>
@@ -15,45 +21,49 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "base/status.h"
+#include "http/cors.h"
 #include "http/exchange.h"
+#include "http/refusal.h"
 
 namespace erne::http {
 
 struct Limits {
-  int max_connections = 16384;                 // beyond: 503 and closed
-  size_t max_header_bytes = size_t{32} << 10;  // beyond: 431
-  size_t max_body_bytes = size_t{8} << 20;     // of one request; beyond: 413
-  size_t max_total_body_bytes = size_t{1}
-                                << 30;        // of all requests being read or answered; beyond: 429
-  size_t max_unsent_bytes = size_t{1} << 20;  // of one response, see Exchange::writable()
+  int max_connections = 16384;                       // beyond: 503 and closed
+  int max_client_connections = 12288;                // of one address
+  size_t max_header_bytes = size_t{32} << 10;        // beyond: 431
+  size_t max_body_bytes = size_t{8} << 20;           // of one request, also unpacked; beyond: 413
+  size_t max_total_bytes = size_t{1} << 30;          // of all requests, as they arrive; beyond: 429
+  size_t max_client_bytes = size_t{256} << 20;       // of one address
+  size_t max_unsent_bytes = size_t{1} << 20;         // of one response, see Exchange::writable()
   std::chrono::milliseconds header_timeout{10'000};  // from a request's first byte; then 408
   std::chrono::milliseconds body_timeout{60'000};    // from the end of the header; then 408
   std::chrono::milliseconds idle_timeout{75'000};    // between requests; then closed
   std::chrono::milliseconds write_timeout{60'000};  // without the client taking a byte; then closed
 };
 
-// A request that the transport itself turns down, or that is no request.
-struct Refusal {
-  int status;  // 400, 408, 413, 429, 431 or 503
-  std::string_view code;
-  std::string message;
+// What becomes of a request whose head has been read.
+struct Admission {
+  std::optional<Response> refusal = {};  // the answer, without the body being read
+  bool wants_body = true;                // else it is read and dropped
 };
 
+// All on an I/O thread: return soon.
 struct Handlers {
-  // On an I/O thread, with the header read but not the body: a response refuses the request.
-  std::function<std::optional<Response>(const Request&)> gate;
-  // On an I/O thread, with the whole request: hand it to another thread, return at once.
+  // With the head read, but not the body.
+  std::function<Admission(const Request&)> admit;
+  // With the whole request, which admit() let pass: hand it to another thread, return at once.
   std::function<void(std::shared_ptr<Exchange>)> handle;
-  // On an I/O thread: how a refusal is worded.
+  // How a refusal is worded.
   std::function<Response(const Refusal&)> refuse;
+  // The id of a request that brings none: letters and digits, never the same.
+  std::function<std::string()> make_id;
 };
 
 class Server {
  public:
-  Server(Limits limits, Handlers handlers, int num_io_threads);
+  Server(Limits limits, CorsPolicy cors, Handlers handlers, int num_io_threads);
   ~Server();  // stops
 
   // Binds and starts. Port 0 takes a free one. Call once.

@@ -72,4 +72,12 @@ http::Response error_response(int http_status, std::string message, std::string 
   return response;
 }
 
+http::Response loading_response() {
+  return error_response(503, "the model is being loaded", "loading");
+}
+
+http::Response draining_response() {
+  return error_response(503, "the server is shutting down", "shutting_down");
+}
+
 }  // namespace erne::server

@@ -19,5 +19,8 @@ http::Response error_response(const Status& status);
 // For what has no Code of its own: 404 and 405 of the router, 408, 413, 431 and 503 of the
 // transport.
 http::Response error_response(int http_status, std::string message, std::string code);
+// 503 while nothing is served: not yet, or no more.
+http::Response loading_response();
+http::Response draining_response();
 
 }  // namespace erne::server

@@ -11,10 +11,11 @@ namespace {
 
 constexpr std::string_view kDone = "[DONE]";  // ends every stream
 
-std::unique_ptr<Reply> make_reply(ServerContext& context, const GenerationRequest& request) {
+std::unique_ptr<Reply> make_reply(ServerContext& context, const GenerationRequest& request,
+                                  const std::string& exchange_id) {
   const bool chat = request.endpoint == Endpoint::kChat;
   const std::string prefix = chat ? "chatcmpl-" : "cmpl-";
-  std::string id = request.request_id.empty() ? context.draws.name() : request.request_id;
+  std::string id = request.request_id.empty() ? exchange_id : request.request_id;
   if (!id.starts_with(prefix)) id = prefix + id;
   ReplyHead head{std::move(id), unix_time_s(), context.model_name()};
   const TokenNames names(context.tokenizer, request.return_tokens_as_token_ids);
@@ -67,7 +68,7 @@ Generation::Generation(std::shared_ptr<ServerContext> context,
       exchange_(std::move(exchange)),
       request_(std::move(request)),
       prepared_(std::move(prepared)),
-      reply_(make_reply(*context_, request_)) {
+      reply_(make_reply(*context_, request_, exchange_->request().id)) {
   for (size_t i = 0; i < prepared_.choices.size(); ++i) {
     const PreparedPrompt& prompt = prepared_.prompts[i / request_.n];
     const bool first_of_prompt = i % request_.n == 0;

@@ -22,7 +22,7 @@ Result<Parsed> parse(ServerContext& context, Endpoint endpoint, const std::strin
 
 void handle(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange,
             Endpoint endpoint) {
-  Result<Parsed> parsed = parse(*context, endpoint, exchange->request().body);
+  Result<Parsed> parsed = parse(*context, endpoint, exchange->take_body());
   if (!parsed.ok()) return exchange->respond(error_response(parsed.status()));
   Generation::start(std::move(context), std::move(exchange), std::move(parsed->request),
                     std::move(parsed->prepared));

@@ -1,4 +1,4 @@
-// GET /v1/models, /health, /ping, /metrics: what the server is and how it fares.
+// GET /v1/models and /metrics: what the server serves and how it fares.
 #include <fmt/format.h>
 
 #include "server/errors.h"
@@ -64,16 +64,6 @@ void handle_model(std::shared_ptr<ServerContext> context,
   exchange->respond(error_response(
       Status{Code::kNotFound,
              fmt::format("the model \"{}\" does not exist here", name.substr(0, 80)), "model"}));
-}
-
-void handle_health(std::shared_ptr<ServerContext> context,
-                   std::shared_ptr<http::Exchange> exchange) {
-  const engine::EngineStats stats = context->engine.stats();
-  if (stats.failed)
-    return exchange->respond(error_response(503, "the engine has failed", "engine_failed"));
-  if (context->draining || stats.draining)
-    return exchange->respond(error_response(503, "the server is shutting down", "shutting_down"));
-  exchange->respond({.content_type = ""});
 }
 
 void handle_metrics(std::shared_ptr<ServerContext> context,

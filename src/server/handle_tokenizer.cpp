@@ -125,12 +125,12 @@ void answer(http::Exchange& exchange, const Result<Json>& result) {
 
 void handle_tokenize(std::shared_ptr<ServerContext> context,
                      std::shared_ptr<http::Exchange> exchange) {
-  answer(*exchange, tokenize(*context, exchange->request().body));
+  answer(*exchange, tokenize(*context, exchange->take_body()));
 }
 
 void handle_detokenize(std::shared_ptr<ServerContext> context,
                        std::shared_ptr<http::Exchange> exchange) {
-  answer(*exchange, detokenize(*context, exchange->request().body));
+  answer(*exchange, detokenize(*context, exchange->take_body()));
 }
 
 void handle_tokenizer_info(std::shared_ptr<ServerContext> context,

@@ -7,25 +7,32 @@
 #include <string>
 #include <utility>
 
+#include "base/log.h"
 #include "server/api_key.h"
 #include "server/errors.h"
 
 namespace erne::server {
 namespace {
 
+// Access of the probes, of /metrics and /load as in vLLM: a key guards what the model does.
 constexpr Route kRoutes[] = {
-    {"POST", "/v1/chat/completions", Access::kKey, Work::kText, handle_chat},
-    {"POST", "/v1/completions", Access::kKey, Work::kText, handle_completions},
-    {"POST", "/tokenize", Access::kKey, Work::kText, handle_tokenize},
-    {"POST", "/detokenize", Access::kKey, Work::kText, handle_detokenize},
-    {"GET", "/tokenizer_info", Access::kKey, Work::kQuick, handle_tokenizer_info},
-    {"GET", "/v1/models", Access::kKey, Work::kQuick, handle_models},
-    {"GET", "/v1/models/*", Access::kKey, Work::kQuick, handle_model},
-    {"GET", "/health", Access::kOpen, Work::kQuick, handle_health},
-    {"POST", "/health", Access::kOpen, Work::kQuick, handle_health},
-    {"GET", "/ping", Access::kOpen, Work::kQuick, handle_health},
-    {"POST", "/ping", Access::kOpen, Work::kQuick, handle_health},
-    {"GET", "/metrics", Access::kOpen, Work::kQuick, handle_metrics},
+    {"POST", "/v1/chat/completions", Access::kKey, Work::kText, Reach::kMain, handle_chat},
+    {"POST", "/v1/completions", Access::kKey, Work::kText, Reach::kMain, handle_completions},
+    {"POST", "/tokenize", Access::kKey, Work::kText, Reach::kMain, handle_tokenize},
+    {"POST", "/detokenize", Access::kKey, Work::kText, Reach::kMain, handle_detokenize},
+    {"GET", "/tokenizer_info", Access::kKey, Work::kQuick, Reach::kMain, handle_tokenizer_info},
+    {"GET", "/v1/models", Access::kKey, Work::kQuick, Reach::kMain, handle_models},
+    {"GET", "/v1/models/*", Access::kKey, Work::kQuick, Reach::kMain, handle_model},
+    {"GET", "/health", Access::kOpen, Work::kQuick, Reach::kBoth, answer_ready},
+    {"POST", "/health", Access::kOpen, Work::kQuick, Reach::kBoth, answer_ready},
+    {"GET", "/ping", Access::kOpen, Work::kQuick, Reach::kBoth, answer_ready},
+    {"POST", "/ping", Access::kOpen, Work::kQuick, Reach::kBoth, answer_ready},
+    {"GET", "/ready", Access::kOpen, Work::kQuick, Reach::kBoth, answer_ready},
+    {"GET", "/startup", Access::kOpen, Work::kQuick, Reach::kBoth, answer_startup},
+    {"GET", "/live", Access::kOpen, Work::kQuick, Reach::kBoth, answer_live},
+    {"GET", "/load", Access::kOpen, Work::kQuick, Reach::kBoth, answer_load},
+    {"GET", "/version", Access::kOpen, Work::kQuick, Reach::kBoth, answer_version},
+    {"GET", "/metrics", Access::kOpen, Work::kQuick, Reach::kBoth, handle_metrics},
 };
 
 bool matches(std::string_view pattern, std::string_view path) {
@@ -34,32 +41,43 @@ bool matches(std::string_view pattern, std::string_view path) {
   return path.starts_with(pattern) && path.size() > pattern.size();
 }
 
+bool is_served(const Route& route, Port port) {
+  return port == Port::kMain || route.reach == Reach::kBoth;
+}
+
 // HEAD is GET without the body, which the transport leaves out.
-const Route* find_route(const http::Request& request) {
+const Route* find_route(Port port, const http::Request& request) {
   std::string_view method = request.method;
   if (method == "HEAD") method = "GET";
   for (const Route& route : kRoutes)
-    if (route.method == method && matches(route.path, request.path)) return &route;
+    if (is_served(route, port) && route.method == method && matches(route.path, request.path))
+      return &route;
   return nullptr;
 }
 
-std::string allowed_methods(std::string_view path) {
+// Of a path, or of "*": anywhere on the port. Empty: the path is not there.
+std::set<std::string_view> methods_of(Port port, std::string_view path) {
   std::set<std::string_view> methods;
   for (const Route& route : kRoutes) {
-    if (!matches(route.path, path)) continue;
+    if (!is_served(route, port) || (path != "*" && !matches(route.path, path))) continue;
     methods.insert(route.method);
     if (route.method == "GET") methods.insert("HEAD");
   }
-  return fmt::format("{}", fmt::join(methods, ", "));
+  return methods;
 }
 
-http::Response no_route(const http::Request& request) {
-  const std::string methods = allowed_methods(request.path);
-  if (methods.empty())
-    return error_response(404, "there is no " + request.path.substr(0, 100) + " here", "not_found");
-  http::Response response = error_response(
-      405, fmt::format("{} allows {}", request.path.substr(0, 100), methods), "method_not_allowed");
-  response.headers.emplace_back("Allow", methods);
+// What no row of the table is for: 404, 405, or what OPTIONS asks.
+http::Response answer_without_route(Port port, const http::Request& request) {
+  std::set<std::string_view> methods = methods_of(port, request.path);
+  const std::string path = request.path.substr(0, 100);
+  if (methods.empty()) return error_response(404, "there is no " + path + " here", "not_found");
+  http::Response response =
+      request.method == "OPTIONS"
+          ? http::Response{.status = 204, .content_type = ""}
+          : error_response(405, fmt::format("{} allows {}", path, fmt::join(methods, ", ")),
+                           "method_not_allowed");
+  methods.insert("OPTIONS");
+  response.headers.emplace_back("Allow", fmt::format("{}", fmt::join(methods, ", ")));
   return response;
 }
 
@@ -76,8 +94,11 @@ class ObservedExchange final : public http::Exchange {
   ~ObservedExchange() override { end(); }
 
   const http::Request& request() const override { return inner_->request(); }
+  std::string take_body() override { return inner_->take_body(); }
   void respond(http::Response response) override {
     status_ = response.status;
+    if (status_ >= 500)
+      log_warning("{} {}: {} (x-request-id {})", route_.method, route_.path, status_, request().id);
     end();
     inner_->respond(std::move(response));
   }
@@ -119,31 +140,40 @@ std::span<const Route> routes() {
   return kRoutes;
 }
 
-std::optional<http::Response> refuse_early(const ServerContext& context,
-                                           const http::Request& head) {
-  const Route* route = find_route(head);
-  if (route == nullptr) return no_route(head);
-  if (route->access == Access::kKey && !is_authorized(head.authorization, context.options.api_keys))
-    return error_response(
-        Status{Code::kUnauthorized, "no API key, or not one of this server's", {}});
-  if (route->work == Work::kText && context.draining)
-    return error_response(503, "the server is shutting down", "shutting_down");
-  return std::nullopt;
+http::Admission admit(const Desk& desk, const http::Request& head) {
+  const Route* route = find_route(desk.port, head);
+  if (route == nullptr) return {answer_without_route(desk.port, head)};
+  const bool needs_key = route->access == Access::kKey;
+  if (needs_key && !is_authorized(head.field("authorization"), desk.api_keys))
+    return {
+        error_response(Status{Code::kUnauthorized, "no API key, or not one of this server's", {}})};
+  if (!std::holds_alternative<Probe>(route->answer) && desk.context == nullptr)
+    return {loading_response()};
+  if (route->work == Work::kText && desk.standing.state == Standing::State::kDraining)
+    return {draining_response()};
+  return {.wants_body = route->work == Work::kText};
 }
 
-void dispatch(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> inner) {
-  const Route* route = find_route(inner->request());
-  CHECK(route != nullptr);  // refuse_early() saw to it
+void dispatch(const Desk& desk, std::shared_ptr<http::Exchange> inner) {
+  const Route* route = find_route(desk.port, inner->request());
+  if (route == nullptr) return inner->respond(answer_without_route(desk.port, inner->request()));
+  if (const auto* probe = std::get_if<Probe>(&route->answer)) {
+    http::Response response = (*probe)(desk.standing);
+    if (desk.context)
+      desk.context->metrics.http_answered(route->method, route->path, response.status, 0.0);
+    return inner->respond(std::move(response));
+  }
+  std::shared_ptr<ServerContext> context = desk.context;
+  if (context == nullptr) return inner->respond(loading_response());
   const auto exchange = std::make_shared<ObservedExchange>(context, std::move(inner), *route);
-  if (route->work == Work::kQuick) return route->handler(std::move(context), exchange);
+  const Handler handler = std::get<Handler>(route->answer);
+  if (route->work == Work::kQuick) return handler(std::move(context), exchange);
   const int most = context->options.max_concurrency;
   if (context->num_admitted > most)
     return exchange->respond(error_response(Status{
         Code::kOverloaded, fmt::format("too many requests: {} are being served", most), {}}));
   WorkPool& pool = context->pool;
-  pool.post([context = std::move(context), exchange, handler = route->handler] {
-    handler(context, exchange);
-  });
+  pool.post([context = std::move(context), exchange, handler] { handler(context, exchange); });
 }
 
 }  // namespace erne::server

@@ -2,37 +2,52 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <span>
 #include <string_view>
+#include <variant>
 
 #include "http/exchange.h"
+#include "http/server.h"
 #include "server/server_context.h"
+#include "server/standing.h"
 
 namespace erne::server {
 
+// Needs a model: while that is loaded, the answer is 503.
 using Handler = void (*)(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
+using Probe = http::Response (*)(const Standing&);
 
 enum class Access { kOpen, kKey };  // kKey: only with an API key, where the server has any
 enum class Work {
-  kQuick,  // answered on the I/O thread, also under full load
+  kQuick,  // answered on the I/O thread, also under full load; has no body
   kText,   // on the text threads, counted against max_concurrency
 };
+enum class Port { kMain, kMetrics };
+enum class Reach { kMain, kBoth };  // the ports it is served on
 
 struct Route {
   std::string_view method;
   std::string_view path;  // ending in '*': that prefix and one name more
   Access access;
   Work work;
-  Handler handler;
+  Reach reach;
+  std::variant<Handler, Probe> answer;
 };
 
 std::span<const Route> routes();
 
-// Before the body is read: no such path, no such method, no key, shutting down.
-std::optional<http::Response> refuse_early(const ServerContext& context, const http::Request& head);
+// Who asks, as far as routing goes. Without a context the model is being loaded.
+struct Desk {
+  Port port;
+  const std::vector<std::string>& api_keys;
+  std::shared_ptr<ServerContext> context;
+  Standing standing;
+};
+
+// Before the body is read: no such path, no such method, no key, loading, shutting down.
+http::Admission admit(const Desk& desk, const http::Request& head);
 // With the whole request: runs the handler where the route says, or refuses for want of room.
-void dispatch(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange);
+void dispatch(const Desk& desk, std::shared_ptr<http::Exchange> exchange);
 
 // Handlers, one file per group.
 void handle_chat(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
@@ -42,7 +57,6 @@ void handle_detokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exc
 void handle_tokenizer_info(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
 void handle_models(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
 void handle_model(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
-void handle_health(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
 void handle_metrics(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
 
 }  // namespace erne::server

@@ -16,25 +16,23 @@
 #include "text/chat_prompt.h"
 #include "text/tokenizer.h"
 
-namespace erne::http {
-class Server;
-}
-
 namespace erne::server {
-
-struct ServerContext;
 
 class Server {
  public:
-  // All outlive the server. Without a tokenizer prompts and replies are token ids; without a chat
-  // prompt there are no chats.
-  Server(ServerOptions options, engine::EngineClient& engine, const text::Tokenizer* tokenizer,
-         const text::ChatPrompt* chat);
+  explicit Server(ListenOptions options);
   ~Server();  // stops
 
-  // Listens and serves. The Status says why it cannot, such as a port in use.
+  // Listens: probes are answered, everything else is 503 until open() says what to serve. The
+  // Status says why it cannot, such as a port in use. Call once.
   Result<void> start();
   int port() const;
+  int metrics_port() const;  // where there is one
+
+  // Serves from now on. All outlive the server. Without a tokenizer prompts and replies are token
+  // ids; without a chat prompt there are no chats. Call once.
+  void open(ServerOptions options, engine::EngineClient& engine, const text::Tokenizer* tokenizer,
+            const text::ChatPrompt* chat);
 
   // Takes no new requests and waits until those in flight are answered (true), the time is over, or
   // stop() is called from another thread.
@@ -43,7 +41,9 @@ class Server {
   void stop();
 
  private:
-  std::shared_ptr<ServerContext> context_;
+  struct Front;
+
+  const std::unique_ptr<Front> front_;  // outlives the listeners
   std::unique_ptr<http::Server> http_;
   std::unique_ptr<http::Server> metrics_http_;  // null where metrics have no port of their own
 };

@@ -20,6 +20,8 @@ int64_t unix_time_s() {
   return std::time(nullptr);
 }
 
+DrawSource::DrawSource(std::optional<uint64_t> seed) : DrawSource(seed ? *seed : random_seed()) {}
+
 uint64_t DrawSource::seed() {
   const auto words = seeds_.words(num_seeds_++);
   return uint64_t{words[0]} << 32 | words[1];
@@ -39,7 +41,7 @@ ServerContext::ServerContext(ServerOptions server_options, engine::EngineClient&
       chat(chat_prompt),
       started_s(unix_time_s()),
       pool(options.num_text_threads),
-      draws(options.seed ? *options.seed : random_seed()) {}
+      draws(options.seed) {}
 
 RequestLimits ServerContext::limits() const {
   return {options.vocab_size, options.max_model_len, options.max_logprobs};

@@ -19,14 +19,16 @@
 namespace erne::server {
 
 // Numbers nobody can guess from earlier ones by eye, and never the same twice: seeds for requests
-// that bring none, and names of replies. Thread-safe.
+// that bring none, and names of requests. Thread-safe.
 class DrawSource {
  public:
-  explicit DrawSource(uint64_t seed) : seeds_(seed, 0), names_(seed, 1) {}
+  explicit DrawSource(std::optional<uint64_t> seed = std::nullopt);  // else a random one
   uint64_t seed();
   std::string name();  // 32 hexadecimal digits
 
  private:
+  explicit DrawSource(uint64_t seed) : seeds_(seed, 0), names_(seed, 1) {}
+
   const CounterRng seeds_, names_;
   std::atomic<uint64_t> num_seeds_ = 0, num_names_ = 0;
 };
@@ -49,7 +51,6 @@ struct ServerContext {
   Metrics metrics;
   WorkPool pool;
   DrawSource draws;
-  std::atomic<bool> draining = false;
   std::atomic<int> num_admitted = 0;
 };
 

@@ -23,15 +23,22 @@ struct SamplingDefaults {
   float presence_penalty = 0.0f;
 };
 
-struct ServerOptions {
+// Where to listen and to whom: known before the model is.
+struct ListenOptions {
   std::string host = "0.0.0.0";
-  int port = 8000;       // 0: a free one
-  int metrics_port = 0;  // a second port for /metrics and /health alone; 0: none
+  int port = 8000;                    // 0: a free one
+  std::optional<int> metrics_port;    // a second port for probes and /metrics alone; 0: a free one
+  std::vector<std::string> api_keys;  // empty: no credentials asked for
+  http::CorsPolicy cors;
+  http::Limits http;
+  int num_io_threads = 2;
+  std::string version;  // of this program
+};
 
+struct ServerOptions {
   std::string model_name = "erne";              // in replies, where no served names are given
   std::vector<std::string> served_model_names;  // a request's `model` must be one of them or
                                                 // "default"; empty: any is accepted
-  std::vector<std::string> api_keys;            // empty: no credentials asked for
   int max_concurrency = 2048;                   // requests at once; beyond: 429
 
   int max_model_len = 2048;             // tokens, prompt and output
@@ -42,9 +49,7 @@ struct ServerOptions {
   std::optional<uint64_t> seed;  // of requests without one; absent: different in every process
   std::string chat_template;     // its text, for /tokenizer_info
 
-  int num_io_threads = 2;
   int num_text_threads = 4;
-  http::Limits http;
 };
 
 }  // namespace erne::server

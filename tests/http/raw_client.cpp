@@ -52,6 +52,10 @@ void RawClient::close() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
+void RawClient::end_sending() {
+  ::shutdown(fd_, SHUT_WR);
+}
+
 void RawClient::close_with_reset() {
   const linger at_once{1, 0};
   ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
@@ -113,7 +117,7 @@ std::optional<RawResponse> RawClient::read_response(bool has_body) {
     response.headers[lower(line->substr(0, colon))] = line->substr(colon + 2);
   }
   if (!line) return std::nullopt;
-  if (!has_body || response.status == 100) return response;
+  if (!has_body || response.status == 100 || response.status == 204) return response;
   if (response.headers.count("transfer-encoding") != 0) {
     while ((line = read_line())) {
       const size_t size = std::stoul(*line, nullptr, 16);
@@ -138,6 +142,11 @@ bool RawClient::read_until(std::string_view text) {
   while (buffer_.find(text) == std::string::npos)
     if (!read_some()) return false;
   return true;
+}
+
+bool RawClient::readable_within(std::chrono::milliseconds patience) {
+  pollfd ready{fd_, POLLIN, 0};
+  return !buffer_.empty() || ::poll(&ready, 1, static_cast<int>(patience.count())) > 0;
 }
 
 bool RawClient::closed_within(std::chrono::milliseconds patience) {

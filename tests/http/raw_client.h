@@ -30,8 +30,11 @@ class RawClient {
   std::optional<RawResponse> read_response(bool has_body = true);
   // Reads until `text` has arrived; false at the end of the connection.
   bool read_until(std::string_view text);
+  // Whether something has come, waiting for it at most so long.
+  bool readable_within(std::chrono::milliseconds patience);
   // Whether the server has closed the connection, waiting for it at most so long.
   bool closed_within(std::chrono::milliseconds patience);
+  void end_sending();  // closes the sending side alone
   void close();
   void close_with_reset();
 

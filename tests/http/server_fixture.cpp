@@ -36,17 +36,18 @@ std::vector<TokenId> TestServer::tokens(std::string_view text) {
   return tokenizer().encode(text, text::Specials::kParse);
 }
 
-TestServer::TestServer(ServerOptions options, bool with_tokenizer)
+TestServer::TestServer(ServerOptions options, bool with_tokenizer, ListenOptions listen)
     : engine({.reply = tokens("A small reply, 42. 你好!")}) {
-  options.host = "127.0.0.1";
-  options.port = 0;
+  listen.host = "127.0.0.1";
+  listen.port = 0;
   options.eos_ids = {kEos};
   if (options.vocab_size == 0) options.vocab_size = tokenizer().size();
   options.chat_template = "(a template)";
-  server = std::make_unique<Server>(options, engine, with_tokenizer ? &tokenizer() : nullptr,
-                                    with_tokenizer ? &chat() : nullptr);
+  server = std::make_unique<Server>(std::move(listen));
   const auto started = server->start();
   CHECK(started.ok());
+  server->open(options, engine, with_tokenizer ? &tokenizer() : nullptr,
+               with_tokenizer ? &chat() : nullptr);
 }
 
 TestServer::~TestServer() {

@@ -17,7 +17,9 @@ namespace erne::server {
 
 class TestServer {
  public:
-  explicit TestServer(ServerOptions options = {}, bool with_tokenizer = true);
+  explicit TestServer(ServerOptions options = {}, bool with_tokenizer = true,
+                      ListenOptions listen = {});
+  explicit TestServer(ListenOptions listen) : TestServer({}, true, std::move(listen)) {}
   ~TestServer();
 
   static const text::Tokenizer& tokenizer();
@@ -28,6 +30,7 @@ class TestServer {
     return RawClient(server->port(), receive_buffer_bytes);
   }
   int port() const { return server->port(); }
+  RawClient metrics_client() { return RawClient(server->metrics_port()); }
   // Waits, at most five seconds, until the engine has as many requests.
   bool engine_reaches(int num_active) const;
 

@@ -106,10 +106,10 @@ TEST(Streams, ChoicesInterleaveAndEachEndsOnce) {
 }
 
 TEST(Streams, ASlowReaderIsHeldAtABoundAndLosesNothing) {
-  ServerOptions options = long_context();
-  options.http.max_unsent_bytes = 16 << 10;
-  options.http.write_timeout = seconds(60);
-  TestServer server(options);
+  ListenOptions listen;
+  listen.http.max_unsent_bytes = 16 << 10;
+  listen.http.write_timeout = seconds(60);
+  TestServer server(long_context(), true, listen);
   // More than the kernel takes, so that the server has to hold back.
   RawClient slow = server.client(/*receive_buffer_bytes=*/256 << 10);
   slow.send_request("POST", kPath,
@@ -125,10 +125,10 @@ TEST(Streams, ASlowReaderIsHeldAtABoundAndLosesNothing) {
 }
 
 TEST(Streams, AReaderThatStopsIsCutOff) {
-  ServerOptions options = long_context();
-  options.http.max_unsent_bytes = 16 << 10;
-  options.http.write_timeout = milliseconds(300);
-  TestServer server(options);
+  ListenOptions listen;
+  listen.http.max_unsent_bytes = 16 << 10;
+  listen.http.write_timeout = milliseconds(300);
+  TestServer server(long_context(), true, listen);
   RawClient stuck = server.client(/*receive_buffer_bytes=*/256 << 10);
   stuck.send_request("POST", kPath, kEndless);
   ASSERT_TRUE(server.engine_reaches(1));
@@ -143,7 +143,8 @@ TEST(Streams, DrainingFinishesWhatRunsAndTakesNothingNew) {
   ASSERT_EQ(idle.ask("GET", "/health").value().status, 200);
   running.send_request("POST", kPath, R"({"prompt":"Once"})");
   ASSERT_TRUE(server.engine_reaches(1));
-  late.send("POST /v1/completions HTTP/1.1\r\nContent-Length: 17\r\n");  // inside its header
+  // Inside its header:
+  late.send("POST /v1/completions HTTP/1.1\r\nHost: test\r\nContent-Length: 17\r\n");
   std::this_thread::sleep_for(milliseconds(50));
   auto drained = std::async(std::launch::async, [&] { return server.server->drain(seconds(10)); });
   EXPECT_TRUE(idle.closed_within(seconds(30)));

@@ -36,6 +36,7 @@ struct Exchanged {
 struct Transcript {
   std::string head;  // comments and settings, as they are
   ServerOptions options;
+  ListenOptions listen;
   Script script;
   bool with_tokenizer = true;
   std::vector<Exchanged> exchanges;
@@ -63,7 +64,7 @@ void apply_setting(const std::string& name, const std::string& value, Transcript
   else if (name == "overloaded")
     out.script.num_waiting_max = 0;
   else if (name == "api_key")
-    out.options.api_keys.push_back(value);
+    out.listen.api_keys.push_back(value);
   else if (name == "served")
     out.options.served_model_names.push_back(value);
   else if (name == "max_model_len")
@@ -129,7 +130,7 @@ class Transcripts : public ::testing::TestWithParam<std::filesystem::path> {};
 TEST_P(Transcripts, AreWhatTheServerSays) {
   Transcript transcript = read_transcript(GetParam());
   ASSERT_FALSE(transcript.exchanges.empty());
-  TestServer server(transcript.options, transcript.with_tokenizer);
+  TestServer server(transcript.options, transcript.with_tokenizer, transcript.listen);
   server.engine.set_script(transcript.script);
   RawClient client = server.client();
   const bool write = std::getenv("ERNE_WRITE_TRANSCRIPTS") != nullptr;
