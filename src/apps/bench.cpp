@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "apps/backends.h"
 #include "apps/make_checkpoint.h"
 #include "apps/model_benches.h"
 #include "base/clock.h"
 #include "bench/ops_bench.h"
 #include "bench/serve_bench.h"
-#include "cpu/cpu_backend.h"
 
 namespace erne::apps {
 namespace {
@@ -109,17 +109,16 @@ int run_serve_bench(const bench::ServeBenchOptions& options) {
 }
 
 int run_ops_bench(bench::OpsBenchOptions options, const std::string& isa_name) {
-  const auto isa = cpu::parse_cpu_isa(isa_name);
-  if (!isa.ok()) return refuse(isa.status());
-  if (options.threads == 0) options.threads = cpu::usable_cpus();
   if (const auto checked = bench::check(options); !checked.ok()) return refuse(checked.status());
+  const auto chosen = make_backend(isa_name, options.threads);
+  if (!chosen.ok()) return refuse(chosen.status());
+  options.threads = chosen->threads;
   options.streamed_bytes = bench::uncached_bytes();
-  const auto backend = cpu::make_cpu_backend(*isa, options.threads);
   const auto print = [](const std::string& text) {
     fmt::print("{}", text);
     std::fflush(stdout);
   };
-  const auto result = bench::run_ops_bench(*backend, options, SteadyClock(), print);
+  const auto result = bench::run_ops_bench(*chosen->backend, options, SteadyClock(), print);
   return result.ok() ? 0 : refuse(result.status());
 }
 

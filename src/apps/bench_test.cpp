@@ -7,9 +7,9 @@
 #include <fstream>
 #include <vector>
 
+#include "apps/backends.h"
 #include "base/json.h"
 #include "base/temp_folder_fixture.h"
-#include "cpu/cpu_backend.h"
 #include "model/load_model.h"
 
 namespace erne::apps {
@@ -148,8 +148,8 @@ TEST(BenchCommand, MakesACheckpointThatIsReadBackAndOverwritesNothing) {
   EXPECT_THAT(first.out, HasSubstr("random weights"));
   EXPECT_EQ(fs::file_size(output / "config.json"),
             fs::file_size(ERNE_SOURCE_DIR "/models/erne-tiny/config.json"));
-  const auto backend = cpu::make_cpu_backend(cpu::CpuIsa::kReference, 1);
-  EXPECT_TRUE(model::load_model(*backend, output, {}).ok());
+  const auto chosen = make_backend("reference", 1);
+  EXPECT_TRUE(model::load_model(*chosen->backend, output, {}).ok());
   for (const char* left : {"config.json", "model.safetensors"}) {
     const Ended again = run(command);
     EXPECT_EQ(again.status, 2);

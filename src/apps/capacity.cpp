@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "cpu/packing/panels.h"
 #include "model/kv_layers.h"
 
 namespace erne::apps {
@@ -81,7 +80,7 @@ Result<int> choose_blocks(const ServeOptions& options, const Need& need, size_t 
 }  // namespace
 
 Result<Capacity> choose_capacity(const ServeOptions& options, const model::ErnieConfig& config,
-                                 DType kv_dtype, size_t free_bytes) {
+                                 const BackendLimits& backend, DType kv_dtype, size_t free_bytes) {
   Capacity capacity;
   sched::Limits& limits = capacity.limits;
   limits.max_model_len = TRY(choose_model_len(options, config));
@@ -92,9 +91,9 @@ Result<Capacity> choose_capacity(const ServeOptions& options, const model::Ernie
   limits.chunk_prompts = options.enable_chunked_prefill;
 
   const auto block_tokens = static_cast<int>(options.block_size);
-  if (block_tokens % cpu::kPanel != 0)
-    return invalid(fmt::format("--block-size is {}: the CPU kernels need a multiple of {}",
-                               block_tokens, cpu::kPanel),
+  if (block_tokens % backend.block_tokens_multiple != 0)
+    return invalid(fmt::format("--block-size is {}: this back end needs a multiple of {}",
+                               block_tokens, backend.block_tokens_multiple),
                    "--block-size");
   capacity.block_bytes = model::kv_block_bytes(config, kv_dtype, block_tokens);
   const int64_t one = (limits.max_model_len + block_tokens - 1) / block_tokens;

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "apps/serve_options.h"
+#include "backend/backend.h"
 #include "base/status.h"
 #include "model/ernie_config.h"
 #include "sched/limits.h"
@@ -21,6 +22,6 @@ struct Capacity {
 // blocks for every sequence at its longest, twice, so that prefixes stay cached; never more than
 // --gpu-memory-utilization of what is free. Errors name the flag to change.
 Result<Capacity> choose_capacity(const ServeOptions& options, const model::ErnieConfig& config,
-                                 DType kv_dtype, size_t free_bytes);
+                                 const BackendLimits& backend, DType kv_dtype, size_t free_bytes);
 
 }  // namespace erne::apps

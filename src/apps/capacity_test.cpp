@@ -17,8 +17,10 @@ model::ErnieConfig small_config() {
 constexpr size_t kBlockBytes =
     2 * 2 * 2 * 128 * 64 * 2;  // layers, K and V, heads, dim, tokens, bf16
 
+constexpr BackendLimits kBackend = {.block_tokens_multiple = 16, .head_dim_multiple = 16};
+
 Result<Capacity> choose(const ServeOptions& options, size_t free_bytes = 1 << 30) {
-  return choose_capacity(options, small_config(), DType::kBf16, free_bytes);
+  return choose_capacity(options, small_config(), kBackend, DType::kBf16, free_bytes);
 }
 
 TEST(Capacity, DefaultsAreFastDeploysWhereACpuCanKeepThem) {
@@ -32,7 +34,7 @@ TEST(Capacity, DefaultsAreFastDeploysWhereACpuCanKeepThem) {
 }
 
 TEST(Capacity, AnInt8CacheTakesAByteAndItsShareOfAScale) {
-  const auto capacity = choose_capacity({}, small_config(), DType::kI8, 1 << 30);
+  const auto capacity = choose_capacity({}, small_config(), kBackend, DType::kI8, 1 << 30);
   ASSERT_TRUE(capacity.ok());
   EXPECT_EQ(capacity->block_bytes, size_t{2 * 2 * 2 * 64 * (128 + 4)});
 }

@@ -9,10 +9,10 @@
 #include <fstream>
 #include <set>
 
+#include "apps/backends.h"
 #include "apps/quantization.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "cpu/cpu_backend.h"
 
 namespace erne::apps {
 namespace {
@@ -64,10 +64,10 @@ Result<model::ModelOptions> model_options(const ServeOptions& options) {
 }
 
 Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
-  const cpu::CpuIsa isa = TRY(cpu::parse_cpu_isa(options.cpu_isa));
-  loaded.threads = options.threads > 0 ? static_cast<int>(options.threads) : cpu::usable_cpus();
-  loaded.backend = cpu::make_cpu_backend(isa, loaded.threads);
-  log_info("device: CPU, {} kernels, {} threads", cpu::cpu_isa_name(isa), loaded.threads);
+  ChosenBackend chosen = TRY(make_backend(options.cpu_isa, options.threads));
+  loaded.threads = chosen.threads;
+  loaded.backend = std::move(chosen.backend);
+  log_info("device: {}", chosen.summary);
 
   const Stopwatch watch;
   const model::ModelOptions how = TRY(model_options(options));
@@ -146,12 +146,14 @@ Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
   const model::Model& model = *loaded.model;
   const size_t free_bytes = loaded.backend->memory().available_bytes;
   const DType kv = loaded.plan.kv;
-  loaded.capacity = TRY(choose_capacity(options, model.config(), kv, free_bytes));
+  loaded.capacity =
+      TRY(choose_capacity(options, model.config(), loaded.backend->limits(), kv, free_bytes));
   const Capacity& capacity = loaded.capacity;
   const exec::ExecutorOptions executor{
-      capacity.num_blocks,        static_cast<int>(options.block_size),
-      capacity.limits.max_tokens, capacity.limits.max_rows,
-      loaded.num_tokens(),        kv};
+      capacity.num_blocks,          static_cast<int>(options.block_size),
+      capacity.limits.max_tokens,   capacity.limits.max_rows,
+      loaded.num_tokens(),          kv,
+      capacity.limits.max_model_len};
   loaded.executor = std::make_unique<exec::ModelExecutor>(*loaded.backend, model, executor);
   log_info("KV cache: {}, {} blocks of {} tokens, {:.1f} MB of {:.1f} MB free; workspace {:.1f} MB",
            dtype_name(kv), capacity.num_blocks, options.block_size,

@@ -5,9 +5,9 @@
 #include <limits>
 #include <map>
 
+#include "apps/backends.h"
 #include "apps/option_table.h"
 #include "base/temp_folder_fixture.h"
-#include "cpu/cpu_backend.h"
 
 namespace erne::apps {
 namespace {
@@ -103,8 +103,8 @@ TEST(Options, WhatHasNoMeaningHereIsNoted) {
 }
 
 TEST(Options, EveryInstructionSetMayBeNamed) {
-  for (const cpu::CpuIsa isa : cpu::kCpuIsas)
-    EXPECT_TRUE(parse({"--cpu-isa", cpu::cpu_isa_name(isa)}).ok()) << cpu::cpu_isa_name(isa);
+  for (const std::string& name : backend_names())
+    EXPECT_TRUE(parse({"--cpu-isa", name}).ok()) << name;
 }
 
 TEST(Options, HelpNamesEveryFlag) {

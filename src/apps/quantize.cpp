@@ -8,9 +8,9 @@
 #include <fstream>
 #include <vector>
 
+#include "apps/backends.h"
 #include "apps/quantization.h"
 #include "base/json.h"
-#include "cpu/cpu_backend.h"
 #include "model/config_fields.h"
 #include "model/load_model.h"
 #include "weights/packed_checkpoint.h"
@@ -92,9 +92,9 @@ Result<std::string> quantize(const QuantizeOptions& options) {
                    "--model");
   const fs::path to = options.output;
   TRY(make_empty_folder(to));
-  const auto backend = cpu::make_cpu_backend(TRY(cpu::parse_cpu_isa("auto")), options.threads);
+  const ChosenBackend chosen = TRY(make_backend("auto", options.threads));
   const fs::path file = to / weights::kPackedCheckpointFile;
-  const size_t bytes = TRY(opened.pack(*backend, show_progress, file));
+  const size_t bytes = TRY(opened.pack(*chosen.backend, show_progress, file));
   TRY(copy_other_files(options.model, to));
   TRY(write_config(options,
                    opened.facts()));  // last, so that only a whole checkpoint looks like one

@@ -7,9 +7,9 @@
 namespace erne {
 namespace {
 
-int64_t bytes_of(std::initializer_list<TensorView> views) {
+int64_t bytes_of(std::initializer_list<DeviceView> views) {
   int64_t bytes = 0;
-  for (const TensorView& view : views) bytes += static_cast<int64_t>(view.bytes());
+  for (const DeviceView& view : views) bytes += static_cast<int64_t>(view.bytes());
   return bytes;
 }
 
@@ -23,38 +23,26 @@ void check_linear(const ShapeCheck& check, const Linear& w) {
   check.shape("weight", w.data, {&out, &in});
 }
 
+void check_experts(const ShapeCheck& check, const StackedLinear& experts, Dim out, Dim in) {
+  CHECK(experts.format != nullptr);
+  CHECK_GT(experts.count, 0);
+  check.shape("an expert", experts.linear(0).data, {&out, &in});
+  CHECK_GE(experts.stride_bytes, experts.format->bytes(experts.out, experts.in));
+  if (!experts.input_largest.data) return;
+  Dim count{"E", experts.count};
+  check.shape("input_largest", experts.input_largest, {&count});
+  check.dtype("input_largest", experts.input_largest, DType::kF32);
+}
+
 void check_kv(const ShapeCheck& check, const KvLayerView& kv) {
-  CHECK(kv.data != nullptr);
+  CHECK(static_cast<bool>(kv.data));
   check.index("kv.num_blocks", kv.num_blocks, 1, INT32_MAX);
   check.index("kv.block_tokens", kv.block_tokens, 1, INT32_MAX);
   CHECK(kv.dtype == DType::kF32 || kv.dtype == DType::kBf16 || kv.dtype == DType::kI8 ||
         kv.dtype == DType::kFp8);
   CHECK_GE(kv.block_stride_bytes, kv_layer_block_bytes(kv));
-  CHECK((kv.key_largest == nullptr) == (kv.value_largest == nullptr));
-  CHECK(kv.key_largest == nullptr || dtype_bytes(kv.dtype) == 1);
-}
-
-// Rows cover [0, tokens) in order, and each one's blocks exist and reach its last position. Returns
-// the number of (query, key) pairs.
-int64_t check_batch(const ShapeCheck& check, const RaggedBatch& batch, const KvLayerView& kv,
-                    int64_t tokens) {
-  int64_t next = 0, pairs = 0;
-  for (const RaggedRow& row : batch.rows) {
-    check.index("row.first_token", row.first_token, next, next + 1);
-    check.index("row.num_tokens", row.num_tokens, 1, tokens - next + 1);
-    check.index("row.first_position", row.first_position, 0, INT32_MAX - row.num_tokens);
-    const int64_t positions = int64_t{row.first_position} + row.num_tokens;
-    const int64_t num_blocks = (positions + kv.block_tokens - 1) / kv.block_tokens;
-    const auto total_blocks = static_cast<int64_t>(batch.blocks.size());
-    check.index("row.first_block", row.first_block, 0, total_blocks - num_blocks + 1);
-    for (int32_t block : batch.blocks.subspan(row.first_block, num_blocks))
-      check.index("blocks", block, 0, kv.num_blocks);
-    pairs += int64_t{row.num_tokens} * row.first_position +
-             int64_t{row.num_tokens} * (row.num_tokens + 1) / 2;
-    next += row.num_tokens;
-  }
-  check.index("the end of the last row", next, tokens, tokens + 1);
-  return pairs;
+  CHECK_EQ(static_cast<bool>(kv.key_largest), static_cast<bool>(kv.value_largest));
+  CHECK(!kv.key_largest || dtype_bytes(kv.dtype) == 1);
 }
 
 // Of rows that are packed at a time.
@@ -65,6 +53,42 @@ void check_run(const Linear& w, int64_t first_row, int64_t num_rows) {
 }
 
 }  // namespace
+
+Linear StackedLinear::linear(int64_t index) const {
+  Linear w = Linear::at(data + index * stride_bytes, *format, out, in);
+  w.input = input;
+  w.unit_order = unit_order;
+  return w;
+}
+
+void Backend::upload(std::span<const std::byte> from, DeviceSpan to) {
+  CHECK_EQ(from.size(), to.bytes);
+  if (!from.empty()) do_upload(from, to);
+}
+
+void Backend::download(DeviceSpan from, std::span<std::byte> to) {
+  CHECK_EQ(from.bytes, to.size());
+  if (!to.empty()) do_download(from, to);
+}
+
+void Backend::run(const RunKey&, const std::function<void()>& body) {
+  body();
+}
+
+void Backend::parallel_for(int64_t count, const std::function<void(int64_t)>& body) {
+  for (int64_t i = 0; i < count; ++i) body(i);
+}
+
+DeviceSpan Backend::map_host(std::span<const std::byte> bytes) {
+  CHECK(reads_host_memory());
+  return {DeviceAccess::address(const_cast<std::byte*>(bytes.data())), bytes.size()};
+}
+
+std::span<std::byte> Backend::map_device(DeviceSpan bytes) {
+  CHECK(reads_host_memory());
+  finish();
+  return {DeviceAccess::pointer(bytes.data), bytes.bytes};
+}
 
 void Backend::pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) {
   CHECK_EQ(rows.shape.rank(), 2);
@@ -83,25 +107,26 @@ void Backend::pack_rows(const Linear& w, const EncodedRows& rows, int64_t first_
 
 Linear Backend::pack(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage) {
   const int64_t out = weight.shape[0], in = weight.shape[1];
-  storage = allocate(packed_bytes(format, out, in), Space::kDevice);
+  storage = allocate(packed_bytes(format, out, in));
   const Linear w = Linear::at(storage.data(), format, out, in);
   pack_rows(w, weight, 0);
   return w;
 }
 
-void Backend::embed(const Linear& table, std::span<const int32_t> ids, TensorView x) {
+void Backend::embed(const Linear& table, const StagedIndices& ids, const DeviceView& x) {
   const ShapeCheck check("embed");
   Dim tokens{"T"}, hidden{"H", table.in};
   check_linear(check, table);
   check.shape("x", x, {&tokens, &hidden});
   check.activation("x", x);
-  check.length("ids", std::ssize(ids), &tokens);
-  for (int32_t id : ids) check.index("ids", id, 0, table.out);
+  check.length("ids", ids.size(), &tokens);
+  check.index("the end of the ids", ids.end, 0, table.out + 1);
   counters_.bytes += table.format->bytes(tokens.size, hidden.size) + bytes_of({x});
   if (tokens.size > 0) do_embed(table, ids, x);
 }
 
-void Backend::rms_norm(TensorView x, TensorView weight, float eps, TensorView y) {
+void Backend::rms_norm(const DeviceView& x, const DeviceView& weight, float eps,
+                       const DeviceView& y) {
   const ShapeCheck check("rms_norm");
   Dim tokens{"T"}, hidden{"H"};
   check.activation("x", x);
@@ -115,7 +140,8 @@ void Backend::rms_norm(TensorView x, TensorView weight, float eps, TensorView y)
   if (tokens.size > 0) do_rms_norm(x, weight, eps, y);
 }
 
-void Backend::add_rms_norm(TensorView x, TensorView h, TensorView weight, float eps, TensorView y) {
+void Backend::add_rms_norm(const DeviceView& x, const DeviceView& h, const DeviceView& weight,
+                           float eps, const DeviceView& y) {
   const ShapeCheck check("add_rms_norm");
   Dim tokens{"T"}, hidden{"H"};
   check.activation("x", x);
@@ -131,7 +157,7 @@ void Backend::add_rms_norm(TensorView x, TensorView h, TensorView weight, float 
   if (tokens.size > 0) do_add_rms_norm(x, h, weight, eps, y);
 }
 
-void Backend::linear(const Linear& w, TensorView x, TensorView y) {
+void Backend::linear(const Linear& w, const DeviceView& x, const DeviceView& y) {
   const ShapeCheck check("linear");
   Dim tokens{"T"}, in{"in", w.in}, out{"out", w.out};
   check_linear(check, w);
@@ -144,8 +170,8 @@ void Backend::linear(const Linear& w, TensorView x, TensorView y) {
   if (tokens.size > 0) do_linear(w, x, y);
 }
 
-void Backend::rope(TensorView qkv, std::span<const int32_t> positions, TensorView inv_freq,
-                   int heads, int kv_heads) {
+void Backend::rope(const DeviceView& qkv, const StagedIndices& positions,
+                   const DeviceView& inv_freq, int heads, int kv_heads) {
   const ShapeCheck check("rope");
   Dim tokens{"T"}, half{"D/2"};
   check.shape("inv_freq", inv_freq, {&half});
@@ -153,8 +179,8 @@ void Backend::rope(TensorView qkv, std::span<const int32_t> positions, TensorVie
   Dim width{"Q + 2K", 2 * half.size * (heads + 2 * kv_heads)};
   check.activation("qkv", qkv);
   check.shape("qkv", qkv, {&tokens, &width});
-  check.length("positions", std::ssize(positions), &tokens);
-  for (int32_t position : positions) check.index("positions", position, 0, kMaxPosition);
+  check.length("positions", positions.size(), &tokens);
+  check.index("the end of the positions", positions.end, 0, kMaxPosition + 1);
   const int64_t rotated = tokens.size * 2 * half.size * (heads + kv_heads);
   counters_.bytes += 2 * rotated * static_cast<int64_t>(dtype_bytes(qkv.dtype));
   counters_.flops += 3 * rotated;
@@ -170,12 +196,10 @@ void Backend::kv_write(const KvWriteArgs& args) {
   check.activation("qkv", args.qkv);
   check.shape("qkv", args.qkv, {&tokens, &width});
   check.index("the width of qkv", width.size, 2 * kv_width, INT64_MAX);
-  check.length("slots", std::ssize(args.slots), &tokens);
-  int64_t stored = 0;
-  for (int32_t slot : args.slots) {
-    check.index("slots", slot, -1, int64_t{kv.num_blocks} * kv.block_tokens);
-    stored += slot >= 0;
-  }
+  check.length("slots", args.slots.size(), &tokens);
+  const int64_t num_slots = int64_t{kv.num_blocks} * kv.block_tokens;
+  check.index("the end of the slots", args.slots.end, 0, num_slots + 1);
+  const int64_t stored = args.slots.num_stored;
   counters_.bytes += stored * (2 * kv_width * static_cast<int64_t>(dtype_bytes(args.qkv.dtype)) +
                                kv_token_bytes(kv));
   if (stored > 0) do_kv_write(args);
@@ -194,15 +218,16 @@ void Backend::attention(const AttentionArgs& args) {
   Dim width{"Q + 2K", q_width.size + 2 * kv_width};
   check.shape("qkv", args.qkv, {&tokens, &width});
   check.dtype("qkv", args.qkv, args.out.dtype);
-  const int64_t pairs = check_batch(check, *args.batch, kv, tokens.size);
-  int64_t positions = 0;
-  for (const RaggedRow& row : args.batch->rows) positions += row.first_position + row.num_tokens;
-  counters_.bytes += positions * kv_token_bytes(kv) + 2 * bytes_of({args.out});
-  counters_.flops += 4 * pairs * q_width.size;
+  const StagedBatch& batch = *args.batch;
+  check.length("the batch", batch.num_tokens, &tokens);
+  check.index("the batch's blocks", batch.num_blocks, 0, int64_t{kv.num_blocks} + 1);
+  CHECK_EQ(batch.block_tokens, kv.block_tokens);
+  counters_.bytes += batch.num_positions * kv_token_bytes(kv) + 2 * bytes_of({args.out});
+  counters_.flops += 4 * batch.num_pairs * q_width.size;
   if (tokens.size > 0) do_attention(args);
 }
 
-void Backend::silu_mul(TensorView gate_up, TensorView y) {
+void Backend::silu_mul(const DeviceView& gate_up, const DeviceView& y) {
   const ShapeCheck check("silu_mul");
   Dim tokens{"T"}, width{"I"};
   check.activation("y", y);
@@ -215,7 +240,7 @@ void Backend::silu_mul(TensorView gate_up, TensorView y) {
   if (tokens.size > 0) do_silu_mul(gate_up, y);
 }
 
-void Backend::add(TensorView x, TensorView h) {
+void Backend::add(const DeviceView& x, const DeviceView& h) {
   const ShapeCheck check("add");
   Dim tokens{"T"}, hidden{"H"};
   check.activation("x", x);
@@ -232,7 +257,7 @@ void Backend::route(const RouteArgs& args) {
   Dim tokens{"T"}, num_experts{"E"}, chosen{"k"};
   check.shape("logits", args.logits, {&tokens, &num_experts});
   check.dtype("logits", args.logits, DType::kF32);
-  if (args.correction_bias.data != nullptr) {
+  if (args.correction_bias.data) {
     check.shape("correction_bias", args.correction_bias, {&num_experts});
     check.dtype("correction_bias", args.correction_bias, DType::kF32);
   }
@@ -257,12 +282,10 @@ void Backend::experts(const ExpertsArgs& args) {
   check.dtype("weights", args.weights, DType::kF32);
   check.shape("y", args.y, {&tokens, &hidden});
   check.dtype("y", args.y, args.x.dtype);
-  CHECK(!args.gate_up.empty() && args.gate_up.size() == args.down.size());
-  Dim width{"I", args.down[0].in}, both{"2I", 2 * width.size};
-  for (size_t e = 0; e < args.down.size(); ++e) {
-    check.shape("gate_up", args.gate_up[e].data, {&both, &hidden});
-    check.shape("down", args.down[e].data, {&hidden, &width});
-  }
+  Dim width{"I", args.down.in}, both{"2I", 2 * width.size};
+  check_experts(check, args.gate_up, both, hidden);
+  check_experts(check, args.down, hidden, width);
+  CHECK_EQ(args.gate_up.count, args.down.count);
   if (args.rotation != 0) {
     CHECK(std::has_single_bit(static_cast<unsigned>(args.rotation)));
     CHECK_LE(args.rotation, kMaxRotation);
@@ -270,20 +293,23 @@ void Backend::experts(const ExpertsArgs& args) {
   }
   counters_.bytes += bytes_of({args.x, args.y, args.experts, args.weights});
   counters_.flops += tokens.size * chosen.size * (6 * hidden.size * width.size + 4 * width.size);
-  if (tokens.size == 0) return;
-  const int64_t used = do_experts(args);
-  counters_.bytes += used * (weight_bytes(args.gate_up[0]) + weight_bytes(args.down[0]));
+  if (tokens.size > 0) do_experts(args);
 }
 
-void Backend::gather(TensorView x, std::span<const int32_t> rows, TensorView y) {
+void Backend::count_expert_weights(const ExpertsArgs& args, int64_t num_used) {
+  counters_.bytes +=
+      num_used * (weight_bytes(args.gate_up.linear(0)) + weight_bytes(args.down.linear(0)));
+}
+
+void Backend::gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) {
   const ShapeCheck check("gather");
   Dim tokens{"T"}, hidden{"H"}, chosen{"R"};
   check.activation("x", x);
   check.shape("x", x, {&tokens, &hidden});
   check.shape("y", y, {&chosen, &hidden});
   check.dtype("y", y, x.dtype);
-  check.length("rows", std::ssize(rows), &chosen);
-  for (int32_t row : rows) check.index("rows", row, 0, tokens.size);
+  check.length("rows", rows.size(), &chosen);
+  check.index("the end of the rows", rows.end, 0, tokens.size + 1);
   counters_.bytes += bytes_of({y, y});
   if (chosen.size > 0) do_gather(x, rows, y);
 }

@@ -2,6 +2,12 @@
 // graph and no tensor algebra. Public ops are non-virtual: they check shapes at the door, once,
 // count bytes and operations, then call the private virtual that cpu/ (and later cuda/) implements.
 //
+// Everything an op works on lies in the back end's own memory (device_memory.h): weights and inputs
+// come in by upload(), results go out by download(), and a step's ids, positions, slots and block
+// tables are staged before its first op (staged_step.h). Ops may run behind the caller's back, in
+// the order in which they were called; download() and finish() wait for them. One thread at a time
+// uses a back end.
+//
 // Shapes are written in symbols: T tokens of a step, H hidden, Q = heads x D, K = kv_heads x D,
 // I feed-forward width, V vocabulary, R rows that want logits. A view's dtype is the activation
 // type (float32 or bfloat16) unless said otherwise. An op's result for one token depends on that
@@ -15,7 +21,9 @@
 #include <span>
 #include <utility>
 
+#include "backend/device_memory.h"
 #include "backend/kv_view.h"
+#include "backend/staged_step.h"
 #include "tensor/encoded_rows.h"
 #include "tensor/tensor_view.h"
 #include "tensor/weight_format.h"
@@ -25,33 +33,14 @@ namespace erne {
 // Rows of a weight that a back end may want at a time.
 constexpr int64_t kPackRows = 128;
 
-// A position is exact as a float32, which the rotary angle is a product of.
-constexpr int32_t kMaxPosition = 1 << 24;
-
 // The largest block of ExpertsArgs::rotation.
 constexpr int kMaxRotation = 4096;
-
-enum class Space { kDevice, kPinnedHost };
-
-// Move-only owner of a back end's memory; zeroed, aligned to 64 bytes.
-class DeviceBuffer {
- public:
-  DeviceBuffer() = default;
-  DeviceBuffer(void* data, size_t bytes, std::function<void(void*)> free)
-      : data_(data, std::move(free)), bytes_(bytes) {}
-  void* data() const { return data_.get(); }
-  size_t bytes() const { return bytes_; }
-
- private:
-  std::unique_ptr<void, std::function<void(void*)>> data_;
-  size_t bytes_ = 0;
-};
 
 // y = W x. `data` says [out, in] and the stored type; the order of its bytes is the back end's own.
 struct Linear {
   const WeightFormat* format = nullptr;
   int64_t out = 0, in = 0;
-  TensorView data;
+  DeviceView data;
   LinearInput input = LinearInput::kAsGiven;
   // kInt8: the size of the largest activation, if the checkpoint says it: then all groups have its
   // scale, and what is larger counts as it. 0: each group has its own.
@@ -61,61 +50,77 @@ struct Linear {
   bool unit_order = false;
 
   // In memory of Backend::packed_bytes.
-  static Linear at(void* data, const WeightFormat& format, int64_t out, int64_t in) {
+  static Linear at(DevicePointer data, const WeightFormat& format, int64_t out, int64_t in) {
     return {&format, out, in, {data, format.stored, {out, in}}};
   }
+};
+
+// The same matrix of every expert of a mixture, in one piece of memory: expert e's lies as a Linear
+// at data + e * stride_bytes.
+struct StackedLinear {
+  const WeightFormat* format = nullptr;
+  int64_t count = 0, out = 0, in = 0;
+  DevicePointer data = {};
+  int64_t stride_bytes = 0;
+  LinearInput input = LinearInput::kAsGiven;
+  DeviceView input_largest = {};  // [count] float32: Linear's, of each; no data: none has one
+  bool unit_order = false;
+
+  // Without its input_largest, which only the device knows.
+  Linear linear(int64_t index) const;
 };
 
 struct MemoryInfo {
   size_t total_bytes = 0, available_bytes = 0;
 };
 
-// One sequence's rows in a step's ragged batch.
-struct RaggedRow {
-  int first_token;  // row in the step's token dimension
-  int num_tokens;
-  int first_position;  // tokens before them that have KV
-  int first_block;     // into RaggedBatch::blocks; covers first_position + num_tokens positions
-};
-struct RaggedBatch {
-  std::span<const RaggedRow> rows;
-  std::span<const int32_t> blocks;  // block tables, concatenated
-};
-
 struct KvWriteArgs {
-  TensorView qkv;  // [T, Q + 2K], K already rotated
+  DeviceView qkv;  // [T, Q + 2K], K already rotated
   KvLayerView kv;
-  std::span<const int32_t> slots;  // [T] block * block_tokens + offset; -1: do not store
+  StagedSlots slots;  // [T]
 };
 
 struct AttentionArgs {
-  TensorView qkv;  // [T, Q + 2K]: only the queries are read
+  DeviceView qkv;  // [T, Q + 2K]: only the queries are read
   KvLayerView kv;  // holds the keys and values of every position up to each query's own
-  const RaggedBatch* batch;
-  TensorView out;  // [T, Q]
+  const StagedBatch* batch;
+  DeviceView out;  // [T, Q]
   float scale;     // 1 / sqrt(D)
 };
 
 // Symbols of a mixture: E experts, k of them for each token, I the width of one.
 struct RouteArgs {
-  TensorView logits;           // [T, E] float32
-  TensorView correction_bias;  // [E] float32; no data: none
-  TensorView experts;          // [T, k] int32, out: best first
-  TensorView weights;          // [T, k] float32, out
+  DeviceView logits;           // [T, E] float32
+  DeviceView correction_bias;  // [E] float32; no data: none
+  DeviceView experts;          // [T, k] int32, out: best first
+  DeviceView weights;          // [T, k] float32, out
   float norm_min;              // the least sum that weights are divided by
 };
 
 struct ExpertsArgs {
-  TensorView x;                     // [T, H]
-  TensorView experts;               // [T, k] int32, no expert twice in a row
-  TensorView weights;               // [T, k] float32
-  std::span<const Linear> gate_up;  // [E] of [2I, H]
-  std::span<const Linear> down;     // [E] of [H, I]
-  TensorView y;                     // [T, H]; not x
-  bool add;                         // to what y holds
+  DeviceView x;           // [T, H]
+  DeviceView experts;     // [T, k] int32, no expert twice in a row
+  DeviceView weights;     // [T, k] float32
+  StackedLinear gate_up;  // E of [2I, H]
+  StackedLinear down;     // E of [H, I]
+  DeviceView y;           // [T, H]; not x
+  bool add;               // to what y holds
   // What goes into `down` is multiplied by H / sqrt(block), this many neighbours at a time; H is
   // Hadamard's matrix of that power of two. 0: nothing is.
   int rotation = 0;
+};
+
+// What shapes a back end can work on.
+struct BackendLimits {
+  int block_tokens_multiple = 1;  // of KvLayerView
+  int head_dim_multiple = 1;      // likewise
+};
+
+// What a run() does: two runs of equal keys call the same ops on views of the same addresses and
+// shapes.
+struct RunKey {
+  const char* what;
+  int64_t tokens, rows;
 };
 
 // Work done since the last reset, for rooflines and the cost model.
@@ -129,13 +134,34 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual const char* name() const = 0;
-  virtual DeviceBuffer allocate(size_t bytes, Space space) = 0;
+  virtual BackendLimits limits() const { return {}; }
   virtual MemoryInfo memory() const = 0;
+  // Memory of the device, zeroed.
+  virtual DeviceBuffer allocate(size_t bytes) = 0;
+  // Memory of the host that upload and download are fastest from and to, zeroed.
+  virtual HostBuffer allocate_host(size_t bytes) = 0;
+
+  // Copies host memory into the device's, of which `to` is as many bytes. `from` may be changed
+  // once this returns.
+  void upload(std::span<const std::byte> from, DeviceSpan to);
+  // Waits for all ops so far and copies what they left.
+  void download(DeviceSpan from, std::span<std::byte> to);
+  // Waits for all ops so far.
+  virtual void finish() = 0;
+  // Calls `body`, which calls ops. A device may record what it did and repeat that, without calling
+  // it, when it is given an equal key again.
+  virtual void run(const RunKey& key, const std::function<void()>& body);
   // body(i) for each i in [0, count), on host threads, in any order; returns when all are done. It
   // calls no ops.
-  virtual void parallel_for(int64_t count, const std::function<void(int64_t)>& body) {
-    for (int64_t i = 0; i < count; ++i) body(i);
-  }
+  virtual void parallel_for(int64_t count, const std::function<void(int64_t)>& body);
+
+  // Whether device memory is host memory: then each is seen through the other's address, by these
+  // two alone.
+  virtual bool reads_host_memory() const = 0;
+  // Host memory that ops may read, and that the caller keeps.
+  DeviceSpan map_host(std::span<const std::byte> bytes);
+  // Waits for all ops so far. Valid until an op writes there.
+  std::span<std::byte> map_device(DeviceSpan bytes);
 
   // The order in which this back end's kernels read weights. Back ends that give it one name read
   // each other's bytes; whoever changes the order or the values in it changes the name.
@@ -144,9 +170,9 @@ class Backend {
   // way: right, but slower than the format allows.
   virtual bool decodes(const WeightFormat&, LinearInput) const { return false; }
   virtual size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const = 0;
-  // Writes rows [first_row, first_row + rows.shape[0]) of w, as loaded (row-major, bfloat16 or
-  // float32), into w's memory. They begin at a multiple of kPackRows and end at one, or where w
-  // does.
+  // Writes rows [first_row, first_row + rows.shape[0]) of w, as loaded (in host memory, row-major,
+  // bfloat16 or float32), into w's memory. They begin at a multiple of kPackRows and end at one, or
+  // where w does.
   void pack_rows(const Linear& w, const TensorView& rows, int64_t first_row);
   // Likewise rows that are encoded already, as w's format has them.
   void pack_rows(const Linear& w, const EncodedRows& rows, int64_t first_row);
@@ -155,54 +181,64 @@ class Backend {
 
   // x[t] = row ids[t] of the table. `table` as packed for the head, so that a tied embedding exists
   // once.
-  void embed(const Linear& table, std::span<const int32_t> ids, TensorView x);  // x [T, H]
+  void embed(const Linear& table, const StagedIndices& ids, const DeviceView& x);  // x [T, H]
   // y[t] = x[t] * rsqrt(mean(x[t]^2) + eps) * weight. y may be x.
-  void rms_norm(TensorView x, TensorView weight, float eps, TensorView y);
+  void rms_norm(const DeviceView& x, const DeviceView& weight, float eps, const DeviceView& y);
   // x += h, then y = rms_norm(x). The sum is rounded to the activation type before it is normed.
-  void add_rms_norm(TensorView x, TensorView h, TensorView weight, float eps, TensorView y);
-  void linear(const Linear& w, TensorView x,
-              TensorView y);  // y [T, out]; y may be float32 for logits
+  void add_rms_norm(const DeviceView& x, const DeviceView& h, const DeviceView& weight, float eps,
+                    const DeviceView& y);
+  // y = W x, [T, out]; y may be float32 for logits.
+  void linear(const Linear& w, const DeviceView& x, const DeviceView& y);
   // Rotates the first `heads + kv_heads` heads of each row of qkv in place, pairs (2i, 2i+1), by
   // positions[t] * inv_freq[i] computed as a float32 product. inv_freq: [D / 2] float32.
-  void rope(TensorView qkv, std::span<const int32_t> positions, TensorView inv_freq, int heads,
-            int kv_heads);
+  void rope(const DeviceView& qkv, const StagedIndices& positions, const DeviceView& inv_freq,
+            int heads, int kv_heads);
   void kv_write(const KvWriteArgs& args);
   void attention(const AttentionArgs& args);
-  void silu_mul(TensorView gate_up, TensorView y);  // gate_up [T, 2I] (gate first), y [T, I]
-  void add(TensorView x, TensorView h);             // x += h
+  // y = silu(gate) * up: gate_up [T, 2I], the gate first, y [T, I].
+  void silu_mul(const DeviceView& gate_up, const DeviceView& y);
+  void add(const DeviceView& x, const DeviceView& h);  // x += h
   // p = softmax(logits); the k experts with the largest p + bias, the lower index where they are
   // equal; their p, divided by the sum of these, as weights (docs/ernie-models.md, 3).
   void route(const RouteArgs& args);
   // y (+)= sum over a token's experts of weight * down(silu_mul(gate_up(x))), in float32 from the
   // last product on.
   void experts(const ExpertsArgs& args);
-  void gather(TensorView x, std::span<const int32_t> rows, TensorView y);  // y[r] = x[rows[r]]
+  // y[r] = x[rows[r]].
+  void gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y);
   void copy_blocks(std::span<const KvLayerView> layers,
                    std::span<const std::pair<int32_t, int32_t>> copies);
 
   const OpCounters& counters() const { return counters_; }
   void reset_counters() { counters_ = {}; }
 
+ protected:
+  // That this many experts of a mixture computed anything, which only the device knows: at most
+  // min(E, T * k), which will do where asking it would cost.
+  void count_expert_weights(const ExpertsArgs& args, int64_t num_used);
+
  private:
+  virtual void do_upload(std::span<const std::byte> from, DeviceSpan to) = 0;
+  virtual void do_download(DeviceSpan from, std::span<std::byte> to) = 0;
   // Arguments have passed the checks of the public op; T is not 0.
   virtual void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) = 0;
   virtual void do_pack_encoded(const Linear& w, const EncodedRows& rows, int64_t first_row) = 0;
-  virtual void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) = 0;
-  virtual void do_rms_norm(TensorView x, TensorView weight, float eps, TensorView y) = 0;
-  virtual void do_add_rms_norm(TensorView x, TensorView h, TensorView weight, float eps,
-                               TensorView y) = 0;
-  virtual void do_linear(const Linear& w, TensorView x, TensorView y) = 0;
-  virtual void do_rope(TensorView qkv, std::span<const int32_t> positions, TensorView inv_freq,
-                       int heads, int kv_heads) = 0;
+  virtual void do_embed(const Linear& table, const StagedIndices& ids, const DeviceView& x) = 0;
+  virtual void do_rms_norm(const DeviceView& x, const DeviceView& weight, float eps,
+                           const DeviceView& y) = 0;
+  virtual void do_add_rms_norm(const DeviceView& x, const DeviceView& h, const DeviceView& weight,
+                               float eps, const DeviceView& y) = 0;
+  virtual void do_linear(const Linear& w, const DeviceView& x, const DeviceView& y) = 0;
+  virtual void do_rope(const DeviceView& qkv, const StagedIndices& positions,
+                       const DeviceView& inv_freq, int heads, int kv_heads) = 0;
   virtual void do_kv_write(const KvWriteArgs& args) = 0;
   virtual void do_attention(const AttentionArgs& args) = 0;
-  virtual void do_silu_mul(TensorView gate_up, TensorView y) = 0;
-  virtual void do_add(TensorView x, TensorView h) = 0;
+  virtual void do_silu_mul(const DeviceView& gate_up, const DeviceView& y) = 0;
+  virtual void do_add(const DeviceView& x, const DeviceView& h) = 0;
   virtual void do_route(const RouteArgs& args) = 0;
-  // Returns how many experts computed anything; at most min(E, T * k), which will do where a back
-  // end does not know.
-  virtual int64_t do_experts(const ExpertsArgs& args) = 0;
-  virtual void do_gather(TensorView x, std::span<const int32_t> rows, TensorView y) = 0;
+  // Calls count_expert_weights().
+  virtual void do_experts(const ExpertsArgs& args) = 0;
+  virtual void do_gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) = 0;
   virtual void do_copy_blocks(std::span<const KvLayerView> layers,
                               std::span<const std::pair<int32_t, int32_t>> copies) = 0;
 

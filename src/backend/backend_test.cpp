@@ -7,36 +7,28 @@
 #include <limits>
 #include <vector>
 
+#include "backend/null_backend.h"
+
 namespace erne {
 namespace {
 
-class IdleBackend final : public Backend {
+// Counts the calls that pass the door.
+class CountingBackend final : public NullBackend {
  public:
-  const char* name() const override { return "idle"; }
-  DeviceBuffer allocate(size_t, Space) override { return {}; }
-  MemoryInfo memory() const override { return {}; }
-  const char* packed_order() const override { return "idle"; }
-  size_t packed_bytes(const WeightFormat&, int64_t, int64_t) const override { return 0; }
   int calls = 0;
 
  private:
-  void do_pack_rows(const Linear&, const TensorView&, int64_t) override { ++calls; }
-  void do_pack_encoded(const Linear&, const EncodedRows&, int64_t) override { ++calls; }
-  void do_embed(const Linear&, std::span<const int32_t>, TensorView) override { ++calls; }
-  void do_rms_norm(TensorView, TensorView, float, TensorView) override { ++calls; }
-  void do_add_rms_norm(TensorView, TensorView, TensorView, float, TensorView) override { ++calls; }
-  void do_linear(const Linear&, TensorView, TensorView) override { ++calls; }
-  void do_rope(TensorView, std::span<const int32_t>, TensorView, int, int) override { ++calls; }
+  void do_embed(const Linear&, const StagedIndices&, const DeviceView&) override { ++calls; }
+  void do_rms_norm(const DeviceView&, const DeviceView&, float, const DeviceView&) override {
+    ++calls;
+  }
+  void do_linear(const Linear&, const DeviceView&, const DeviceView&) override { ++calls; }
   void do_kv_write(const KvWriteArgs&) override { ++calls; }
   void do_attention(const AttentionArgs&) override { ++calls; }
-  void do_silu_mul(TensorView, TensorView) override { ++calls; }
-  void do_add(TensorView, TensorView) override { ++calls; }
-  void do_route(const RouteArgs&) override { ++calls; }
-  int64_t do_experts(const ExpertsArgs&) override {
+  void do_experts(const ExpertsArgs& args) override {
     ++calls;
-    return 3;
+    count_expert_weights(args, 3);
   }
-  void do_gather(TensorView, std::span<const int32_t>, TensorView) override { ++calls; }
   void do_copy_blocks(std::span<const KvLayerView>,
                       std::span<const std::pair<int32_t, int32_t>>) override {
     ++calls;
@@ -46,12 +38,20 @@ class IdleBackend final : public Backend {
 class BackendDoor : public testing::Test {
  protected:
   // A view of so many float32 (or bfloat16) of memory that nobody reads.
-  TensorView view(Shape shape, DType dtype = DType::kF32) { return {memory_, dtype, shape}; }
+  DeviceView view(Shape shape, DType dtype = DType::kF32) { return {memory_.data(), dtype, shape}; }
   Linear linear(int64_t out, int64_t in) {
     return {&plain_format(DType::kBf16), out, in, view({out, in}, DType::kBf16)};
   }
+  StackedLinear experts(int64_t count, int64_t out, int64_t in) {
+    return {.format = &plain_format(DType::kBf16),
+            .count = count,
+            .out = out,
+            .in = in,
+            .data = memory_.data(),
+            .stride_bytes = out * in * 2};
+  }
   KvLayerView kv() {
-    return {.data = memory_,
+    return {.data = memory_.data(),
             .block_stride_bytes = 4 * 2 * 2 * 8 * 16,
             .dtype = DType::kF32,
             .num_blocks = 4,
@@ -59,8 +59,13 @@ class BackendDoor : public testing::Test {
             .kv_heads = 2,
             .head_dim = 16};
   }
-  char memory_[64];
-  IdleBackend backend_;
+  // Lists as they would be staged.
+  StagedIndices indices(int64_t count, int64_t end) { return {view({count}, DType::kI32), end}; }
+  StagedSlots slots(int64_t count, int64_t num_stored, int64_t end = 32) {
+    return {view({count}, DType::kI32), end, num_stored};
+  }
+  CountingBackend backend_;
+  DeviceBuffer memory_ = backend_.allocate(64);
 };
 using BackendDoorDeathTest = BackendDoor;
 
@@ -75,7 +80,7 @@ TEST_F(BackendDoor, CountsBytesAndOperations) {
 }
 
 TEST_F(BackendDoor, ExpertsCountTheWeightsThatWereReadAndTheRowsOfEachToken) {
-  const std::vector<Linear> gate_up(5, linear(12, 4)), down(5, linear(4, 6));
+  const StackedLinear gate_up = experts(5, 12, 4), down = experts(5, 4, 6);
   backend_.experts({.x = view({3, 4}),
                     .experts = view({3, 2}, DType::kI32),
                     .weights = view({3, 2}),
@@ -96,12 +101,11 @@ TEST_F(BackendDoorDeathTest, ARouteHasAtMostAsManyExpertsAsThereAre) {
                "route");
 }
 
-TEST_F(BackendDoor, AttentionCountsKeysBelowTheDiagonal) {
-  const RaggedRow rows[] = {{0, 3, 5, 0}, {3, 1, 0, 1}};
-  const int32_t blocks[] = {3, 2};
-  const RaggedBatch batch{rows, blocks};
+TEST_F(BackendDoor, AttentionCountsWhatItsBatchSays) {
+  const StagedBatch batch{
+      .num_tokens = 4, .num_blocks = 4, .block_tokens = 8, .num_positions = 9, .num_pairs = 22};
   backend_.attention({view({4, 64 + 64}), kv(), &batch, view({4, 64}), 1.0f});
-  EXPECT_EQ(backend_.counters().flops, 4 * 64 * (6 + 7 + 8 + 1));
+  EXPECT_EQ(backend_.counters().flops, 4 * 64 * 22);
   EXPECT_EQ(backend_.counters().bytes, 2 * 9 * 32 * 4 + 2 * 4 * 64 * 4);
   EXPECT_EQ(backend_.calls, 1);
 }
@@ -109,10 +113,23 @@ TEST_F(BackendDoor, AttentionCountsKeysBelowTheDiagonal) {
 TEST_F(BackendDoor, NothingToDoIsNotPassedOn) {
   backend_.rms_norm(view({0, 4}), view({4}), 1e-5f, view({0, 4}));
   backend_.linear(linear(6, 4), view({0, 4}), view({0, 6}));
-  const int32_t padding[] = {-1, -1};
-  backend_.kv_write({view({2, 128}), kv(), padding});
+  backend_.kv_write({view({2, 128}), kv(), slots(2, 0)});
   backend_.copy_blocks({}, {});
   EXPECT_EQ(backend_.calls, 0);
+}
+
+TEST_F(BackendDoor, UploadsAndDownloadsWholeSpans) {
+  const DeviceBuffer memory = backend_.allocate(8);
+  const int32_t sent[] = {1, 2};
+  int32_t got[] = {0, 0};
+  backend_.upload(std::as_bytes(std::span(sent)), memory.span());
+  backend_.download(memory.span(), std::as_writable_bytes(std::span(got)));
+  EXPECT_EQ(got[1], 2);
+}
+
+TEST_F(BackendDoorDeathTest, CopiesMustHaveOneSize) {
+  const int32_t sent[] = {1, 2, 3};
+  EXPECT_DEATH(backend_.upload(std::as_bytes(std::span(sent)), {memory_.data(), 8}), "from.size");
 }
 
 TEST_F(BackendDoorDeathTest, ShapesMustAgreeByName) {
@@ -136,30 +153,24 @@ TEST_F(BackendDoorDeathTest, TypesMustAgree) {
   backend_.linear(linear(6, 4), view({3, 4}, DType::kBf16), view({3, 6}));  // logits
 }
 
-TEST_F(BackendDoorDeathTest, IndicesMustBeInRange) {
-  const int32_t six[] = {6}, minus[] = {-1}, far[] = {kMaxPosition}, slot[] = {32}, below[] = {-2};
-  EXPECT_DEATH(backend_.embed(linear(6, 4), six, view({1, 4})), "ids: holds 6.*\\[0, 6\\)");
-  EXPECT_DEATH(backend_.gather(view({3, 4}), minus, view({1, 4})), "rows: holds -1");
-  EXPECT_DEATH(backend_.rope(view({1, 48}), far, view({8}), 1, 1), "positions: holds 16777216");
-  EXPECT_DEATH(backend_.kv_write({view({1, 128}), kv(), slot}), "slots: holds 32");
-  EXPECT_DEATH(backend_.kv_write({view({1, 128}), kv(), below}), "slots: holds -2");
+// What lists were checked against when they were staged is no more than there is.
+TEST_F(BackendDoorDeathTest, StagedListsMustFitWhatTheyPointInto) {
+  backend_.embed(linear(6, 4), indices(1, 6), view({1, 4}));
+  EXPECT_DEATH(backend_.embed(linear(6, 4), indices(1, 7), view({1, 4})), "ids: holds 7");
+  EXPECT_DEATH(backend_.embed(linear(6, 4), indices(2, 6), view({1, 4})), "ids: has 2 entries");
+  EXPECT_DEATH(backend_.gather(view({3, 4}), indices(1, 4), view({1, 4})), "rows: holds 4");
+  EXPECT_DEATH(backend_.rope(view({1, 48}), indices(1, kMaxPosition + 1), view({8}), 1, 1),
+               "positions: holds 16777217");
+  EXPECT_DEATH(backend_.kv_write({view({1, 128}), kv(), slots(1, 1, 33)}), "slots: holds 33");
   const std::pair<int32_t, int32_t> copies[] = {{0, 4}};
   const KvLayerView layers[] = {kv()};
   EXPECT_DEATH(backend_.copy_blocks(layers, copies), "copies: holds 4");
-}
-
-TEST_F(BackendDoorDeathTest, RowsMustCoverTheTokensAndTheirBlocksThePositions) {
-  const auto attend = [&](std::vector<RaggedRow> rows, std::vector<int32_t> blocks) {
-    const RaggedBatch batch{rows, blocks};
+  const auto attend = [&](const StagedBatch& batch) {
     backend_.attention({view({4, 128}), kv(), &batch, view({4, 64}), 1.0f});
   };
-  attend({{0, 4, 4, 0}}, {3});
-  EXPECT_DEATH(attend({{0, 3, 0, 0}}, {3}), "the end of the last row: holds 3");
-  EXPECT_DEATH(attend({{0, 2, 0, 0}, {1, 3, 0, 0}}, {3}), "first_token: holds 1");
-  EXPECT_DEATH(attend({{0, 5, 0, 0}}, {3}), "num_tokens: holds 5");
-  EXPECT_DEATH(attend({{0, 4, 5, 0}}, {3}), "first_block: holds 0");
-  EXPECT_DEATH(attend({{0, 4, 4, 0}}, {4}), "blocks: holds 4");
-  EXPECT_DEATH(attend({{0, 4, -1, 0}}, {3}), "first_position: holds -1");
+  EXPECT_DEATH(attend({.num_tokens = 3, .num_blocks = 4, .block_tokens = 8}), "has 3 entries");
+  EXPECT_DEATH(attend({.num_tokens = 4, .num_blocks = 5, .block_tokens = 8}), "blocks: holds 5");
+  EXPECT_DEATH(attend({.num_tokens = 4, .num_blocks = 4, .block_tokens = 16}), "block_tokens");
 }
 
 }  // namespace

@@ -1,32 +1,31 @@
 // One layer's paged KV memory: per block [2 (K, V)][kv_heads][one head's bytes]. A head of a block
 // is block_tokens x head_dim elements and, if they have 8 bits, a float32 scale for each token
 // behind them: an element stands for its number times the scale of its token, head and K or V. The
-// order of the elements is the back end's own (CPU: cpu/packing/panels.h): only kv_write, attention
-// and copy_blocks of that back end read them. It may ask that block_tokens and head_dim be
-// multiples of 16, and the CPU does.
+// order of the elements is the back end's own: only kv_write, attention and copy_blocks of that
+// back end read them. BackendLimits says what block_tokens and head_dim must be multiples of.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string_view>
 
+#include "backend/device_pointer.h"
 #include "tensor/fp8.h"
 #include "tensor/tensor_view.h"
 
 namespace erne {
 
 struct KvLayerView {
-  void* data = nullptr;  // block b of this layer starts at data + b * block_stride_bytes
+  DevicePointer data = {};  // block b of this layer starts at data + b * block_stride_bytes
   int64_t block_stride_bytes = 0;
   DType dtype = DType::kF32;  // or bfloat16, int8, fp8
   int num_blocks = 0;
   int block_tokens = 64;
   int kv_heads = 0, head_dim = 0;
-  // 8 bits: sizes of the largest K and V of each component, [kv_heads * head_dim], if the
+  // 8 bits: sizes of the largest K and V of each component, [kv_heads * head_dim] float32, if the
   // checkpoint says them: then components have scales, which are the same for all tokens, and
   // tokens have none.
-  const float* key_largest = nullptr;
-  const float* value_largest = nullptr;
+  DevicePointer key_largest = {}, value_largest = {};
 };
 
 // The largest number of an 8-bit type of KV: a scale is the largest value / this.

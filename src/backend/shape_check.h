@@ -5,7 +5,7 @@
 
 #include <initializer_list>
 
-#include "tensor/tensor_view.h"
+#include "backend/device_memory.h"
 
 namespace erne {
 
@@ -20,16 +20,20 @@ class ShapeCheck {
   explicit ShapeCheck(const char* op) : op_(op) {}
 
   // `view` has these sizes, and data unless it is empty.
-  void shape(const char* name, const TensorView& view, std::initializer_list<Dim*> dims) const;
-  void dtype(const char* name, const TensorView& view, DType expected) const;
-  void activation(const char* name, const TensorView& view) const;  // float32 or bfloat16
+  void shape(const char* name, const DeviceView& view, std::initializer_list<Dim*> dims) const;
+  void dtype(const char* name, const DeviceView& view, DType expected) const;
+  void activation(const char* name, const DeviceView& view) const;  // float32 or bfloat16
   // A list that runs along a dimension.
   void length(const char* name, int64_t length, Dim* dim) const;
   // A host-side index lies in [low, end).
-  void index(const char* name, int64_t value, int64_t low, int64_t end) const;
+  void index(const char* name, int64_t value, int64_t low, int64_t end) const {
+    if (value < low || value >= end) [[unlikely]]
+      fail_index(name, value, low, end);
+  }
 
  private:
   [[noreturn]] void fail(const char* name, const std::string& detail) const;
+  [[noreturn]] void fail_index(const char* name, int64_t value, int64_t low, int64_t end) const;
 
   const char* op_;
 };

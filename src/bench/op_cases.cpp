@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <memory>
 #include <numeric>
 
@@ -33,43 +32,60 @@ void fill(const TensorView& view) {
   }
 }
 
+int64_t num_slots(const KvLayerView& kv) {
+  return int64_t{kv.num_blocks} * kv.block_tokens;
+}
+
 // Allocates what one case works on.
 class CaseMemory {
  public:
   CaseMemory(Backend& backend, const CaseOptions& options) : backend_(backend), options_(options) {}
 
-  TensorView filled(DType dtype, Shape shape) {
-    TensorView view{nullptr, dtype, shape};
-    view.data = allocate(view.bytes());
-    fill(view);
-    return view;
+  DeviceView filled(DType dtype, Shape shape) {
+    TensorView numbers{nullptr, dtype, shape};
+    std::vector<std::byte> bytes(numbers.bytes());
+    numbers.data = bytes.data();
+    fill(numbers);
+    return uploaded(bytes, dtype, shape);
   }
-  TensorView activations(int64_t width) {
+  DeviceView activations(int64_t width) {
     return filled(options_.activations, {options_.max_rows, width});
   }
-  TensorView vector(int64_t width) { return filled(options_.activations, {width}); }
+  DeviceView vector(int64_t width) { return filled(options_.activations, {width}); }
+  DeviceView uploaded(std::span<const std::byte> bytes, DType dtype, Shape shape) {
+    const DeviceView view{allocate(bytes.size()), dtype, shape};
+    backend_.upload(bytes, view.span());
+    return view;
+  }
 
   // Copies of one weight [out, in], as many as are streamed.
   std::vector<Linear> weights(int64_t out, int64_t in) {
-    const TensorView first = filled(DType::kBf16, {out, in});
-    const auto bytes = static_cast<int64_t>(first.bytes());
-    const int64_t count = at_least_one(static_cast<int64_t>(options_.streamed_bytes) / bytes);
+    TensorView numbers{nullptr, DType::kBf16, {out, in}};
+    std::vector<std::byte> bytes(numbers.bytes());
+    numbers.data = bytes.data();
+    fill(numbers);
+    const int64_t count =
+        at_least_one(static_cast<int64_t>(options_.streamed_bytes) / std::ssize(bytes));
     std::vector<Linear> copies;
     for (int64_t i = 0; i < count; ++i) {
-      DeviceBuffer source = backend_.allocate(first.bytes(), Space::kDevice);
-      std::memcpy(source.data(), first.data, first.bytes());
       DeviceBuffer storage;
-      copies.push_back(backend_.pack({source.data(), first.dtype, first.shape},
-                                     plain_format(first.dtype), storage));
-      // A back end that packs has its own copy; one that does not reads the source.
+      copies.push_back(backend_.pack(numbers, plain_format(numbers.dtype), storage));
       buffers_.push_back(std::move(storage));
     }
     return copies;
   }
 
+  // Room for a list of `count` numbers.
+  DeviceView list(int64_t count) {
+    return {allocate(sizeof(int32_t) * count), DType::kI32, {count}};
+  }
+  StagedIndices indices(const std::vector<int32_t>& values, int64_t end) {
+    return stage_indices(backend_, "values", values, end, list(std::ssize(values)));
+  }
+
   KvLayerView kv_without_memory(int64_t num_blocks) const {
     const OpShapes& shapes = options_.shapes;
-    KvLayerView view{.data = nullptr,
+    KvLayerView view{.data = {},
                      .block_stride_bytes = 0,
                      .dtype = options_.kv,
                      .num_blocks = static_cast<int>(num_blocks),
@@ -84,11 +100,12 @@ class CaseMemory {
     KvLayerView view = kv_without_memory(num_blocks);
     view.data = allocate(num_blocks * view.block_stride_bytes);
     const int64_t width = 2 * options_.shapes.kv_heads * options_.shapes.head_dim;
-    const TensorView rows = filled(options_.activations, {view.block_tokens, width});
+    const DeviceView rows = filled(options_.activations, {view.block_tokens, width});
+    const DeviceView room = list(view.block_tokens);
     std::vector<int32_t> slots(view.block_tokens);
     for (int block = 0; block < view.num_blocks; ++block) {
       std::iota(slots.begin(), slots.end(), block * view.block_tokens);
-      backend_.kv_write({rows, view, slots});
+      backend_.kv_write({rows, view, stage_slots(backend_, slots, num_slots(view), room)});
     }
     return view;
   }
@@ -96,8 +113,8 @@ class CaseMemory {
   std::vector<DeviceBuffer> take() { return std::move(buffers_); }
 
  private:
-  void* allocate(size_t bytes) {
-    buffers_.push_back(backend_.allocate(bytes, Space::kDevice));
+  DevicePointer allocate(size_t bytes) {
+    buffers_.push_back(backend_.allocate(bytes));
     return buffers_.back().data();
   }
 
@@ -115,14 +132,25 @@ struct Making {
 
   int64_t qkv_width() const { return (shapes.heads + 2 * shapes.kv_heads) * shapes.head_dim; }
   int64_t query_width() const { return shapes.heads * shapes.head_dim; }
+  StagedBatch batch(std::span<const RaggedRow> rows, std::span<const int32_t> blocks,
+                    int64_t num_tokens, const KvLayerView& kv) const {
+    DeviceView row_room = memory.list(4 * std::ssize(rows));
+    row_room.shape = {std::ssize(rows), 4};
+    return stage_batch(op, rows, blocks,
+                       {.rows = row_room,
+                        .blocks = memory.list(std::ssize(blocks)),
+                        .num_tokens = num_tokens,
+                        .num_blocks = kv.num_blocks,
+                        .block_tokens = kv.block_tokens});
+  }
 };
 
 const auto kNothingCold = [](int64_t) -> int64_t { return 0; };
 
 OpCase linear_case(const Making& m, int64_t out, int64_t in, DType out_type) {
   const auto weights = m.memory.weights(out, in);
-  const TensorView x = m.memory.activations(in);
-  const TensorView y = m.memory.filled(out_type, {m.options.max_rows, out});
+  const DeviceView x = m.memory.activations(in);
+  const DeviceView y = m.memory.filled(out_type, {m.options.max_rows, out});
   const int64_t bytes = out * in * static_cast<int64_t>(sizeof(Bf16));
   return {.name = {},
           .run =
@@ -152,28 +180,28 @@ OpCase linear_head(const Making& m) {
 
 OpCase embed(const Making& m) {
   const auto tables = m.memory.weights(m.shapes.vocab, m.shapes.hidden);
-  const TensorView x = m.memory.activations(m.shapes.hidden);
+  const DeviceView x = m.memory.activations(m.shapes.hidden);
   std::vector<int32_t> ids(static_cast<size_t>(m.options.max_rows) * 64);
   for (size_t i = 0; i < ids.size(); ++i) {
     ids[i] = static_cast<int32_t>(mix64(i) % static_cast<uint64_t>(m.shapes.vocab));
   }
+  const StagedIndices staged = m.memory.indices(ids, m.shapes.vocab);
   const int64_t row_bytes = m.shapes.hidden * static_cast<int64_t>(sizeof(Bf16));
   return {.name = {},
           .run =
-              [&op = m.op, tables, x, ids](int64_t rows, int64_t turn) {
-                const auto count = static_cast<size_t>(rows);
-                const size_t first = static_cast<size_t>(turn) * count % (ids.size() - count + 1);
+              [&op = m.op, tables, x, staged](int64_t rows, int64_t turn) {
+                const int64_t first = turn * rows % (staged.size() - rows + 1);
                 const auto table = static_cast<size_t>(turn) % tables.size();
-                op.embed(tables[table], std::span(ids).subspan(first, count), x.first(rows));
+                op.embed(tables[table], staged.part(first, rows), x.first(rows));
               },
           .cold_bytes = [row_bytes](int64_t rows) { return rows * row_bytes; },
           .memory = {}};
 }
 
 OpCase rms_norm(const Making& m) {
-  const TensorView x = m.memory.activations(m.shapes.hidden),
+  const DeviceView x = m.memory.activations(m.shapes.hidden),
                    y = m.memory.activations(m.shapes.hidden);
-  const TensorView weight = m.memory.vector(m.shapes.hidden);
+  const DeviceView weight = m.memory.vector(m.shapes.hidden);
   return {.name = {},
           .run = [&op = m.op, x, y, weight](
                      int64_t rows,
@@ -183,10 +211,10 @@ OpCase rms_norm(const Making& m) {
 }
 
 OpCase add_rms_norm(const Making& m) {
-  const TensorView x = m.memory.activations(m.shapes.hidden),
+  const DeviceView x = m.memory.activations(m.shapes.hidden),
                    h = m.memory.activations(m.shapes.hidden),
                    y = m.memory.activations(m.shapes.hidden);
-  const TensorView weight = m.memory.vector(m.shapes.hidden);
+  const DeviceView weight = m.memory.vector(m.shapes.hidden);
   return {.name = {},
           .run =
               [&op = m.op, x, h, y, weight](int64_t rows, int64_t) {
@@ -197,21 +225,23 @@ OpCase add_rms_norm(const Making& m) {
 }
 
 OpCase rope(const Making& m) {
-  const TensorView qkv = m.memory.activations(m.qkv_width());
-  const TensorView inv_freq = m.memory.filled(DType::kF32, {m.shapes.head_dim / 2});
-  for (int64_t i = 0; i < inv_freq.elements(); ++i) {
+  const DeviceView qkv = m.memory.activations(m.qkv_width());
+  std::vector<float> frequencies(static_cast<size_t>(m.shapes.head_dim / 2));
+  for (size_t i = 0; i < frequencies.size(); ++i) {
     const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(m.shapes.head_dim);
-    inv_freq.as<float>()[i] = static_cast<float>(std::pow(500000.0, -exponent));
+    frequencies[i] = static_cast<float>(std::pow(500000.0, -exponent));
   }
-  std::vector<int32_t> positions(static_cast<size_t>(m.options.max_rows));
-  std::iota(positions.begin(), positions.end(), 0);
+  const DeviceView inv_freq = m.memory.uploaded(std::as_bytes(std::span(frequencies)), DType::kF32,
+                                                {m.shapes.head_dim / 2});
+  std::vector<int32_t> counted(static_cast<size_t>(m.options.max_rows));
+  std::iota(counted.begin(), counted.end(), 0);
+  const StagedIndices positions = m.memory.indices(counted, kMaxPosition);
   const int heads = static_cast<int>(m.shapes.heads),
             kv_heads = static_cast<int>(m.shapes.kv_heads);
   return {.name = {},
           .run =
               [&op = m.op, qkv, inv_freq, positions, heads, kv_heads](int64_t rows, int64_t) {
-                op.rope(qkv.first(rows), std::span(positions).first(static_cast<size_t>(rows)),
-                        inv_freq, heads, kv_heads);
+                op.rope(qkv.first(rows), positions.part(0, rows), inv_freq, heads, kv_heads);
               },
           .cold_bytes = kNothingCold,
           .memory = {}};
@@ -220,41 +250,46 @@ OpCase rope(const Making& m) {
 OpCase kv_write(const Making& m) {
   const int64_t num_blocks = (m.options.max_rows - 1) / m.shapes.block_tokens + 1;
   const KvLayerView kv = m.memory.kv(num_blocks);
-  const TensorView qkv = m.memory.activations(m.qkv_width());
-  std::vector<int32_t> slots(static_cast<size_t>(m.options.max_rows));
-  std::iota(slots.begin(), slots.end(), 0);
-  return {
-      .name = {},
-      .run =
-          [&op = m.op, kv, qkv, slots](int64_t rows, int64_t) {
-            op.kv_write({qkv.first(rows), kv, std::span(slots).first(static_cast<size_t>(rows))});
-          },
-      .cold_bytes = kNothingCold,
-      .memory = {}};
+  const DeviceView qkv = m.memory.activations(m.qkv_width());
+  std::vector<int32_t> counted(static_cast<size_t>(m.options.max_rows));
+  std::iota(counted.begin(), counted.end(), 0);
+  const StagedIndices slots = m.memory.indices(counted, num_slots(kv));
+  return {.name = {},
+          .run =
+              [&op = m.op, kv, qkv, slots](int64_t rows, int64_t) {
+                op.kv_write({qkv.first(rows), kv, {slots.part(0, rows).values, slots.end, rows}});
+              },
+          .cold_bytes = kNothingCold,
+          .memory = {}};
 }
 
-// Sequences of shapes.context positions, more of them than any cache holds, one query row each.
+// Sequences of shapes.context positions, more of them than any cache holds, one query row each. All
+// block tables lie there twice, so that any sequences that follow each other are a part of them.
 OpCase attention_decode(const Making& m) {
   const int blocks_each = (m.shapes.context - 1) / m.shapes.block_tokens + 1;
   const int64_t sequence_bytes = m.shapes.context * kv_token_bytes(m.memory.kv_without_memory(1));
   const int64_t num_sequences =
       std::max(m.options.max_rows, static_cast<int64_t>(m.options.streamed_bytes) / sequence_bytes);
   const KvLayerView kv = m.memory.kv(num_sequences * blocks_each);
-  const TensorView qkv = m.memory.activations(m.qkv_width());
-  const TensorView out = m.memory.activations(m.query_width());
-  std::vector<int32_t> blocks(static_cast<size_t>(num_sequences * blocks_each));
-  std::iota(blocks.begin(), blocks.end(), 0);
+  const DeviceView qkv = m.memory.activations(m.qkv_width());
+  const DeviceView out = m.memory.activations(m.query_width());
+  std::vector<int32_t> blocks(static_cast<size_t>(2 * num_sequences * blocks_each));
+  for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = static_cast<int32_t>(i % kv.num_blocks);
+  std::vector<RaggedRow> rows;
+  for (int row = 0; row < static_cast<int>(m.options.max_rows); ++row)
+    rows.push_back({row, 1, m.shapes.context - 1, row * blocks_each});
+  const StagedBatch all = m.batch(rows, blocks, m.options.max_rows, kv);
   const float scale = 1 / std::sqrt(static_cast<float>(m.shapes.head_dim));
   return {.name = {},
           .run =
-              [&op = m.op, kv, qkv, out, blocks, scale, num_sequences, blocks_each,
-               last = m.shapes.context - 1](int64_t rows, int64_t turn) {
-                std::vector<RaggedRow> ragged;
-                for (int row = 0; row < static_cast<int>(rows); ++row) {
-                  const int sequence = static_cast<int>((turn * rows + row) % num_sequences);
-                  ragged.push_back({row, 1, last, sequence * blocks_each});
-                }
-                const RaggedBatch batch{ragged, blocks};
+              [&op = m.op, kv, qkv, out, all, scale, num_sequences, blocks_each,
+               context = m.shapes.context](int64_t rows, int64_t turn) {
+                const int64_t first = turn * rows % num_sequences;
+                StagedBatch batch = all;
+                batch.rows = all.rows.first(rows);
+                batch.blocks = all.blocks.rows(first * blocks_each, rows * blocks_each);
+                batch.num_tokens = rows;
+                batch.num_positions = batch.num_pairs = rows * context;
                 op.attention({qkv.first(rows), kv, &batch, out.first(rows), scale});
               },
           .cold_bytes = [sequence_bytes](int64_t rows) { return rows * sequence_bytes; },
@@ -265,25 +300,28 @@ OpCase attention_decode(const Making& m) {
 OpCase attention_prefill(const Making& m) {
   const int64_t num_blocks = (m.options.max_rows - 1) / m.shapes.block_tokens + 1;
   const KvLayerView kv = m.memory.kv(num_blocks);
-  const TensorView qkv = m.memory.activations(m.qkv_width());
-  const TensorView out = m.memory.activations(m.query_width());
+  const DeviceView qkv = m.memory.activations(m.qkv_width());
+  const DeviceView out = m.memory.activations(m.query_width());
   std::vector<int32_t> blocks(static_cast<size_t>(num_blocks));
   std::iota(blocks.begin(), blocks.end(), 0);
+  std::vector<StagedBatch> batches;  // by rows
+  for (int rows = 0; rows <= static_cast<int>(m.options.max_rows); ++rows) {
+    const RaggedRow prompt{0, rows, 0, 0};
+    batches.push_back(rows == 0 ? StagedBatch() : m.batch({&prompt, 1}, blocks, rows, kv));
+  }
   const float scale = 1 / std::sqrt(static_cast<float>(m.shapes.head_dim));
   return {.name = {},
           .run =
-              [&op = m.op, kv, qkv, out, blocks, scale](int64_t rows, int64_t) {
-                const RaggedRow prompt{0, static_cast<int>(rows), 0, 0};
-                const RaggedBatch batch{std::span(&prompt, 1), blocks};
-                op.attention({qkv.first(rows), kv, &batch, out.first(rows), scale});
+              [&op = m.op, kv, qkv, out, batches, scale](int64_t rows, int64_t) {
+                op.attention({qkv.first(rows), kv, &batches[rows], out.first(rows), scale});
               },
           .cold_bytes = kNothingCold,
           .memory = {}};
 }
 
 OpCase silu_mul(const Making& m) {
-  const TensorView gate_up = m.memory.activations(2 * m.shapes.intermediate);
-  const TensorView y = m.memory.activations(m.shapes.intermediate);
+  const DeviceView gate_up = m.memory.activations(2 * m.shapes.intermediate);
+  const DeviceView y = m.memory.activations(m.shapes.intermediate);
   return {.name = {},
           .run = [&op = m.op, gate_up, y](
                      int64_t rows, int64_t) { op.silu_mul(gate_up.first(rows), y.first(rows)); },
@@ -292,7 +330,7 @@ OpCase silu_mul(const Making& m) {
 }
 
 OpCase add(const Making& m) {
-  const TensorView x = m.memory.activations(m.shapes.hidden),
+  const DeviceView x = m.memory.activations(m.shapes.hidden),
                    h = m.memory.activations(m.shapes.hidden);
   return {
       .name = {},
@@ -302,15 +340,14 @@ OpCase add(const Making& m) {
 }
 
 OpCase gather(const Making& m) {
-  const TensorView x = m.memory.activations(m.shapes.hidden),
+  const DeviceView x = m.memory.activations(m.shapes.hidden),
                    y = m.memory.activations(m.shapes.hidden);
   std::vector<int32_t> from(static_cast<size_t>(m.options.max_rows));
   for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<int32_t>(from.size() - 1 - i);
+  const StagedIndices staged = m.memory.indices(from, m.options.max_rows);
   return {.name = {},
-          .run =
-              [&op = m.op, x, y, from](int64_t rows, int64_t) {
-                op.gather(x, std::span(from).first(static_cast<size_t>(rows)), y.first(rows));
-              },
+          .run = [&op = m.op, x, y, staged](
+                     int64_t rows, int64_t) { op.gather(x, staged.part(0, rows), y.first(rows)); },
           .cold_bytes = kNothingCold,
           .memory = {}};
 }

@@ -73,8 +73,8 @@ Result<void> check(const OpsBenchOptions& options) {
       return invalid(fmt::format("--rows: {} is not in 1 to {}", rows, kMaxRows), "rows");
     }
   }
-  if (options.threads < 1 || options.threads > 1024) {
-    return invalid(fmt::format("--threads is {}; it must be 1 to 1024", options.threads),
+  if (options.threads < 0 || options.threads > 1024) {
+    return invalid(fmt::format("--threads is {}; it must be 0 (all CPUs) to 1024", options.threads),
                    "threads");
   }
   if (options.dtype != "bfloat16" && options.dtype != "float32") {
@@ -114,6 +114,7 @@ OpTiming time_op(Backend& backend, const OpCase& op, int64_t rows, int64_t budge
   const auto time_calls = [&](int64_t calls) {
     const int64_t begin_us = clock.now_us();
     for (int64_t i = 0; i < calls; ++i) op.run(rows, turn++);
+    backend.finish();
     return clock.now_us() - begin_us;
   };
   backend.reset_counters();

@@ -3,8 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <set>
+
+#include "backend/null_backend.h"
 
 namespace erne::bench {
 namespace {
@@ -21,57 +22,51 @@ class ManualClock final : public Clock {
 };
 
 // Does nothing but check shapes (the public ops do) and let time pass: `us_per_row` for each row.
-class FakeBackend final : public Backend {
+class SlowBackend final : public NullBackend {
  public:
-  FakeBackend(ManualClock& clock, int64_t us_per_row) : clock_(clock), us_per_row_(us_per_row) {}
+  SlowBackend(ManualClock& clock, int64_t us_per_row) : clock_(clock), us_per_row_(us_per_row) {}
 
-  const char* name() const override { return "fake"; }
-  DeviceBuffer allocate(size_t bytes, Space) override {
-    return DeviceBuffer(std::calloc(bytes, 1), bytes, std::free);
-  }
-  MemoryInfo memory() const override { return {}; }
-  const char* packed_order() const override { return "fake"; }
-  size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
-    return format.bytes(out, in);
-  }
+  const char* name() const override { return "slow"; }
 
-  std::set<const void*> weights_used;
+  std::set<DevicePointer> weights_used;
   std::set<int32_t> blocks_used;
   int64_t num_calls = 0;
 
  private:
-  void do_pack_rows(const Linear&, const TensorView&, int64_t) override {}
-  void do_pack_encoded(const Linear&, const EncodedRows&, int64_t) override {}
   void pass(int64_t rows) {
     ++num_calls;
     clock_.advance(rows * us_per_row_);
   }
-  void do_embed(const Linear&, std::span<const int32_t>, TensorView x) override {
+  void do_embed(const Linear&, const StagedIndices&, const DeviceView& x) override {
     pass(x.shape[0]);
   }
-  void do_rms_norm(TensorView x, TensorView, float, TensorView) override { pass(x.shape[0]); }
-  void do_add_rms_norm(TensorView x, TensorView, TensorView, float, TensorView) override {
+  void do_rms_norm(const DeviceView& x, const DeviceView&, float, const DeviceView&) override {
     pass(x.shape[0]);
   }
-  void do_linear(const Linear& w, TensorView x, TensorView) override {
+  void do_add_rms_norm(const DeviceView& x, const DeviceView&, const DeviceView&, float,
+                       const DeviceView&) override {
+    pass(x.shape[0]);
+  }
+  void do_linear(const Linear& w, const DeviceView& x, const DeviceView&) override {
     weights_used.insert(w.data.data);
     pass(x.shape[0]);
   }
-  void do_rope(TensorView qkv, std::span<const int32_t>, TensorView, int, int) override {
+  void do_rope(const DeviceView& qkv, const StagedIndices&, const DeviceView&, int, int) override {
     pass(qkv.shape[0]);
   }
   void do_kv_write(const KvWriteArgs& args) override { pass(args.qkv.shape[0]); }
   void do_attention(const AttentionArgs& args) override {
-    for (const RaggedRow& row : args.batch->rows) {
-      blocks_used.insert(args.batch->blocks[static_cast<size_t>(row.first_block)]);
-    }
+    const auto* rows = DeviceAccess::pointer<const RaggedRow>(args.batch->rows.data);
+    const auto* blocks = DeviceAccess::pointer<const int32_t>(args.batch->blocks.data);
+    for (int64_t row = 0; row < args.batch->num_rows(); ++row)
+      blocks_used.insert(blocks[rows[row].first_block]);
     pass(args.qkv.shape[0]);
   }
-  void do_silu_mul(TensorView, TensorView y) override { pass(y.shape[0]); }
-  void do_add(TensorView x, TensorView) override { pass(x.shape[0]); }
-  void do_route(const RouteArgs&) override {}
-  int64_t do_experts(const ExpertsArgs&) override { return 0; }
-  void do_gather(TensorView, std::span<const int32_t>, TensorView y) override { pass(y.shape[0]); }
+  void do_silu_mul(const DeviceView&, const DeviceView& y) override { pass(y.shape[0]); }
+  void do_add(const DeviceView& x, const DeviceView&) override { pass(x.shape[0]); }
+  void do_gather(const DeviceView&, const StagedIndices&, const DeviceView& y) override {
+    pass(y.shape[0]);
+  }
   void do_copy_blocks(std::span<const KvLayerView>,
                       std::span<const std::pair<int32_t, int32_t>> copies) override {
     pass(std::ssize(copies));
@@ -95,7 +90,7 @@ constexpr CaseOptions kTinyCases = {
 TEST(OpCases, EveryOpTakesEveryNumberOfRows) {
   for (const std::string& name : op_names()) {
     ManualClock clock;
-    FakeBackend backend(clock, 1);
+    SlowBackend backend(clock, 1);
     const OpCase op = make_op_case(name, backend, kTinyCases);
     EXPECT_EQ(op.name, name);
     backend.num_calls = 0;  // without those that filled the KV
@@ -112,7 +107,7 @@ TEST(OpCases, EveryOpTakesEveryNumberOfRows) {
 
 TEST(OpCases, GoRoundTheCopies) {
   ManualClock clock;
-  FakeBackend backend(clock, 1);
+  SlowBackend backend(clock, 1);
   const OpCase linear = make_op_case("linear_down", backend, kTinyCases);
   for (int64_t turn = 0; turn < 100; ++turn) linear.run(1, turn);
   EXPECT_EQ(backend.weights_used.size(), (1u << 16) / (32 * 48 * 2));
@@ -128,7 +123,7 @@ TEST(OpCases, GoRoundTheCopies) {
 
 TEST(TimeOp, TakesTheTimeOfOneCall) {
   ManualClock clock;
-  FakeBackend backend(clock, 7);
+  SlowBackend backend(clock, 7);
   const OpCase op = make_op_case("linear_down", backend, kTinyCases);
   const OpTiming timing = time_op(backend, op, 3, 50'000, clock);
   EXPECT_EQ(timing.us, 21);
@@ -141,7 +136,7 @@ TEST(TimeOp, TakesTheTimeOfOneCall) {
 
 TEST(TimeOp, StopsSoonAtASlowOp) {
   ManualClock clock;
-  FakeBackend backend(clock, 3'000'000);
+  SlowBackend backend(clock, 3'000'000);
   const OpCase op = make_op_case("add", backend, kTinyCases);
   EXPECT_EQ(time_op(backend, op, 1, 200'000, clock).us, 3'000'000);
   EXPECT_EQ(backend.num_calls, 3);  // warm-up, calibration, one batch
@@ -188,7 +183,7 @@ TEST(OpsBench, RefusesArgumentsByName) {
   EXPECT_EQ(refused([](auto& o) { o.rows = {0}; }), "rows");
   EXPECT_EQ(refused([](auto& o) { o.rows = {1, 1'000'000}; }), "rows");
   EXPECT_EQ(refused([](auto& o) { o.rows = {}; }), "rows");
-  EXPECT_EQ(refused([](auto& o) { o.threads = 0; }), "threads");
+  EXPECT_EQ(refused([](auto& o) { o.threads = -1; }), "threads");
   EXPECT_EQ(refused([](auto& o) { o.dtype = "float16"; }), "dtype");
   EXPECT_EQ(refused([](auto& o) { o.kv_cache_dtype = "int4"; }), "kv-cache-dtype");
   EXPECT_EQ(refused([](auto& o) { o.shapes.context = 0; }), "context");

@@ -12,6 +12,7 @@
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/rope_angles.h"
 #include "cpu/machine/host_memory.h"
+#include "cpu/machine/host_view.h"
 #include "cpu/machine/row_tasks.h"
 #include "cpu/machine/thread_pool.h"
 #include "cpu/packing/encoded.h"
@@ -35,11 +36,17 @@ class CpuBackend final : public Backend {
         experts_(kernels, pool_, products_) {}
 
   const char* name() const override { return name_.c_str(); }
-  DeviceBuffer allocate(size_t bytes, Space) override { return allocate_host(bytes); }
-  MemoryInfo memory() const override { return host_memory(); }
-  void parallel_for(int64_t count, const std::function<void(int64_t)>& body) override {
-    pool_.parallel_for(count, [&](int64_t i, int) { body(i); });
+  BackendLimits limits() const override {
+    return {.block_tokens_multiple = kPanel, .head_dim_multiple = kPanel};
   }
+  MemoryInfo memory() const override { return host_memory(); }
+  DeviceBuffer allocate(size_t bytes) override { return DeviceBuffer(cpu::allocate_host(bytes)); }
+  HostBuffer allocate_host(size_t bytes) override { return cpu::allocate_host(bytes); }
+  void finish() override {}
+  void parallel_for(int64_t count, const std::function<void(int64_t)>& body) override {
+    pool_.parallel_for(count, [&](int64_t index, int) { body(index); });
+  }
+  bool reads_host_memory() const override { return true; }
   const char* packed_order() const override { return "cpu-panels-1"; }
   bool decodes(const WeightFormat& format, LinearInput input) const override {
     return products_.decodes(format, input);
@@ -59,6 +66,12 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  void do_upload(std::span<const std::byte> from, DeviceSpan to) override {
+    std::memcpy(DeviceAccess::pointer(to.data), from.data(), from.size());
+  }
+  void do_download(DeviceSpan from, std::span<std::byte> to) override {
+    std::memcpy(to.data(), DeviceAccess::pointer(from.data), to.size());
+  }
   void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) override {
     switch (w.format->encoding) {
       case Encoding::kPlain:
@@ -84,26 +97,32 @@ class CpuBackend final : public Backend {
     }
     check_failed(__FILE__, __LINE__, "a quantised encoding", w.format->name);
   }
-  void do_embed(const Linear& table, std::span<const int32_t> ids, TensorView x) override {
-    if (table.format->encoding == Encoding::kPlain) return read_rows(table, ids, x, pool_);
+  void do_embed(const Linear& table, const StagedIndices& ids, const DeviceView& x) override {
+    const auto rows = host_span<int32_t>(ids.values);
+    if (table.format->encoding == Encoding::kPlain)
+      return read_rows(table, rows, host_view(x), pool_);
     CHECK(table.format->encoding == Encoding::kSymmetricInt);
-    read_code_rows(table, ids, x, pool_);
+    read_code_rows(table, rows, host_view(x), pool_);
   }
-  void do_rms_norm(TensorView x, TensorView weight, float eps, TensorView y) override {
-    norm(x, nullptr, weight, eps, y);
+  void do_rms_norm(const DeviceView& x, const DeviceView& weight, float eps,
+                   const DeviceView& y) override {
+    norm(host_view(x), nullptr, host_view(weight), eps, host_view(y));
   }
-  void do_add_rms_norm(TensorView x, TensorView h, TensorView weight, float eps,
-                       TensorView y) override {
-    norm(x, &h, weight, eps, y);
+  void do_add_rms_norm(const DeviceView& x, const DeviceView& h, const DeviceView& weight,
+                       float eps, const DeviceView& y) override {
+    const TensorView added = host_view(h);
+    norm(host_view(x), &added, host_view(weight), eps, host_view(y));
   }
-  void do_linear(const Linear& w, TensorView x, TensorView y) override {
+  void do_linear(const Linear& w, const DeviceView& x, const DeviceView& y) override {
     const Product product{&w, 0, x.shape[0]};
-    products_.run({&product, 1}, x, {}, y);
+    products_.run({&product, 1}, host_view(x), {}, host_view(y));
   }
   void do_route(const RouteArgs& args) override { choose_experts(args, pool_); }
-  int64_t do_experts(const ExpertsArgs& args) override { return experts_.run(args); }
-  void do_rope(TensorView qkv, std::span<const int32_t> positions, TensorView inv_freq, int heads,
-               int kv_heads) override;
+  void do_experts(const ExpertsArgs& args) override {
+    count_expert_weights(args, experts_.run(args));
+  }
+  void do_rope(const DeviceView& qkv, const StagedIndices& positions, const DeviceView& inv_freq,
+               int heads, int kv_heads) override;
   void do_kv_write(const KvWriteArgs& args) override {
     check_kv(args.kv);
     write_kv(args, pool_);
@@ -112,9 +131,9 @@ class CpuBackend final : public Backend {
     check_kv(args.kv);
     attention_.run(args, kernels_, pool_);
   }
-  void do_silu_mul(TensorView gate_up, TensorView y) override;
-  void do_add(TensorView x, TensorView h) override;
-  void do_gather(TensorView x, std::span<const int32_t> rows, TensorView y) override;
+  void do_silu_mul(const DeviceView& gate_up, const DeviceView& y) override;
+  void do_add(const DeviceView& x, const DeviceView& h) override;
+  void do_gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) override;
   void do_copy_blocks(std::span<const KvLayerView> layers,
                       std::span<const std::pair<int32_t, int32_t>> copies) override {
     copy_kv_blocks(layers, copies, pool_);
@@ -146,11 +165,11 @@ void CpuBackend::norm(const TensorView& x, const TensorView* h, const TensorView
   });
 }
 
-void CpuBackend::do_rope(TensorView qkv, std::span<const int32_t> positions, TensorView inv_freq,
-                         int heads, int kv_heads) {
-  const int64_t half = inv_freq.shape[0];
-  angles_.prepare(positions, {inv_freq.as<const float>(), static_cast<size_t>(half)}, pool_);
-  const int head_dim = static_cast<int>(2 * half);
+void CpuBackend::do_rope(const DeviceView& device_qkv, const StagedIndices& positions,
+                         const DeviceView& inv_freq, int heads, int kv_heads) {
+  const TensorView qkv = host_view(device_qkv);
+  angles_.prepare(host_span<int32_t>(positions.values), host_span<float>(inv_freq), pool_);
+  const int head_dim = static_cast<int>(2 * inv_freq.shape[0]);
   const int64_t width = qkv.shape[1];
   for_rows(pool_, qkv.shape[0], width, [&](int64_t first, int64_t count) {
     kernels_.rope(qkv.dtype, row_of(qkv, first), width, count, heads + kv_heads, head_dim,
@@ -158,21 +177,26 @@ void CpuBackend::do_rope(TensorView qkv, std::span<const int32_t> positions, Ten
   });
 }
 
-void CpuBackend::do_silu_mul(TensorView gate_up, TensorView y) {
+void CpuBackend::do_silu_mul(const DeviceView& device_gate_up, const DeviceView& device_y) {
+  const TensorView gate_up = host_view(device_gate_up), y = host_view(device_y);
   const int64_t width = y.shape[1];
   for_rows(pool_, y.shape[0], 2 * width, [&](int64_t first, int64_t count) {
     kernels_.silu_mul(y.dtype, row_of(gate_up, first), row_of(y, first), count, width);
   });
 }
 
-void CpuBackend::do_add(TensorView x, TensorView h) {
+void CpuBackend::do_add(const DeviceView& device_x, const DeviceView& device_h) {
+  const TensorView x = host_view(device_x), h = host_view(device_h);
   const int64_t width = x.shape[1];
   for_rows(pool_, x.shape[0], width, [&](int64_t first, int64_t count) {
     kernels_.add(x.dtype, row_of(x, first), row_of(h, first), count * width);
   });
 }
 
-void CpuBackend::do_gather(TensorView x, std::span<const int32_t> rows, TensorView y) {
+void CpuBackend::do_gather(const DeviceView& device_x, const StagedIndices& staged_rows,
+                           const DeviceView& device_y) {
+  const TensorView x = host_view(device_x), y = host_view(device_y);
+  const auto rows = host_span<int32_t>(staged_rows.values);
   const size_t row_bytes = x.shape[1] * dtype_bytes(x.dtype);
   for (size_t r = 0; r < rows.size(); ++r)
     std::memmove(row_of(y, static_cast<int64_t>(r)), row_of(x, rows[r]), row_bytes);

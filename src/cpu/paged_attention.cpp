@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "cpu/arithmetic.h"
+#include "cpu/machine/host_view.h"
 #include "cpu/machine/row_tasks.h"
 
 namespace erne::cpu {
@@ -16,6 +17,11 @@ int64_t num_rows(const AttentionTask& task) {
 
 int num_segments(const AttentionTask& task) {
   return (task.first_position + task.num_tokens - 1) / kSegment + 1;
+}
+
+std::span<const RaggedRow> rows_of(const StagedBatch& batch) {
+  return {DeviceAccess::pointer<const RaggedRow>(batch.rows.data),
+          static_cast<size_t>(batch.num_rows())};
 }
 
 // Memory of an AttentionSums, aligned to a cache line.
@@ -41,19 +47,21 @@ AttentionSums no_sums_at(float* memory, const AttentionTask& task) {
 template <class T>
 void scale_query(const AttentionArgs& args, const T* q, T* scaled) {
   const KvLayerView& kv = args.kv;
+  const auto* largest = DeviceAccess::pointer<const float>(kv.key_largest);
   const float limit = largest_kv_number(kv.dtype);
   const int64_t head_width = args.out.shape[1] / kv.kv_heads;  // of the queries of one kv head
   for (int64_t i = 0; i < args.out.shape[1]; ++i) {
     const int64_t component = i / head_width * kv.head_dim + i % kv.head_dim;
-    scaled[i] = from_float<T>(to_float(q[i]) * (kv.key_largest[component] / limit));
+    scaled[i] = from_float<T>(to_float(q[i]) * (largest[component] / limit));
   }
 }
 
 // Sums of values by the scales of their components, where they have such.
 void scale_values(const AttentionSums& sums, const AttentionTask& task) {
   const KvLayerView& kv = *task.kv;
-  if (kv.value_largest == nullptr) return;
-  const float* largest = kv.value_largest + int64_t{task.kv_head} * kv.head_dim;
+  if (!kv.value_largest) return;
+  const auto* largest =
+      DeviceAccess::pointer<const float>(kv.value_largest) + int64_t{task.kv_head} * kv.head_dim;
   for (int64_t row = 0; row < num_rows(task); ++row)
     for (int d = 0; d < kv.head_dim; ++d)
       sums.out[row * kv.head_dim + d] *= largest[d] / largest_kv_number(kv.dtype);
@@ -62,16 +70,17 @@ void scale_values(const AttentionSums& sums, const AttentionTask& task) {
 }  // namespace
 
 TensorView PagedAttention::queries(const AttentionArgs& args, ThreadPool& pool) {
-  if (args.kv.key_largest == nullptr) return args.qkv;
+  const TensorView given = host_view(args.qkv);
+  if (!args.kv.key_largest) return given;
   const int64_t tokens = args.out.shape[0], width = args.out.shape[1];
-  const TensorView scaled{scaled_queries_.floats(tokens * width), args.qkv.dtype, {tokens, width}};
+  const TensorView scaled{scaled_queries_.floats(tokens * width), given.dtype, {tokens, width}};
   for_rows(pool, tokens, width, [&](int64_t first, int64_t count) {
     for (int64_t t = first; t < first + count; ++t)
       if (scaled.dtype == DType::kBf16)
-        scale_query(args, reinterpret_cast<const Bf16*>(row_of(args.qkv, t)),
+        scale_query(args, reinterpret_cast<const Bf16*>(row_of(given, t)),
                     reinterpret_cast<Bf16*>(row_of(scaled, t)));
       else
-        scale_query(args, reinterpret_cast<const float*>(row_of(args.qkv, t)),
+        scale_query(args, reinterpret_cast<const float*>(row_of(given, t)),
                     reinterpret_cast<float*>(row_of(scaled, t)));
   });
   return scaled;
@@ -83,13 +92,15 @@ void PagedAttention::make_tasks(const AttentionArgs& args, const TensorView& que
   const int step = std::max(1, kAttentionRows / group);
   const auto bytes = static_cast<int64_t>(dtype_bytes(args.out.dtype));
   const int64_t q_stride = queries.shape[1], y_stride = args.out.shape[1];
+  const auto blocks = host_span<int32_t>(args.batch->blocks);
+  std::byte* const out = DeviceAccess::pointer(args.out.data);
   tasks_.clear();
-  for (const RaggedRow& row : args.batch->rows)
+  for (const RaggedRow& row : rows_of(*args.batch))
     for (int token = 0; token < row.num_tokens; token += step)
       for (int kv_head = 0; kv_head < kv.kv_heads; ++kv_head) {
         const int64_t t = row.first_token + token, head = int64_t{kv_head} * group * kv.head_dim;
         tasks_.push_back({.kv = &kv,
-                          .blocks = args.batch->blocks.data() + row.first_block,
+                          .blocks = blocks.data() + row.first_block,
                           .kv_head = kv_head,
                           .group = group,
                           .scale = args.scale,
@@ -98,7 +109,7 @@ void PagedAttention::make_tasks(const AttentionArgs& args, const TensorView& que
                           .q_stride = q_stride,
                           .num_tokens = std::min(step, row.num_tokens - token),
                           .first_position = row.first_position + token,
-                          .y = args.out.as<std::byte>() + (t * y_stride + head) * bytes,
+                          .y = out + (t * y_stride + head) * bytes,
                           .y_stride = y_stride});
       }
   // The longest first, so that no thread ends late.

@@ -195,7 +195,7 @@ void Products::plain(const TensorView& x, std::span<const int32_t> source, const
   pool_.parallel_for(std::ssize(tiles_), [&](int64_t index, int worker) {
     const Tile& tile = tiles_[index];
     const Linear& w = *tile.w;
-    const LinearTask task = {.weight = w.data.data,
+    const LinearTask task = {.weight = DeviceAccess::pointer(w.data.data),
                              .weight_type = w.data.dtype,
                              .in = w.in,
                              .out = w.out,

@@ -18,6 +18,19 @@ model::StepLimits step_limits(const ExecutorOptions& options) {
   return {options.max_tokens, std::max(options.max_rows, kScoringRows)};
 }
 
+StagingLimits staging_limits(const model::Model& model, const ExecutorOptions& options) {
+  const int longest = options.max_sequence_tokens / options.block_tokens + 2;  // and drafts
+  const int row_blocks =
+      options.max_sequence_tokens > 0 ? std::min(longest, options.num_blocks) : options.num_blocks;
+  return {.max_tokens = options.max_tokens,
+          .max_rows = options.max_rows,
+          .max_table_blocks = int64_t{options.max_rows} * row_blocks,
+          .max_logit_rows = step_limits(options).max_logit_rows,
+          .num_token_ids = model.config().vocab_size,
+          .num_blocks = options.num_blocks,
+          .block_tokens = options.block_tokens};
+}
+
 }  // namespace
 
 ModelExecutor::ModelExecutor(Backend& backend, const model::Model& model,
@@ -29,9 +42,11 @@ ModelExecutor::ModelExecutor(Backend& backend, const model::Model& model,
                 model::kv_block_bytes(model.config(), options.kv_dtype, options.block_tokens)},
       kv_(backend, model.config(), options.kv_dtype, options.num_blocks, options.block_tokens),
       workspace_(backend, model.config(), model.activation(), step_limits(options)),
-      logits_(backend.allocate(
-          sizeof(float) * step_limits(options).max_logit_rows * model.config().vocab_size,
-          Space::kPinnedHost)),
+      logits_(backend.allocate(sizeof(float) * step_limits(options).max_logit_rows *
+                               model.config().vocab_size)),
+      readback_(backend),
+      staging_(options.block_tokens),
+      inputs_(backend, staging_limits(model, options)),
       sampler_(
           step_limits(options).max_logit_rows,
           [&backend](int64_t count, const auto& body) { backend.parallel_for(count, body); },
@@ -43,38 +58,19 @@ ModelExecutor::ModelExecutor(Backend& backend, const model::Model& model,
 size_t ModelExecutor::workspace_bytes(const model::Model& model, const ExecutorOptions& options) {
   const model::StepLimits limits = step_limits(options);
   return model::Workspace::bytes(model.config(), model.activation(), limits) +
-         sizeof(float) * limits.max_logit_rows * model.config().vocab_size;
+         sizeof(float) * limits.max_logit_rows * model.config().vocab_size +
+         StagingArea::bytes(staging_limits(model, options));
 }
 
 sched::StepResult ModelExecutor::run(const sched::BatchPlan& plan) {
-  stage(plan);
-  if (!copies_.empty()) backend_.copy_blocks(kv_.views(), copies_);
+  const StagedStep step = inputs_.stage(staging_.stage(plan));
+  backend_.copy_blocks(kv_.views(), staging_.copies(plan));
   sched::StepResult result{plan.step, std::vector<sched::RowResult>(plan.rows.size())};
   if (plan.rows.empty()) return result;
-  const model::StepInputs inputs{plan.tokens, positions_, slots_, {ragged_, plan.blocks}};
-  model_.forward(backend_, inputs, kv_.views(), workspace_);
+  backend_.run({"forward", step.num_tokens(), step.batch.num_rows()},
+               [&] { model_.forward(backend_, ranks_, step, kv_.views(), workspace_); });
   if (auto failure = sample(plan, result)) return {plan.step, {}, std::move(failure)};
   return result;
-}
-
-void ModelExecutor::stage(const sched::BatchPlan& plan) {
-  positions_.clear();
-  slots_.clear();
-  ragged_.clear();
-  copies_.clear();
-  for (const kv::BlockCopy& copy : plan.copies) copies_.emplace_back(copy.from, copy.to);
-  for (const sched::PlanRow& row : plan.rows) stage_row(plan, row);
-  CHECK_LE(positions_.size(), static_cast<size_t>(options_.max_tokens));
-}
-
-void ModelExecutor::stage_row(const sched::BatchPlan& plan, const sched::PlanRow& row) {
-  ragged_.push_back({row.tokens.begin, row.count, row.first, row.blocks.begin});
-  for (int position = row.first; position < row.first + row.count; ++position) {
-    const int block = row.blocks.begin + position / options_.block_tokens;
-    CHECK_LT(block, row.blocks.end);
-    positions_.push_back(position);
-    slots_.push_back(plan.blocks[block] * options_.block_tokens + position % options_.block_tokens);
-  }
 }
 
 std::optional<Status> ModelExecutor::sample(const sched::BatchPlan& plan,
@@ -84,9 +80,11 @@ std::optional<Status> ModelExecutor::sample(const sched::BatchPlan& plan,
   while (true) {
     const std::span<const int32_t> tokens = sampler_.next_batch();
     if (tokens.empty()) return std::nullopt;
-    const TensorView logits{logits_.data(), DType::kF32, {std::ssize(tokens), vocabulary}};
-    model_.logits(backend_, tokens, workspace_, {logits});
-    const std::span values(logits.as<float>(), tokens.size() * vocabulary);
+    const StagedIndices rows = inputs_.stage_logit_rows(tokens, std::ssize(plan.tokens));
+    const DeviceView logits{logits_.data(), DType::kF32, {rows.size(), vocabulary}};
+    backend_.run({"logits", std::ssize(plan.tokens), rows.size()},
+                 [&] { model_.logits(backend_, ranks_, rows, workspace_, {logits}); });
+    const std::span<float> values = readback_.read<float>(logits);
     if (!sampler_.take_batch(values, vocabulary, options_.num_valid_tokens))
       return Status{
           Code::kInternal,

@@ -13,7 +13,10 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/communicator.h"
+#include "backend/readback.h"
 #include "exec/step_sampler.h"
+#include "exec/step_staging.h"
 #include "model/kv_layers.h"
 #include "model/model.h"
 #include "sched/executor.h"
@@ -27,6 +30,7 @@ struct ExecutorOptions {
   int max_rows = 0;          // of one plan
   int num_valid_tokens = 0;  // ids from here on are padding of the vocabulary and never sampled
   DType kv_dtype = DType::kBf16;
+  int max_sequence_tokens = 0;  // that one row's blocks are for; 0: as many as there are blocks for
 };
 
 class ModelExecutor final : public sched::Executor {
@@ -43,8 +47,6 @@ class ModelExecutor final : public sched::Executor {
   static size_t workspace_bytes(const model::Model& model, const ExecutorOptions& options);
 
  private:
-  void stage(const sched::BatchPlan& plan);
-  void stage_row(const sched::BatchPlan& plan, const sched::PlanRow& row);
   std::optional<Status> sample(const sched::BatchPlan& plan, sched::StepResult& result);
 
   Backend& backend_;
@@ -54,12 +56,11 @@ class ModelExecutor final : public sched::Executor {
   model::KvLayers kv_;
   model::Workspace workspace_;
   DeviceBuffer logits_;  // [max_logit_rows, V] float32
+  Readback readback_;
+  OneRank ranks_;
+  StepStaging staging_;
+  StagingArea inputs_;
   StepSampler sampler_;
-
-  // Staging, reused by every step.
-  std::vector<int32_t> positions_, slots_;
-  std::vector<RaggedRow> ragged_;
-  std::vector<std::pair<int32_t, int32_t>> copies_;
 };
 
 }  // namespace erne::exec

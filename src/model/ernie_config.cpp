@@ -21,7 +21,7 @@ constexpr int kMaxExpertLayers = 1 << 16;  // experts of all layers: a list of t
 constexpr int kMaxSharedExperts = 64;
 constexpr int kMaxHeads = 1024;
 constexpr int kMaxHeadDim = 1024;
-constexpr int kHeadDimStep = 16;  // what attention kernels work on at a time; every model has 128
+constexpr int kHeadDimStep = 2;         // rotary pairs; a back end may ask for more (BackendLimits)
 constexpr int kMaxPositions = 1 << 24;  // each is exact in float32, as the rotary angle needs it
 
 // Settings of other models that would change the arithmetic.

@@ -43,12 +43,10 @@ ErnieText::FeedForward ErnieText::find_feed_forward(const std::string& name) con
   return {weights_.linear(name + "gate_up"), weights_.linear(name + "down")};
 }
 
-ErnieText::FeedForward ErnieText::find_expert(const std::string& name) const {
-  FeedForward expert = find_feed_forward(name);
-  if (!calibration_.input_scales) return expert;
-  expert.gate_up.input_largest = *weights_.vector(name + "gate_up_input").as<const float>();
-  expert.down.input_largest = *weights_.vector(name + "down_input").as<const float>();
-  return expert;
+StackedLinear ErnieText::find_experts(const std::string& name) const {
+  StackedLinear experts = weights_.stack(name);
+  if (calibration_.input_scales) experts.input_largest = weights_.vector_stack(name + "_input");
+  return experts;
 }
 
 ErnieText::Mixture ErnieText::find_mixture(const std::string& name) const {
@@ -57,20 +55,17 @@ ErnieText::Mixture ErnieText::find_mixture(const std::string& name) const {
   if (config_.moe.has_correction_bias)
     out.correction_bias = weights_.vector(name + "correction_bias");
   if (config_.moe.num_shared_experts > 0) out.shared = find_feed_forward(name + "shared.");
-  for (int e = 0; e < config_.moe.num_experts; ++e) {
-    const FeedForward expert = find_expert(fmt::format("{}experts.{}.", name, e));
-    out.gate_up.push_back(expert.gate_up);
-    out.down.push_back(expert.down);
-  }
+  out.gate_up = find_experts(name + "experts.gate_up");
+  out.down = find_experts(name + "experts.down");
   out.rotation = calibration_.rotation;
   return out;
 }
 
-void ErnieText::forward(Backend& op, const StepInputs& in, std::span<const KvLayerView> kv,
-                        const Workspace& workspace) const {
+void ErnieText::forward(Backend& op, Communicator& ranks, const StagedStep& in,
+                        std::span<const KvLayerView> kv, const Workspace& workspace) const {
   CHECK_EQ(kv.size(), layers_.size());
   const float eps = config_.rms_norm_eps;
-  const Activations w = workspace.rows(std::ssize(in.tokens), 0);
+  const Activations w = workspace.rows(in.num_tokens(), 0);
 
   op.embed(embedding_, in.tokens, w.x);  // x: [tokens, hidden]
   for (size_t i = 0; i < layers_.size(); ++i) {
@@ -85,25 +80,29 @@ void ErnieText::forward(Backend& op, const StepInputs& in, std::span<const KvLay
                   .batch = &in.batch,
                   .out = w.attention,
                   .scale = attention_scale_});
-    op.linear(layer.output, w.attention, w.h);
+    op.linear(layer.output, w.attention, w.h);  // of this rank's heads
+    ranks.all_reduce(w.h);
     op.add_rms_norm(w.x, w.h, layer.ffn_norm, eps, w.h);  // x += h; h = norm(x)
-    op.add(w.x, layer.mixture ? mix(op, *layer.mixture, w) : feed_forward(op, *layer.ffn, w, w.h));
+    const DeviceView y =
+        layer.mixture ? mix(op, *layer.mixture, w) : feed_forward(op, *layer.ffn, w, w.h);
+    ranks.all_reduce(y);  // each rank has a part of every feed-forward's width
+    op.add(w.x, y);
   }
 }
 
 // Scales of the KV cache are for 8 bits; other types need none.
 KvLayerView ErnieText::with_scales(KvLayerView kv, const Layer& layer) {
-  if (layer.keys.data == nullptr || dtype_bytes(kv.dtype) != 1) return kv;
-  kv.key_largest = layer.keys.as<const float>();
-  kv.value_largest = layer.values.as<const float>();
+  if (!layer.keys.data || dtype_bytes(kv.dtype) != 1) return kv;
+  kv.key_largest = layer.keys.data;
+  kv.value_largest = layer.values.data;
   return kv;
 }
 
 // out = down(silu(gate h) * up h); out may be h.
-TensorView ErnieText::feed_forward(Backend& op, const FeedForward& ffn, const Activations& w,
-                                   TensorView out) {
-  const TensorView gate_up = w.gate_up.with_width(ffn.gate_up.out);
-  const TensorView activated = w.ffn.with_width(ffn.down.in);
+DeviceView ErnieText::feed_forward(Backend& op, const FeedForward& ffn, const Activations& w,
+                                   DeviceView out) {
+  const DeviceView gate_up = w.gate_up.with_width(ffn.gate_up.out);
+  const DeviceView activated = w.ffn.with_width(ffn.down.in);
   op.linear(ffn.gate_up, w.h, gate_up);
   op.silu_mul(gate_up, activated);
   op.linear(ffn.down, activated, out);
@@ -111,7 +110,7 @@ TensorView ErnieText::feed_forward(Backend& op, const FeedForward& ffn, const Ac
 }
 
 // The chosen experts of h, weighted, and the shared ones, which every token has.
-TensorView ErnieText::mix(Backend& op, const Mixture& mixture, const Activations& w) const {
+DeviceView ErnieText::mix(Backend& op, const Mixture& mixture, const Activations& w) const {
   op.linear(mixture.router, w.h, w.router_logits);
   op.route({.logits = w.router_logits,
             .correction_bias = mixture.correction_bias,
@@ -130,12 +129,14 @@ TensorView ErnieText::mix(Backend& op, const Mixture& mixture, const Activations
   return w.mixture;
 }
 
-void ErnieText::logits(Backend& op, std::span<const int32_t> rows, const Workspace& workspace,
-                       const Outputs& out) const {
-  const Activations w = workspace.rows(workspace.limits().max_tokens, std::ssize(rows));
+void ErnieText::logits(Backend& op, Communicator& ranks, const StagedIndices& rows,
+                       const Workspace& workspace, const Outputs& out) const {
+  const Activations w = workspace.rows(workspace.limits().max_tokens, rows.size());
   op.gather(w.x, rows, w.logit_rows);
   op.rms_norm(w.logit_rows, final_norm_, config_.rms_norm_eps, w.logit_rows);
-  op.linear(head_, w.logit_rows, out.logits.first(std::ssize(rows)));
+  const DeviceView logits = out.logits.first(rows.size());
+  op.linear(head_, w.logit_rows, logits);
+  ranks.all_gather(logits, logits);
 }
 
 }  // namespace erne::model

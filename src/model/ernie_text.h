@@ -22,10 +22,10 @@ class ErnieText final : public Model {
   const ErnieConfig& config() const override { return config_; }
   DType activation() const override { return activation_; }
   size_t weight_bytes() const override { return weights_.bytes(); }
-  void forward(Backend& op, const StepInputs& in, std::span<const KvLayerView> kv,
-               const Workspace& workspace) const override;
-  void logits(Backend& op, std::span<const int32_t> rows, const Workspace& workspace,
-              const Outputs& out) const override;
+  void forward(Backend& op, Communicator& ranks, const StagedStep& in,
+               std::span<const KvLayerView> kv, const Workspace& workspace) const override;
+  void logits(Backend& op, Communicator& ranks, const StagedIndices& rows,
+              const Workspace& workspace, const Outputs& out) const override;
 
  private:
   struct FeedForward {
@@ -34,31 +34,31 @@ class ErnieText final : public Model {
   };
   struct Mixture {
     Linear router;                      // [E, H] float32
-    TensorView correction_bias;         // [E] float32; no data: none
+    DeviceView correction_bias;         // [E] float32; no data: none
     std::optional<FeedForward> shared;  // computes every token
-    std::vector<Linear> gate_up, down;  // [E]
+    StackedLinear gate_up, down;        // E of [2I, H], E of [H, I]
     int rotation = 0;                   // of what goes into down
   };
   struct Layer {
-    TensorView attention_norm;  // [H]
+    DeviceView attention_norm;  // [H]
     Linear qkv;                 // [Q + 2K, H]
     Linear output;              // [H, Q]
     // KvLayerView::key_largest and value_largest; no data: none
-    TensorView keys, values;
-    TensorView ffn_norm;  // [H]
+    DeviceView keys, values;
+    DeviceView ffn_norm;  // [H]
     // One of them.
     std::optional<FeedForward> ffn;
     std::optional<Mixture> mixture;
   };
 
   FeedForward find_feed_forward(const std::string& name) const;
-  FeedForward find_expert(const std::string& name) const;
+  StackedLinear find_experts(const std::string& name) const;
   Mixture find_mixture(const std::string& name) const;
   static KvLayerView with_scales(KvLayerView kv, const Layer& layer);
   // Each returns the view in which it leaves what is to be added to the residual stream.
-  static TensorView feed_forward(Backend& op, const FeedForward& ffn, const Activations& w,
-                                 TensorView out);
-  TensorView mix(Backend& op, const Mixture& mixture, const Activations& w) const;
+  static DeviceView feed_forward(Backend& op, const FeedForward& ffn, const Activations& w,
+                                 DeviceView out);
+  DeviceView mix(Backend& op, const Mixture& mixture, const Activations& w) const;
 
   ErnieConfig config_;
   Calibration calibration_;
@@ -66,8 +66,8 @@ class ErnieText final : public Model {
   weights::WeightStore weights_;  // owns what the views below show
   std::vector<Layer> layers_;
   Linear embedding_, head_;  // [V, H]; the same one where tied
-  TensorView final_norm_;    // [H]
-  TensorView inv_freq_;      // [D / 2] float32
+  DeviceView final_norm_;    // [H]
+  DeviceView inv_freq_;      // [D / 2] float32
   float attention_scale_;
 };
 

@@ -19,15 +19,15 @@ size_t kv_block_bytes(const ErnieConfig& config, DType dtype, int block_tokens) 
 KvLayers::KvLayers(Backend& backend, const ErnieConfig& config, DType dtype, int num_blocks,
                    int block_tokens) {
   const size_t block_bytes = kv_block_bytes(config, dtype, block_tokens);
-  memory_ = backend.allocate(num_blocks * block_bytes, Space::kDevice);
-  auto* at = static_cast<std::byte*>(memory_.data());
+  memory_ = backend.allocate(num_blocks * block_bytes);
+  DevicePointer at = memory_.data();
   KvLayerView view = layer_of(config, dtype, block_tokens);
   view.block_stride_bytes = static_cast<int64_t>(block_bytes);
   view.num_blocks = num_blocks;
   for (int layer = 0; layer < config.num_layers; ++layer) {
     view.data = at;
     views_.push_back(view);
-    at += kv_layer_block_bytes(view);
+    at = at + kv_layer_block_bytes(view);
   }
 }
 

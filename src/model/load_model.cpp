@@ -9,6 +9,7 @@
 #include "weights/checkpoint_source.h"
 #include "weights/packed_checkpoint.h"
 #include "weights/random_source.h"
+#include "weights/shard.h"
 #include "weights/weight_cache.h"
 
 namespace erne::model {
@@ -38,6 +39,7 @@ Result<OpenedModel> OpenedModel::open(const std::filesystem::path& folder,
   ErnieConfig config = TRY(read_config(folder));
   const Architecture* architecture = TRY(find_architecture(config.architecture));
   OpenedModel opened(std::move(config), *architecture);
+  opened.rank_ = options.rank;
   TRY(opened.open_weights(folder, options));
   return opened;
 }
@@ -69,11 +71,17 @@ weights::LoadOptions OpenedModel::load_options(Progress progress) const {
 
 Result<std::unique_ptr<Model>> OpenedModel::load(Backend& backend, Progress progress,
                                                  const std::filesystem::path& weight_cache) const {
+  if (const int step = backend.limits().head_dim_multiple; config_.head_dim % step != 0)
+    return invalid(fmt::format("head_dim is {}: {} needs a multiple of {}", config_.head_dim,
+                               backend.name(), step),
+                   "head_dim");
   const weights::LoadOptions how = load_options(std::move(progress));
+  const std::vector<weights::TensorSpec> specs = TRY(weights::share_of(specs_, rank_));
   const auto read = [&] {
-    if (source_ == nullptr) return load_packed_checkpoint(backend, specs_, how, packed_file_);
-    if (weight_cache.empty()) return load_weights(backend, *source_, specs_, how);
-    return load_cached_weights(backend, *source_, specs_, how, weight_cache);
+    if (source_ == nullptr) return load_packed_checkpoint(backend, specs, how, packed_file_);
+    weights::ShardedSource source(*source_, specs_, rank_);
+    if (weight_cache.empty()) return load_weights(backend, source, specs, how);
+    return load_cached_weights(backend, source, specs, how, weight_cache);
   };
   return architecture_->make(config_, facts_, backend, plan_.activation, TRY(read()));
 }

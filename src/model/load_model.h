@@ -46,6 +46,7 @@ class OpenedModel {
   const Architecture* architecture_;
   CheckpointFacts facts_;
   LoadPlan plan_;
+  weights::Rank rank_;
   std::vector<weights::TensorSpec> specs_;
   std::unique_ptr<weights::WeightSource> source_;  // null: packed
   std::filesystem::path packed_file_;

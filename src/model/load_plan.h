@@ -12,6 +12,7 @@
 #include "model/checkpoint_facts.h"
 #include "model/ernie_config.h"
 #include "tensor/quantization.h"
+#include "weights/tensor_spec.h"
 
 namespace erne::model {
 
@@ -22,6 +23,7 @@ struct ModelOptions {
   const QuantizationScheme* quantization = nullptr;  // on the way in; nullptr: as stored
   bool quantize_activations = false;                 // LoadPlan
   std::string kv_dtype = "auto";                     // one of kKvDtypeChoices
+  weights::Rank rank = {};                           // whose share of the weights to load
 };
 
 struct LoadPlan {

@@ -9,21 +9,14 @@
 #include <span>
 
 #include "backend/backend.h"
+#include "backend/communicator.h"
 #include "model/ernie_config.h"
 #include "tensor/tensor_view.h"
 
 namespace erne::model {
 
-struct StepInputs {
-  std::span<const int32_t> tokens;  // [T] each in [0, V)
-  std::span<const int32_t>
-      positions;  // [T] for the rotary embedding; usually the index in the sequence
-  std::span<const int32_t> slots;  // [T] where K and V go; -1: compute, do not store
-  RaggedBatch batch;               // rows cover [0, T) in order
-};
-
 struct Outputs {
-  TensorView logits;  // [R, V] float32
+  DeviceView logits;  // [R, V] float32
 };
 
 // The most a step may hold: what workspaces are sized by.
@@ -34,18 +27,18 @@ struct StepLimits {
 
 // The activations of one step, cut to its T and R.
 struct Activations {
-  TensorView x;          // [T, H] residual stream
-  TensorView h;          // [T, H] input or output of a block
-  TensorView qkv;        // [T, Q + 2K]
-  TensorView attention;  // [T, Q]
-  TensorView gate_up;    // [T, 2I], I the larger of a dense feed-forward's and the shared experts'
-  TensorView ffn;        // [T, I]
+  DeviceView x;          // [T, H] residual stream
+  DeviceView h;          // [T, H] input or output of a block
+  DeviceView qkv;        // [T, Q + 2K]
+  DeviceView attention;  // [T, Q]
+  DeviceView gate_up;    // [T, 2I], I the larger of a dense feed-forward's and the shared experts'
+  DeviceView ffn;        // [T, I]
   // With experts only:
-  TensorView router_logits;   // [T, E] float32
-  TensorView experts;         // [T, k] int32
-  TensorView expert_weights;  // [T, k] float32
-  TensorView mixture;         // [T, H] what all experts of a layer add up to
-  TensorView logit_rows;      // [R, H] rows of x that want logits, then their final norm
+  DeviceView router_logits;   // [T, E] float32
+  DeviceView experts;         // [T, k] int32
+  DeviceView expert_weights;  // [T, k] float32
+  DeviceView mixture;         // [T, H] what all experts of a layer add up to
+  DeviceView logit_rows;      // [R, H] rows of x that want logits, then their final norm
 };
 
 // Memory of the activations, allocated once.
@@ -71,13 +64,13 @@ class Model {
   virtual size_t weight_bytes() const = 0;  // on the device
   // Writes KV of the step's tokens and leaves their residual stream in the workspace. `kv`: one
   // view per layer.
-  virtual void forward(Backend& backend, const StepInputs& in, std::span<const KvLayerView> kv,
-                       const Workspace& workspace) const = 0;
+  virtual void forward(Backend& backend, Communicator& ranks, const StagedStep& in,
+                       std::span<const KvLayerView> kv, const Workspace& workspace) const = 0;
   // Logits of some of the last forward's tokens: final norm and head. `rows`: [R] indices into [0,
   // T), at most StepLimits::max_logit_rows at a time; call again for more (scoring a long prompt
   // would otherwise need T x V floats).
-  virtual void logits(Backend& backend, std::span<const int32_t> rows, const Workspace& workspace,
-                      const Outputs& out) const = 0;
+  virtual void logits(Backend& backend, Communicator& ranks, const StagedIndices& rows,
+                      const Workspace& workspace, const Outputs& out) const = 0;
 };
 
 }  // namespace erne::model

@@ -44,12 +44,11 @@ size_t Workspace::bytes(const ErnieConfig& config, DType activation, StepLimits 
 
 Workspace::Workspace(Backend& backend, const ErnieConfig& config, DType activation,
                      StepLimits limits)
-    : limits_(limits),
-      memory_(backend.allocate(bytes(config, activation, limits), Space::kDevice)) {
-  auto* at = static_cast<std::byte*>(memory_.data());
+    : limits_(limits), memory_(backend.allocate(bytes(config, activation, limits))) {
+  DevicePointer at = memory_.data();
   visit_activations(config, activation, limits, [&](auto member, DType type, Shape shape) {
-    all_.*member = TensorView{at, type, shape};
-    at += padded_bytes(shape, type);
+    all_.*member = DeviceView{at, type, shape};
+    at = at + static_cast<int64_t>(padded_bytes(shape, type));
   });
 }
 
@@ -60,7 +59,7 @@ Activations Workspace::rows(int64_t num_tokens, int64_t num_logit_rows) const {
   for (auto member : {&Activations::x, &Activations::h, &Activations::qkv, &Activations::attention,
                       &Activations::gate_up, &Activations::ffn, &Activations::router_logits,
                       &Activations::experts, &Activations::expert_weights, &Activations::mixture})
-    if ((all_.*member).data != nullptr) cut.*member = (all_.*member).first(num_tokens);
+    if ((all_.*member).data) cut.*member = (all_.*member).first(num_tokens);
   cut.logit_rows = all_.logit_rows.first(num_logit_rows);
   return cut;
 }

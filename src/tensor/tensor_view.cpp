@@ -51,18 +51,4 @@ std::string Shape::str() const {
   return out + "]";
 }
 
-TensorView TensorView::first(int64_t rows) const {
-  CHECK_GE(shape.rank(), 1);
-  CHECK_LE(rows, shape[0]);
-  Shape cut{rows};
-  for (int i = 1; i < shape.rank(); ++i) cut.append(shape[i]);
-  return {data, dtype, cut};
-}
-
-TensorView TensorView::with_width(int64_t width) const {
-  CHECK_EQ(shape.rank(), 2);
-  CHECK_LE(width, shape[1]);
-  return {data, dtype, {shape[0], width}};
-}
-
 }  // namespace erne

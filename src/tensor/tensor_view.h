@@ -1,6 +1,7 @@
-// tensor: what a block of numbers looks like. DType, Shape and TensorView describe memory that
-// someone else owns (a DeviceBuffer of a back end, a mapped checkpoint); WeightFormat and formats/
-// say what a weight's bytes mean.
+// tensor: what a block of numbers looks like. DType and Shape describe it wherever it lies;
+// TensorView is host memory that someone else owns (a mapped checkpoint, a buffer), and
+// backend/device_memory.h has the like for a device's. WeightFormat and formats/ say what a
+// weight's bytes mean.
 #pragma once
 
 #include <array>
@@ -65,7 +66,7 @@ class Shape {  // at most 4 dimensions, outermost first
   int rank_ = 0;
 };
 
-struct TensorView {  // no ownership; row-major; contiguous
+struct TensorView {  // of host memory; no ownership; row-major; contiguous
   void* data = nullptr;
   DType dtype = DType::kF32;
   Shape shape;
@@ -76,10 +77,6 @@ struct TensorView {  // no ownership; row-major; contiguous
   T* as() const {
     return static_cast<T*>(data);
   }
-  // The first `rows` of dimension 0.
-  TensorView first(int64_t rows) const;
-  // As many rows, of a smaller width, in the same memory.
-  TensorView with_width(int64_t width) const;
 };
 
 }  // namespace erne

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "backend/readback.h"
 #include "base/log.h"
 
 namespace erne::weights {
@@ -55,6 +56,7 @@ class TypesOfFile final : public WeightSource {
 constexpr double kLargestCopiedShare = 0.5;
 
 bool is_worth_copying(const Backend& backend, std::span<const WeightPlan> plans) {
+  if (!backend.reads_host_memory()) return true;
   size_t bytes = 0;
   for (const WeightPlan& plan : plans) bytes += plan.bytes;
   return static_cast<double>(bytes) <=
@@ -66,19 +68,19 @@ Result<WeightStore> copy(Backend& backend, std::span<const WeightPlan> plans,
   WeightStore store(backend, plans, options.quantize_activations);
   size_t done = 0;
   for (const WeightPlan& plan : plans) {
-    TRY(file.read(plan.spec->name, store.memory(plan)));
+    TRY(file.read(plan.spec->name, backend, store.memory(plan)));
     if (options.progress) options.progress(++done, plans.size());
   }
   return store;
 }
 
-Result<WeightStore> map(std::span<const WeightPlan> plans, const LoadOptions& options,
-                        PackedFile file) {
+Result<WeightStore> map(Backend& backend, std::span<const WeightPlan> plans,
+                        const LoadOptions& options, PackedFile file) {
   auto owner = std::make_shared<PackedFile>(std::move(file));
   WeightStore store(owner, plans, options.quantize_activations);
   for (const WeightPlan& plan : plans) {
     const auto bytes = TRY(owner->find(plan.spec->name, plan.bytes));
-    store.add_in_place(plan, bytes);
+    TRY(store.add_in_place(backend, plan, bytes));
   }
   return store;
 }
@@ -93,12 +95,13 @@ Result<size_t> write_packed_checkpoint(Backend& backend, WeightSource& source,
   LoadOptions quiet = options;
   quiet.progress = {};
   std::optional<WeightStore> one;
+  Readback readback(backend);
   size_t done = 0, bytes = 0;
   const auto pack = [&](const WeightPlan& plan) -> Result<std::span<const std::byte>> {
     one = TRY(load_planned_weights(backend, source, {&plan, 1}, quiet));
     if (options.progress) options.progress(++done, plans.size());
     bytes += plan.bytes;
-    return std::as_const(*one).memory(plan);
+    return std::span<const std::byte>(readback.read(one->memory(plan)));
   };
   TRY(write_packed_file(file, plans, key_of(backend, plans), pack));
   return bytes;
@@ -117,7 +120,8 @@ Result<WeightStore> load_packed_checkpoint(Backend& backend, std::span<const Ten
                                                     : residence == Residence::kCopied;
   log_info("weights: {} {}", path.string(),
            copies ? "read into memory" : "stays mapped: the system keeps in memory what is used");
-  return copies ? copy(backend, plans, options, file) : map(plans, options, std::move(file));
+  return copies ? copy(backend, plans, options, file)
+                : map(backend, plans, options, std::move(file));
 }
 
 }  // namespace erne::weights

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "backend/readback.h"
 #include "weights/checkpoint_fixture.h"
 #include "weights/memory_backend.h"
 #include "weights/random_source.h"
@@ -44,7 +45,8 @@ TEST_F(PackedCheckpointTest, holds_what_loading_gives_copied_or_mapped) {
     ASSERT_TRUE(packed) << packed.status().message;
     EXPECT_EQ(backend_.live_bytes() > before, residence == Residence::kCopied);
     for (const WeightPlan& plan : plans) {
-      const auto found = packed->memory(plan), expected = loaded.memory(plan);
+      const auto found = Readback(backend_).read(packed->memory(plan));
+      const auto expected = Readback(backend_).read(loaded.memory(plan));
       ASSERT_EQ(found.size(), expected.size());
       EXPECT_EQ(std::memcmp(found.data(), expected.data(), found.size()), 0) << plan.spec->name;
       const bool aligned = reinterpret_cast<uintptr_t>(found.data()) % 64 == 0;

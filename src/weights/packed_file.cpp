@@ -96,12 +96,12 @@ Result<std::span<const std::byte>> PackedFile::find(const std::string& name, siz
   return found->second.bytes.first(bytes);
 }
 
-Result<void> PackedFile::read(const std::string& name, std::span<std::byte> to) const {
+Result<void> PackedFile::read(const std::string& name, Backend& backend, DeviceSpan to) const {
   constexpr size_t kStep = 4 << 20;
-  const std::span<const std::byte> from = TRY(find(name, to.size()));
+  const std::span<const std::byte> from = TRY(find(name, to.bytes));
   for (size_t at = 0; at < from.size(); at += kStep) {
     const auto part = from.subspan(at, std::min(kStep, from.size() - at));
-    std::memcpy(to.data() + at, part.data(), part.size());
+    backend.upload(part, {to.data + static_cast<int64_t>(at), part.size()});
     drop_pages(part);
   }
   return {};

@@ -27,8 +27,8 @@ class PackedFile {
   const StoredType* type(const std::string& name) const;
   // Valid while this object, or the one it was moved to, lives.
   Result<std::span<const std::byte>> find(const std::string& name, size_t bytes) const;
-  // Copies a weight's bytes, some at a time, and lets go of the pages it has read.
-  Result<void> read(const std::string& name, std::span<std::byte> to) const;
+  // Uploads a weight's bytes, some at a time, and lets go of the pages it has read.
+  Result<void> read(const std::string& name, Backend& backend, DeviceSpan to) const;
 
  private:
   struct Entry {

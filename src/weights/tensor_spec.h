@@ -36,6 +36,29 @@ struct TensorPart {
   int64_t rows;
 };
 
+// Tensors that are used as one, the same matrix of every expert of a layer: the members lie one
+// behind the other in memory, and follow each other in a model's list.
+struct StackMember {
+  std::string stack;  // empty: of none
+  int64_t index = 0, count = 0;
+};
+
+// One of the devices that share a model.
+struct Rank {
+  int index = 0, count = 1;
+};
+
+// What each of several ranks has of a tensor. Sizes are cut at multiples of `unit`.
+struct Shard {
+  enum Kind {
+    kWhole,    // all of it
+    kRows,     // an equal share of the rows of every part
+    kColumns,  // an equal share of the columns
+  };
+  Kind kind = kWhole;
+  int64_t unit = 1;
+};
+
 struct TensorSpec {
   std::string name;  // ours, e.g. "layers.3.qkv"
   TensorKind kind = TensorKind::kLinear;
@@ -43,6 +66,8 @@ struct TensorSpec {
   std::vector<TensorPart> parts;  // stacked along dimension 0; at least one
   std::string fused_source = {};  // name of all parts in one tensor, the same order; empty: none
   bool is_early = false;          // kExpert: in the first eighth of the layers
+  StackMember member = {};
+  Shard shard = {};
 };
 
 }  // namespace erne::weights

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "backend/readback.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "weights/packed_file.h"
@@ -30,7 +31,7 @@ Result<WeightStore> read_cache(Backend& backend, std::span<const WeightPlan> pla
   WeightStore store(backend, plans, options.quantize_activations);
   size_t done = 0;
   for (const WeightPlan& plan : plans) {
-    TRY(file.read(plan.spec->name, store.memory(plan)));
+    TRY(file.read(plan.spec->name, backend, store.memory(plan)));
     if (options.progress) options.progress(++done, plans.size());
   }
   return store;
@@ -54,8 +55,10 @@ Result<WeightStore> load_cached_weights(Backend& backend, WeightSource& source,
   if (cached.status().code != Code::kNotFound)
     log_warning("weight cache: {} is made anew: {}", path.string(), cached.status().message);
   WeightStore store = TRY(load_weights(backend, source, specs, options));
-  const auto written = write_packed_file(
-      path, plans, key, [&](const WeightPlan& plan) { return std::as_const(store).memory(plan); });
+  Readback readback(backend);
+  const auto written = write_packed_file(path, plans, key, [&](const WeightPlan& plan) {
+    return std::span<const std::byte>(readback.read(store.memory(plan)));
+  });
   if (written.ok())
     log_info("weight cache: wrote {}, {:.1f} MB", path.string(), store.bytes() / 1e6);
   else

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "backend/readback.h"
 #include "weights/checkpoint_fixture.h"
 #include "weights/memory_backend.h"
 #include "weights/random_source.h"
@@ -56,7 +57,8 @@ class WeightCacheTest : public testing::Test {
     EXPECT_EQ(cached->bytes(), packed->bytes());
     const auto plans = plan_weights(backend_, plain, kSpecs, options);
     for (const WeightPlan& plan : *plans) {
-      const auto found = cached->memory(plan), expected = packed->memory(plan);
+      const auto found = Readback(backend_).read(cached->memory(plan));
+      const auto expected = Readback(backend_).read(packed->memory(plan));
       EXPECT_EQ(found.size(), expected.size()) << plan.spec->name;
       EXPECT_EQ(std::memcmp(found.data(), expected.data(), found.size()), 0) << plan.spec->name;
     }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "weights/safetensors_header.h"
 
@@ -50,6 +49,16 @@ const WeightFormat* format_of(const TensorSpec& spec, DType dtype, const LoadOpt
   return wanted ? wanted : &plain_format(dtype);
 }
 
+size_t padded(size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+// A number of a stack of numbers, which lie together; everything else is aligned.
+bool is_followed_closely(const WeightPlan& plan) {
+  const StackMember& member = plan.spec->member;
+  return plan.format == nullptr && member.index + 1 < member.count;
+}
+
 // The rows of a matrix that are read at a time, as a shape without memory.
 TensorView run_of_rows(const WeightPlan& plan) {
   const int64_t out = plan.spec->shape[0], in = plan.spec->shape[1];
@@ -58,12 +67,12 @@ TensorView run_of_rows(const WeightPlan& plan) {
   return {nullptr, plan.dtype, {std::min(out, most), in}};
 }
 
-// Memory for the longest run.
-DeviceBuffer allocate_staging(Backend& backend, std::span<const WeightPlan> plans) {
+// Memory for the longest run, or vector.
+HostBuffer allocate_staging(Backend& backend, std::span<const WeightPlan> plans) {
   size_t bytes = 0;
   for (const WeightPlan& plan : plans)
-    if (plan.format) bytes = std::max(bytes, run_of_rows(plan).bytes());
-  return backend.allocate(bytes, Space::kPinnedHost);
+    bytes = std::max(bytes, plan.format ? run_of_rows(plan).bytes() : plan.bytes);
+  return backend.allocate_host(bytes);
 }
 
 // Rows that are stored in the codes of the format go through as they are: encoding their values
@@ -79,9 +88,7 @@ Result<void> load_encoded(Backend& backend, WeightSource& source, const WeightPl
   return {};
 }
 
-Result<void> load_vector(WeightSource& source, const WeightPlan& plan, TensorView vector) {
-  TRY(source.read(*plan.spec, vector));
-  if (plan.spec->kind != TensorKind::kScale) return {};
+Result<void> check_scales(const WeightPlan& plan, TensorView vector) {
   for (const float scale : std::span(vector.as<const float>(), vector.elements()))
     if (!std::isfinite(scale) || scale < 0)
       return invalid(fmt::format("tensor {}: found {}, expected numbers from 0 on",
@@ -90,8 +97,17 @@ Result<void> load_vector(WeightSource& source, const WeightPlan& plan, TensorVie
   return {};
 }
 
+Result<void> load_vector(Backend& backend, WeightSource& source, const WeightPlan& plan,
+                         DeviceSpan to, const HostBuffer& staging) {
+  const TensorView vector{staging.data(), plan.dtype, plan.spec->shape};
+  TRY(source.read(*plan.spec, vector));
+  if (plan.spec->kind == TensorKind::kScale) TRY(check_scales(plan, vector));
+  backend.upload({vector.as<const std::byte>(), vector.bytes()}, to);
+  return {};
+}
+
 Result<void> load_matrix(Backend& backend, WeightSource& source, const WeightPlan& plan,
-                         const Linear& linear, const DeviceBuffer& staging) {
+                         const Linear& linear, const HostBuffer& staging) {
   if (source.has_codes_of(*plan.spec, *plan.format))
     return load_encoded(backend, source, plan, linear);
   TensorView rows = run_of_rows(plan);
@@ -141,19 +157,18 @@ WeightStore::WeightStore(std::shared_ptr<const void> owner, std::span<const Weig
 WeightStore::WeightStore(Backend& backend, std::span<const WeightPlan> plans,
                          bool quantize_activations)
     : WeightStore(nullptr, plans, quantize_activations) {
-  const auto rounded = [](size_t bytes) {
-    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  };
-  for (const WeightPlan& plan : plans) bytes_ += rounded(plan.bytes);
-  memory_.push_back(backend.allocate(bytes_, Space::kDevice));
-  auto* next = static_cast<std::byte*>(memory_.back().data());
+  std::vector<size_t> begins;
   for (const WeightPlan& plan : plans) {
-    add(plan, next);
-    next += rounded(plan.bytes);
+    begins.push_back(bytes_);
+    bytes_ += plan.bytes;
+    if (!is_followed_closely(plan)) bytes_ = padded(bytes_);
   }
+  memory_.push_back(backend.allocate(bytes_));
+  for (size_t i = 0; i < plans.size(); ++i)
+    add(plans[i], memory_.back().data() + static_cast<int64_t>(begins[i]));
 }
 
-void WeightStore::add(const WeightPlan& plan, std::byte* at) {
+void WeightStore::add(const WeightPlan& plan, DevicePointer at) {
   const TensorSpec& spec = *plan.spec;
   if (plan.format) {
     Linear linear = Linear::at(at, *plan.format, spec.shape[0], spec.shape[1]);
@@ -161,39 +176,91 @@ void WeightStore::add(const WeightPlan& plan, std::byte* at) {
     linear.unit_order = unit_order_;
     CHECK(linears_.emplace(spec.name, linear).second);
   } else {
-    CHECK(vectors_.emplace(spec.name, TensorView{at, plan.dtype, spec.shape}).second);
+    CHECK(vectors_.emplace(spec.name, DeviceView{at, plan.dtype, spec.shape}).second);
   }
+  if (!spec.member.stack.empty()) add_to_stack(plan, at);
 }
 
-void WeightStore::add_in_place(const WeightPlan& plan, std::span<const std::byte> bytes) {
+// The first member says where the stack is.
+void WeightStore::add_to_stack(const WeightPlan& plan, DevicePointer at) {
+  CHECK(fits_stack(plan, at));
+  const auto& [stack, index, count] = plan.spec->member;
+  if (index > 0) return;
+  if (plan.format == nullptr) {
+    CHECK_EQ(plan.spec->shape.elements(), 1);
+    vector_stacks_.emplace(stack, DeviceView{at, plan.dtype, {count}});
+    return;
+  }
+  const Linear& w = linear(plan.spec->name);
+  stacks_.emplace(stack, StackedLinear{.format = w.format,
+                                       .count = count,
+                                       .out = w.out,
+                                       .in = w.in,
+                                       .data = at,
+                                       .stride_bytes = static_cast<int64_t>(padded(plan.bytes)),
+                                       .input = w.input,
+                                       .unit_order = w.unit_order});
+}
+
+// Each of the others must lie in its place. Where there is no first one, they are not used as one.
+bool WeightStore::fits_stack(const WeightPlan& plan, DevicePointer at) const {
+  const auto& [stack, index, count] = plan.spec->member;
+  if (plan.format == nullptr) {
+    const auto found = vector_stacks_.find(stack);
+    return found == vector_stacks_.end() || at == found->second.rows(index, 1).data;
+  }
+  const auto found = stacks_.find(stack);
+  return found == stacks_.end() || at == found->second.linear(index).data.data;
+}
+
+// Single numbers are aligned in a file, and a stack of them is not: it is copied.
+Result<void> WeightStore::add_in_place(Backend& backend, const WeightPlan& plan,
+                                       std::span<const std::byte> bytes) {
   CHECK_EQ(bytes.size(), plan.bytes);
+  const StackMember& member = plan.spec->member;
+  DevicePointer at;
+  if (plan.format != nullptr || member.stack.empty()) {
+    at = backend.map_host(bytes).data;
+  } else {
+    if (member.index == 0) memory_.push_back(backend.allocate(plan.bytes * member.count));
+    at = memory_.back().data() + member.index * static_cast<int64_t>(plan.bytes);
+    backend.upload(bytes, {at, plan.bytes});
+  }
+  if (!member.stack.empty() && !fits_stack(plan, at))
+    return invalid(
+        fmt::format("tensor {} does not lie behind the one before", quote_name(plan.spec->name)),
+        plan.spec->name);
   bytes_ += bytes.size();
-  add(plan, const_cast<std::byte*>(bytes.data()));
+  add(plan, at);
+  return {};
 }
 
 const Linear& WeightStore::linear(std::string_view name) const {
   return find(linears_, name, "a linear of this name");
 }
 
-TensorView WeightStore::vector(std::string_view name) const {
+DeviceView WeightStore::vector(std::string_view name) const {
   return find(vectors_, name, "a vector of this name");
 }
 
-std::span<const std::byte> WeightStore::memory(const WeightPlan& plan) const {
-  const TensorView view = plan.format ? linear(plan.spec->name).data : vector(plan.spec->name);
-  return {view.as<const std::byte>(), plan.bytes};
+const StackedLinear& WeightStore::stack(std::string_view name) const {
+  return find(stacks_, name, "a stack of this name");
 }
 
-std::span<std::byte> WeightStore::memory(const WeightPlan& plan) {
-  const auto bytes = std::as_const(*this).memory(plan);
-  return {const_cast<std::byte*>(bytes.data()), bytes.size()};
+DeviceView WeightStore::vector_stack(std::string_view name) const {
+  return find(vector_stacks_, name, "a stack of numbers of this name");
+}
+
+DeviceSpan WeightStore::memory(const WeightPlan& plan) const {
+  const DeviceView view = plan.format ? linear(plan.spec->name).data : vector(plan.spec->name);
+  return {view.data, plan.bytes};
 }
 
 void WeightStore::add_constants(Backend& backend, std::string name, std::span<const float> values) {
-  memory_.push_back(backend.allocate(values.size_bytes(), Space::kDevice));
+  memory_.push_back(backend.allocate(values.size_bytes()));
   bytes_ += values.size_bytes();
-  std::memcpy(memory_.back().data(), values.data(), values.size_bytes());
-  const TensorView view{memory_.back().data(), DType::kF32, {static_cast<int64_t>(values.size())}};
+  backend.upload(std::as_bytes(values), memory_.back().span());
+  const DeviceView view{memory_.back().data(), DType::kF32, {static_cast<int64_t>(values.size())}};
   CHECK(vectors_.emplace(std::move(name), view).second);
 }
 
@@ -201,14 +268,14 @@ Result<WeightStore> load_planned_weights(Backend& backend, WeightSource& source,
                                          std::span<const WeightPlan> plans,
                                          const LoadOptions& options) {
   WeightStore store(backend, plans, options.quantize_activations);
-  const DeviceBuffer staging = allocate_staging(backend, plans);
+  const HostBuffer staging = allocate_staging(backend, plans);
   size_t done = 0;
   for (const WeightPlan& plan : plans) {
     const std::string& name = plan.spec->name;
     if (plan.format)
       TRY(load_matrix(backend, source, plan, store.linear(name), staging));
     else
-      TRY(load_vector(source, plan, store.vector(name)));
+      TRY(load_vector(backend, source, plan, store.memory(plan), staging));
     if (options.progress) options.progress(++done, plans.size());
   }
   return store;

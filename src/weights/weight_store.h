@@ -75,27 +75,36 @@ class WeightStore {
   // None of them yet; `owner` keeps the memory that add_in_place() shows.
   WeightStore(std::shared_ptr<const void> owner, std::span<const WeightPlan> plans,
               bool quantize_activations);
-  // A weight whose packed bytes lie in the owner's memory, which is never written.
-  void add_in_place(const WeightPlan& plan, std::span<const std::byte> bytes);
+  // A weight whose packed bytes lie in the owner's memory, which is never written and which the
+  // back end reads where it is (Backend::reads_host_memory). Refused: a member of a stack that does
+  // not lie behind the one before.
+  Result<void> add_in_place(Backend& backend, const WeightPlan& plan,
+                            std::span<const std::byte> bytes);
 
   const Linear& linear(std::string_view name) const;  // matrices; CHECKs that it exists
-  TensorView vector(std::string_view name) const;     // kVector; likewise
-  size_t bytes() const { return bytes_; }             // held, as packed
-  // Where a tensor's bytes are to be written.
-  std::span<std::byte> memory(const WeightPlan& plan);
-  std::span<const std::byte> memory(const WeightPlan& plan) const;
+  DeviceView vector(std::string_view name) const;     // kVector; likewise
+  // All members of a stack, by its name: matrices, and vectors of one number each as [count].
+  const StackedLinear& stack(std::string_view name) const;
+  DeviceView vector_stack(std::string_view name) const;
+  size_t bytes() const { return bytes_; }  // held, as packed
+  // Where a tensor's bytes lie, as packed.
+  DeviceSpan memory(const WeightPlan& plan) const;
 
   // Copies float32 constants that are computed, not loaded (rotary frequencies).
   void add_constants(Backend& backend, std::string name, std::span<const float> values);
 
  private:
-  void add(const WeightPlan& plan, std::byte* at);
+  void add(const WeightPlan& plan, DevicePointer at);
+  void add_to_stack(const WeightPlan& plan, DevicePointer at);
+  bool fits_stack(const WeightPlan& plan, DevicePointer at) const;
 
   bool quantize_activations_ = false;
   // Linear::unit_order of all: allowed where no format fixes the bits between machines.
   bool unit_order_ = false;
   std::map<std::string, Linear, std::less<>> linears_;
-  std::map<std::string, TensorView, std::less<>> vectors_;
+  std::map<std::string, DeviceView, std::less<>> vectors_;
+  std::map<std::string, StackedLinear, std::less<>> stacks_;
+  std::map<std::string, DeviceView, std::less<>> vector_stacks_;
   std::vector<DeviceBuffer> memory_;
   std::shared_ptr<const void> owner_;
   size_t bytes_ = 0;

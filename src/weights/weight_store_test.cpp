@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "backend/readback.h"
 #include "weights/memory_backend.h"
 #include "weights/random_source.h"
 
@@ -73,7 +74,8 @@ TEST(WeightStore, holds_packed_weights_and_a_run_of_rows_as_read) {
 
     std::vector<Bf16> whole(rows * columns);
     ASSERT_TRUE(source.read(specs[1], {whole.data(), DType::kBf16, specs[1].shape}));
-    EXPECT_EQ(std::memcmp(whole.data(), store->linear("large").data.data, whole.size() * 2), 0);
+    const auto large = Readback(backend).read(store->linear("large").data.span());
+    EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span(whole)), large));
   }
   EXPECT_EQ(backend.live_bytes(), 0u);
 }
@@ -94,9 +96,10 @@ TEST(WeightStore, matrices_stay_as_stored_unless_activations_are_narrower) {
     const Linear& linear = store->linear("small");
     EXPECT_EQ(linear.data.dtype, c.matrix);
     EXPECT_EQ(linear.format->stored, c.matrix);
-    EXPECT_EQ(
-        c.matrix == DType::kF32 ? linear.data.as<float>()[5] : to_float(linear.data.as<Bf16>()[5]),
-        c.value);
+    Readback readback(backend);
+    EXPECT_EQ(c.matrix == DType::kF32 ? readback.read<float>(linear.data)[5]
+                                      : to_float(readback.read<Bf16>(linear.data)[5]),
+              c.value);
     EXPECT_EQ(store->vector("norm").dtype, c.activation);
   }
 }

@@ -32,6 +32,14 @@ BANNED = [
 ]
 
 
+# Devices are chosen in one place. What else names a back end's folder: the peaks of this machine's CPU
+# are measured by the instructions that its kernels have.
+BACKEND_FOLDERS = {"cpu", "cuda"}
+MAY_NAME_BACKENDS = {"apps/backends.cpp", "bench/limits.cpp", "bench/limits_amx.cpp"}
+# Only back ends turn a device's address into a pointer.
+DEVICE_ACCESS, MAY_ACCESS_DEVICES = re.compile(r"\bDeviceAccess\b"), {"backend"} | BACKEND_FOLDERS
+
+
 def layering_table(root):
     """folder -> set of folders it may include, in the order of src/CMakeLists.txt."""
     text = (root / "src/CMakeLists.txt").read_text()
@@ -70,6 +78,18 @@ def check_rooms(path, folder, lines):
         found = re.match(rf'\s*#\s*include\s+"{folder}/([^/"]+)', line)
         if found and found[1] not in rooms[: rooms.index(room) + 1]:
             yield f"{path}:{number}: {folder}/{room} may not include {folder}/{found[1]}"
+
+
+def check_devices(path, folder, lines):
+    if folder in MAY_ACCESS_DEVICES or path.stem.endswith("_test") or path.stem == "memory_backend":
+        return
+    shown = "/".join(path.parts[1:])
+    for number, line in enumerate(lines, 1):
+        found = re.match(r'\s*#\s*include\s+"(\w+)/', line)
+        if found and found[1] in BACKEND_FOLDERS and shown not in MAY_NAME_BACKENDS:
+            yield f"{path}:{number}: only {' and '.join(sorted(MAY_NAME_BACKENDS))} name a back end's folder"
+        if DEVICE_ACCESS.search(line.split("//")[0]):
+            yield f"{path}:{number}: device memory is for back ends alone: upload() and download() reach it"
 
 
 def check_banned(path, folder, lines):
@@ -175,6 +195,7 @@ def check_tree(root):
             yield f"{shown}:1: a file called '{path.stem}' collects what has no name"
         yield from check_includes(shown, folder, lines, table)
         yield from check_rooms(shown, folder, lines)
+        yield from check_devices(shown, folder, lines)
         yield from check_banned(shown, folder, lines)
         yield from check_sizes(shown, folder, lines)
 
@@ -194,6 +215,8 @@ def self_test(root):
         "cited name": ("src/base/x.cpp", "// As nowhere.md says.\n"),
         "comment": ("src/base/x.cpp", "// " + "long " * 20 + "\n"),
         "folder": ("src/misplaced/x.cpp", "\n"),
+        "back end": ("src/apps/x.cpp", '#include "cpu/cpu_backend.h"\n'),
+        "device": ("src/model/x.cpp", "int* p = DeviceAccess::pointer<int>(a);\n"),
         "room above": ("src/cpu/lanes/x.h", '#include "cpu/kernels/kernels.h"\n'),
         "above all rooms": ("src/cpu/packing/x.h", '#include "cpu/products.h"\n'),
         "unknown room": ("src/cpu/attic/x.h", "\n"),

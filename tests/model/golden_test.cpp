@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "cpu/cpu_backend.h"
+#include "device/remote_backend.h"
 #include "golden.h"
 #include "model/load_model.h"
 #include "model/rotary.h"
@@ -40,12 +41,27 @@ int32_t argmax(std::span<const float> row) {
   return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
 }
 
-class ModelGolden : public testing::TestWithParam<cpu::CpuIsa> {
+struct GoldenInstance {
+  cpu::CpuIsa isa;
+  bool remote = false;
+
+  std::string name() const { return remote ? "remote" : cpu::cpu_isa_name(isa); }
+};
+
+std::vector<GoldenInstance> golden_instances() {
+  std::vector<GoldenInstance> all;
+  for (const cpu::CpuIsa isa : cpu::kCpuIsas) all.push_back({isa});
+  all.push_back({cpu::best_cpu_isa(), true});
+  return all;
+}
+
+class ModelGolden : public testing::TestWithParam<GoldenInstance> {
  protected:
   void SetUp() override {
-    if (!cpu::cpu_supports(GetParam()))
-      GTEST_SKIP() << "this machine has no " << cpu::cpu_isa_name(GetParam());
-    backend_ = cpu::make_cpu_backend(GetParam(), kThreads);
+    const auto& [isa, remote] = GetParam();
+    if (!cpu::cpu_supports(isa)) GTEST_SKIP() << "this machine has no " << cpu::cpu_isa_name(isa);
+    backend_ = cpu::make_cpu_backend(isa, kThreads);
+    if (remote) backend_ = make_remote(std::move(backend_));
   }
   std::unique_ptr<model::Model> load(const GoldenCheckpoint& golden, const std::string& layout,
                                      DType activation) {
@@ -54,9 +70,11 @@ class ModelGolden : public testing::TestWithParam<cpu::CpuIsa> {
     return std::move(model).value();
   }
   // The reference instance is slow, and its bits are the fast one's (the parity suite): the long
-  // prompt goes through it once.
+  // prompt goes through it once. Protecting memory twice an op is slow, too.
   bool is_too_long(const GoldenPrompt& prompt) const {
-    return GetParam() == cpu::CpuIsa::kReference && prompt.input_ids.size() > 64;
+    const bool is_reference = GetParam().isa == cpu::CpuIsa::kReference;
+    return (is_reference && prompt.input_ids.size() > 64) ||
+           (GetParam().remote && prompt.input_ids.size() > 12);
   }
   void report(const GoldenCheckpoint& golden, const std::string& layout, const GoldenPrompt& prompt,
               const char* dtype, const Difference& diff) {
@@ -214,9 +232,8 @@ TEST_P(ModelGolden, bfloat16_greedy_tokens_are_equal_where_the_margin_is_clear) 
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, ModelGolden, testing::ValuesIn(cpu::kCpuIsas), [](const auto& info) {
-  return std::string(cpu::cpu_isa_name(info.param));
-});
+INSTANTIATE_TEST_SUITE_P(Cpu, ModelGolden, testing::ValuesIn(golden_instances()),
+                         [](const auto& info) { return info.param.name(); });
 
 }  // namespace
 }  // namespace erne::tests

@@ -132,6 +132,19 @@ TEST_F(LoadModel, a_packed_checkpoint_gives_what_quantising_on_the_way_gives) {
     }
 }
 
+TEST_F(LoadModel, a_head_dim_that_the_back_end_cannot_work_on_is_refused) {
+  Json config = config_of("tied/pt");
+  const int step = backend_->limits().head_dim_multiple;
+  for (const int head_dim : {step - 2, step + 2, 120}) {
+    config.set("head_dim", head_dim);
+    folder_.write("config.json", config.dump());
+    const auto model = load(7);
+    ASSERT_FALSE(model) << head_dim;
+    EXPECT_EQ(model.status().param, "head_dim");
+    EXPECT_THAT(model.status().message, HasSubstr("needs a multiple of 16"));
+  }
+}
+
 TEST_F(LoadModel, models_for_pictures_are_not_built_yet) {
   folder_.write("config.json", R"({"architectures":["Ernie4_5_VLMoeForConditionalGeneration"]})");
   const auto model = load();

@@ -16,8 +16,15 @@ ModelRun::ModelRun(Backend& backend, const model::Model& model, std::optional<DT
       model_(model),
       kv_(backend, model.config(), kv.value_or(model.activation()), kNumBlocks, kBlockTokens),
       workspace_(backend, model.config(), model.activation(), kLimits),
-      logits_(backend.allocate(sizeof(float) * kLimits.max_logit_rows * model.config().vocab_size,
-                               Space::kDevice)),
+      logits_(backend.allocate(sizeof(float) * kLimits.max_logit_rows * model.config().vocab_size)),
+      readback_(backend),
+      inputs_(backend, {.max_tokens = kLimits.max_tokens,
+                        .max_rows = kLimits.max_tokens,
+                        .max_table_blocks = kLimits.max_tokens + kNumBlocks,
+                        .max_logit_rows = kLimits.max_logit_rows,
+                        .num_token_ids = model.config().vocab_size,
+                        .num_blocks = kNumBlocks,
+                        .block_tokens = kBlockTokens}),
       num_free_blocks_(kNumBlocks) {}
 
 int ModelRun::add_sequence(int first_position) {
@@ -49,12 +56,12 @@ std::vector<float> ModelRun::step(std::span<const Feed> feeds) {
   for (auto* staged : {&tokens_, &positions_, &slots_, &blocks_}) staged->clear();
   rows_.clear();
   for (const Feed& feed : feeds) stage(feed);
-  model_.forward(backend_,
-                 {.tokens = tokens_,
-                  .positions = positions_,
-                  .slots = slots_,
-                  .batch = {.rows = rows_, .blocks = blocks_}},
-                 kv_.views(), workspace_);
+  const StagedStep staged = inputs_.stage({.tokens = tokens_,
+                                           .positions = positions_,
+                                           .slots = slots_,
+                                           .rows = rows_,
+                                           .blocks = blocks_});
+  model_.forward(backend_, ranks_, staged, kv_.views(), workspace_);
   return all_logits();
 }
 
@@ -64,9 +71,11 @@ std::vector<float> ModelRun::all_logits() {
   for (int first = 0; first < std::ssize(tokens_); first += kLimits.max_logit_rows) {
     std::vector<int32_t> rows(std::min<size_t>(kLimits.max_logit_rows, tokens_.size() - first));
     std::iota(rows.begin(), rows.end(), first);
-    const TensorView view{logits_.data(), DType::kF32, {std::ssize(rows), vocab}};
-    model_.logits(backend_, rows, workspace_, {view});
-    out.insert(out.end(), view.as<float>(), view.as<float>() + view.elements());
+    const DeviceView view{logits_.data(), DType::kF32, {std::ssize(rows), vocab}};
+    const StagedIndices staged = inputs_.stage_logit_rows(rows, std::ssize(tokens_));
+    model_.logits(backend_, ranks_, staged, workspace_, {view});
+    const auto logits = readback_.read<float>(view);
+    out.insert(out.end(), logits.begin(), logits.end());
   }
   return out;
 }

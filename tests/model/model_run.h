@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "backend/readback.h"
 #include "model/kv_layers.h"
 #include "model/model.h"
 
@@ -44,6 +45,9 @@ class ModelRun {
   model::KvLayers kv_;
   model::Workspace workspace_;
   DeviceBuffer logits_;
+  Readback readback_;
+  OneRank ranks_;
+  StagingArea inputs_;
   std::vector<Sequence> sequences_;
   int num_free_blocks_;
 

@@ -42,7 +42,7 @@ class QuantizedGolden : public testing::TestWithParam<const char*> {
   }
 
   std::unique_ptr<Backend> backend_ =
-      cpu::make_cpu_backend(cpu::parse_cpu_isa("auto").value(), /*threads=*/2);
+      cpu::make_cpu_backend(cpu::best_cpu_isa(), /*threads=*/2);
 };
 
 // 8-bit activations have as many steps as the weights of wint8, so what they add must be of the

@@ -9,6 +9,7 @@
 #include "cpu/kernels/hadamard.h"
 #include "parity/guarded_tensor.h"
 #include "parity/instances.h"
+#include "parity/staged_lists.h"
 #include "reference/reference_ops.h"
 
 namespace erne::parity {
@@ -28,10 +29,10 @@ Routed route(Backend& backend, const GuardedTensor& logits, const GuardedTensor*
              float norm_min = 1e-12f) {
   const int64_t tokens = logits.view().shape[0];
   Routed out{{DType::kI32, {tokens, k}}, {DType::kF32, {tokens, k}}};
-  backend.route({.logits = logits.view(),
-                 .correction_bias = bias ? bias->view() : TensorView(),
-                 .experts = out.experts.view(),
-                 .weights = out.weights.view(),
+  backend.route({.logits = logits.on(backend),
+                 .correction_bias = bias ? bias->on(backend) : DeviceView(),
+                 .experts = out.experts.on(backend),
+                 .weights = out.weights.on(backend),
                  .norm_min = norm_min});
   return out;
 }
@@ -139,21 +140,17 @@ struct Mixture {
         x(random_tensor(c.activation, {c.tokens, c.hidden}, 1)),
         weights(random_tensor(kF, {c.tokens, c.chosen}, 2)),
         experts(DType::kI32, {c.tokens, c.chosen}),
-        y(random_tensor(c.activation, {c.tokens, c.hidden}, 3)) {
-    const WeightFormat& format = *find_weight_format(c.format);
-    const DType stored = format.is_quantized() ? kF : format.stored;
-    const auto pack = [&](int64_t out, int64_t in, uint64_t seed) {
-      const double scale = 1 / std::sqrt(static_cast<double>(in));
-      Linear w = backend.pack(random_tensor(stored, {out, in}, seed, scale).view(), format,
-                              storage.emplace_back());
-      w.input = c.input;
-      return w;
-    };
-    for (int64_t e = 0; e < c.experts; ++e) {
-      gate_up.push_back(pack(2 * c.width, c.hidden, 10 + e));
-      down.push_back(pack(c.hidden, c.width, 100 + e));
-      gate_up[e].input_largest = c.input_largest * static_cast<float>(e);
-      down[e].input_largest = e == 0 ? 0 : c.input_largest / static_cast<float>(e);
+        y(random_tensor(c.activation, {c.tokens, c.hidden}, 3)),
+        lists(backend) {
+    gate_up = pack(backend, 2 * c.width, c.hidden, 10);
+    down = pack(backend, c.hidden, c.width, 100);
+    for (int64_t e = 0; e < c.experts && c.input_largest > 0; ++e) {
+      gate_up_largest.push_back(c.input_largest * static_cast<float>(e));
+      down_largest.push_back(e == 0 ? 0 : c.input_largest / static_cast<float>(e));
+    }
+    if (c.input_largest > 0) {
+      gate_up.input_largest = lists.floats(gate_up_largest);
+      down.input_largest = lists.floats(down_largest);
     }
     auto* chosen = experts.view().as<int32_t>();
     for (int64_t t = 0; t < c.tokens; ++t)  // neighbours, from a place that jumps about
@@ -161,12 +158,35 @@ struct Mixture {
         *chosen++ = static_cast<int32_t>((t * t * 7 + t + j) % c.experts);
   }
 
+  // One matrix of each expert, drawn from seed + e.
+  StackedLinear pack(Backend& backend, int64_t out, int64_t in, uint64_t seed) {
+    const WeightFormat& format = *find_weight_format(c.format);
+    const auto bytes = static_cast<int64_t>(backend.packed_bytes(format, out, in));
+    StackedLinear stack = {.format = &format,
+                           .count = c.experts,
+                           .out = out,
+                           .in = in,
+                           .stride_bytes = (bytes + 63) / 64 * 64,
+                           .input = c.input};
+    storage.push_back(backend.allocate(c.experts * stack.stride_bytes));
+    stack.data = storage.back().data();
+    const double scale = 1 / std::sqrt(static_cast<double>(in));
+    const DType stored = format.is_quantized() ? kF : format.stored;
+    for (int64_t e = 0; e < c.experts; ++e)
+      backend.pack_rows(stack.linear(e), random_tensor(stored, {out, in}, seed + e, scale).view(),
+                        0);
+    return stack;
+  }
+  Linear linear(const StackedLinear& stack, const std::vector<float>& largest, int64_t e) const {
+    Linear w = stack.linear(e);
+    if (!largest.empty()) w.input_largest = largest[e];
+    return w;
+  }
+
   // Tokens [first, first + count) into y.
   void run(Backend& backend, int64_t first, int64_t count) const {
     const auto rows = [&](const GuardedTensor& tensor) {
-      TensorView view = tensor.view();
-      view.data = view.as<std::byte>() + first * view.shape[1] * dtype_bytes(view.dtype);
-      return view.first(count);
+      return tensor.on(backend).rows(first, count);
     };
     backend.experts({.x = rows(x),
                      .experts = rows(experts),
@@ -181,16 +201,15 @@ struct Mixture {
   // What y must be, of one token, by the ops that the mixture is made of.
   GuardedTensor expected(Backend& backend, int64_t token) const {
     std::vector<float> sum(c.hidden);
-    TensorView row = x.view();
-    row.data = row.as<std::byte>() + token * c.hidden * dtype_bytes(c.activation);
+    const DeviceView row = x.on(backend).rows(token, 1);
     for (int64_t j = 0; j < c.chosen; ++j) {
       const int32_t e = experts.view().as<const int32_t>()[token * c.chosen + j];
       const GuardedTensor both(c.activation, {1, 2 * c.width}), ffn(c.activation, {1, c.width});
       const GuardedTensor out(kF, {1, c.hidden});
-      backend.linear(gate_up[e], row.first(1), both.view());
-      backend.silu_mul(both.view(), ffn.view());
+      backend.linear(linear(gate_up, gate_up_largest, e), row, both.on(backend));
+      backend.silu_mul(both.on(backend), ffn.on(backend));
       if (c.rotation != 0) cpu::rotate_rows(c.activation, ffn.view().data, 1, c.width, c.rotation);
-      backend.linear(down[e], ffn.view(), out.view());
+      backend.linear(linear(down, down_largest, e), ffn.on(backend), out.on(backend));
       const auto weight = static_cast<float>(weights.at(token * c.chosen + j));
       for (int64_t i = 0; i < c.hidden; ++i)
         sum[i] = std::fma(weight, static_cast<float>(out.at(i)), sum[i]);
@@ -205,8 +224,10 @@ struct Mixture {
 
   const ExpertsCase& c;
   GuardedTensor x, weights, experts, y;
+  StagedLists lists;
   std::vector<DeviceBuffer> storage;
-  std::vector<Linear> gate_up, down;
+  StackedLinear gate_up, down;
+  std::vector<float> gate_up_largest, down_largest;
 };
 
 TEST(Experts, EqualWhatTheyAreMadeOf) {
@@ -253,7 +274,7 @@ TEST(Experts, CountTheExpertsThatComputed) {
     backend.reset_counters();
     mixture.run(backend, 0, 1);
     const int64_t one = backend.counters().bytes;
-    const auto& format = *mixture.gate_up[0].format;
+    const auto& format = *mixture.gate_up.format;
     EXPECT_EQ(one, 6 * (format.bytes(32, 64) + format.bytes(64, 16)) + 2 * 64 * 4 + 2 * 6 * 4);
   });
 }

@@ -26,12 +26,46 @@ GuardedTensor::GuardedTensor(DType dtype, Shape shape)
   for (int64_t i = 0; i < shape_.elements(); ++i) set(i, std::numeric_limits<double>::quiet_NaN());
 }
 
-const std::byte* GuardedTensor::data() const {
+std::byte* GuardedTensor::data() const {
   const auto start = reinterpret_cast<uintptr_t>(memory_.data()) + kGuardBytes;
-  return reinterpret_cast<const std::byte*>((start + kAlign - 1) / kAlign * kAlign);
+  return reinterpret_cast<std::byte*>((start + kAlign - 1) / kAlign * kAlign);
+}
+
+std::span<std::byte> GuardedTensor::guarded() const {
+  return {data() - kGuardBytes, size_ + 2 * kGuardBytes};
+}
+
+void GuardedTensor::fetch() const {
+  if (device_is_newer_) backend_->download(device_.span(), guarded());
+  device_is_newer_ = false;
+}
+
+DeviceView GuardedTensor::on(Backend& backend) const {
+  if (backend_ != &backend) {
+    fetch();
+    device_ = backend.allocate(guarded().size());
+    backend_ = &backend;
+    host_is_newer_ = true;
+  }
+  if (host_is_newer_) backend.upload(guarded(), device_.span());
+  host_is_newer_ = false;
+  device_is_newer_ = true;
+  return {device_.data() + kGuardBytes, dtype_, shape_};
+}
+
+TensorView GuardedTensor::view() const {
+  fetch();
+  host_is_newer_ = true;
+  return {data(), dtype_, shape_};
+}
+
+std::span<const std::byte> GuardedTensor::bytes() const {
+  fetch();
+  return {data(), size_};
 }
 
 double GuardedTensor::at(int64_t i) const {
+  fetch();
   if (dtype_ == DType::kBf16) return to_float(reinterpret_cast<const Bf16*>(data())[i]);
   return reinterpret_cast<const float*>(data())[i];
 }
@@ -44,10 +78,10 @@ void GuardedTensor::set(int64_t i, double value) {
 }
 
 bool GuardedTensor::guards_intact() const {
+  fetch();
   const auto untouched = [](std::byte b) { return b == kSentinel; };
-  const std::byte* end = memory_.data() + memory_.size();
-  return std::all_of(memory_.data(), data(), untouched) &&
-         std::all_of(data() + size_, end, untouched);
+  return std::ranges::all_of(guarded().first(kGuardBytes), untouched) &&
+         std::ranges::all_of(guarded().last(kGuardBytes), untouched);
 }
 
 reference::Matrix GuardedTensor::matrix() const {

@@ -1,11 +1,13 @@
 // A tensor between sentinels, NaN until something is written: what an op leaves out or writes
-// beside its output shows.
+// beside its output shows. It has memory of a back end's own for ops and memory of the host's for
+// tests; whichever was written last is copied to the other when that is asked for.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "backend/backend.h"
 #include "reference/reference_ops.h"
 #include "tensor/tensor_view.h"
 
@@ -16,21 +18,30 @@ class GuardedTensor {
   GuardedTensor(DType dtype, Shape shape);
   GuardedTensor(GuardedTensor&&) = default;  // a copy's memory would be aligned differently
 
-  TensorView view() const { return {const_cast<std::byte*>(data()), dtype_, shape_}; }
+  // For one op: what it writes shows on the host afterwards. The back end must outlive the tensor.
+  DeviceView on(Backend& backend) const;
+  // On the host, to read or to write before the next on().
+  TensorView view() const;
   double at(int64_t i) const;
   void set(int64_t i, double value);  // rounded to the tensor's type
   bool guards_intact() const;
-  std::span<const std::byte> bytes() const { return {data(), size_}; }
+  std::span<const std::byte> bytes() const;
   // As the reference wants it: rank 2, or rank 1 as one row.
   reference::Matrix matrix() const;
 
  private:
-  const std::byte* data() const;
+  std::byte* data() const;
+  // The host's memory, sentinels included.
+  std::span<std::byte> guarded() const;
+  void fetch() const;
 
   DType dtype_;
   Shape shape_;
   size_t size_;
-  std::vector<std::byte> memory_;
+  mutable std::vector<std::byte> memory_;
+  mutable Backend* backend_ = nullptr;
+  mutable DeviceBuffer device_;
+  mutable bool host_is_newer_ = true, device_is_newer_ = false;
 };
 
 // Values spread evenly around 0, of standard deviation `scale`: a function of (seed, index) alone,

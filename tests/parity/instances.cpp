@@ -2,6 +2,7 @@
 
 #include "cpu/cpu_backend.h"
 #include "cpu/kernel_backend.h"
+#include "device/remote_backend.h"
 #include "emulated/emulated_kernels.h"
 
 namespace erne::parity {
@@ -30,6 +31,10 @@ constexpr Instance kInstances[] = {
     emulated_instance<cpu::avx512_emulated_kernels>("cpu_avx512_emulated"),
     emulated_instance<cpu::avx512_bf16_emulated_kernels>("cpu_avx512_bf16_emulated"),
     emulated_instance<cpu::amx_emulated_kernels>("cpu_amx_emulated", true),
+    {"cpu_remote", [] { return cpu::cpu_supports(cpu::CpuIsa::kAvx2); },
+     [](int threads) {
+       return tests::make_remote(cpu::make_cpu_backend(cpu::CpuIsa::kAvx2, threads));
+     }},
 };
 
 }  // namespace

@@ -111,9 +111,8 @@ TEST(SameBits, LinearForAnyNumberOfRows) {
       for (int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 13, 16, 33, 96}) {
         const GuardedTensor y(DType::kF32, {rows, whole.out});
         // The last rows, so that none has the place it had.
-        TensorView x = run.x.view();
-        x.data = x.as<Bf16>() + (whole.rows - rows) * whole.in;
-        variant.backend->linear(run.packed, x.first(rows), y.view());
+        const DeviceView x = run.x.on(*variant.backend).rows(whole.rows - rows, rows);
+        variant.backend->linear(run.packed, x, y.on(*variant.backend));
         const auto* expected = run.y.bytes().data() + (whole.rows - rows) * row_bytes;
         EXPECT_EQ(std::memcmp(y.bytes().data(), expected, rows * row_bytes), 0)
             << variant.name << ", " << case_name(whole) << ", " << rows << " rows";
@@ -157,7 +156,7 @@ TEST(SameBits, CodesAsGivenAndDecodedWeights) {
       const Linear plain =
           variant.backend->pack(decoded.view(), plain_format(DType::kF32), storage);
       const GuardedTensor y(DType::kF32, {c.rows, c.out});
-      variant.backend->linear(plain, run.x.view(), y.view());
+      variant.backend->linear(plain, run.x.on(*variant.backend), y.on(*variant.backend));
       EXPECT_TRUE(bytes_of(y) == bytes_of(run.y)) << variant.name << ", " << format;
     }
 }
@@ -199,14 +198,14 @@ TEST(QuantizedLinear, NaNAmongFp8CodesStaysVisible) {
   rows.codes[3 * kIn + 150] = 0xFF;  // of output 3
   for (Variant& variant : variants()) {
     const DeviceBuffer memory =
-        variant.backend->allocate(variant.backend->packed_bytes(format, kOut, kIn), Space::kDevice);
+        variant.backend->allocate(variant.backend->packed_bytes(format, kOut, kIn));
     Linear w = Linear::at(memory.data(), format, kOut, kIn);
     variant.backend->pack_rows(w, rows, 0);
     for (const LinearInput input : {LinearInput::kAsGiven, LinearInput::kFp8}) {
       w.input = input;
       const GuardedTensor x = random_tensor(DType::kBf16, {1, kIn}, 1);
       const GuardedTensor y(DType::kF32, {1, kOut});
-      variant.backend->linear(w, x.view(), y.view());
+      variant.backend->linear(w, x.on(*variant.backend), y.on(*variant.backend));
       for (int64_t n = 0; n < kOut; ++n)
         EXPECT_EQ(std::isnan(y.at(n)), n == 3) << variant.name << ", output " << n;
     }
@@ -226,9 +225,9 @@ TEST(SameBits, RowOpsOnAllVariants) {
       const GuardedTensor gate_up = tensor(3, 2 * c.width, 40);
       const GuardedTensor weight = random_tensor(c.activation, {c.width}, 4);
       const GuardedTensor y(c.activation, {c.rows, c.width});
-      backend.silu_mul(gate_up.view(), y.view());
-      backend.add(h.view(), y.view());
-      backend.add_rms_norm(x.view(), h.view(), weight.view(), 1e-6f, y.view());
+      backend.silu_mul(gate_up.on(backend), y.on(backend));
+      backend.add(h.on(backend), y.on(backend));
+      backend.add_rms_norm(x.on(backend), h.on(backend), weight.on(backend), 1e-6f, y.on(backend));
       std::vector<std::byte> out = bytes_of(y);
       for (const GuardedTensor* t : {&x, &h})
         out.insert(out.end(), t->bytes().begin(), t->bytes().end());
@@ -245,7 +244,9 @@ TEST(SameBits, RopeOnAllVariants) {
       const int64_t width = (c.heads + 2 * c.kv_heads) * c.head_dim;
       const GuardedTensor x = random_tensor(c.activation, {std::ssize(c.positions), width}, 1);
       const GuardedTensor inv_freq = random_tensor(DType::kF32, {c.head_dim / 2}, 2, 0.5);
-      backend.rope(x.view(), c.positions, inv_freq.view(), c.heads, c.kv_heads);
+      StagedLists lists(backend);
+      backend.rope(x.on(backend), lists.indices(c.positions, kMaxPosition), inv_freq.on(backend),
+                   c.heads, c.kv_heads);
       return bytes_of(x);
     });
   }
@@ -341,20 +342,23 @@ void expect_copies(Variant& variant, DType dtype) {
       .dtype = dtype, .num_blocks = kBlocks, .block_tokens = 16, .kv_heads = 2, .head_dim = 32};
   const int64_t layer_bytes = kv_layer_block_bytes(kv);
   kv.block_stride_bytes = kLayers * layer_bytes;
-  DeviceBuffer memory = variant.backend->allocate(kBlocks * kv.block_stride_bytes, Space::kDevice);
-  auto* bytes = static_cast<std::byte*>(memory.data());
+  const DeviceBuffer memory = variant.backend->allocate(kBlocks * kv.block_stride_bytes);
+  std::vector<std::byte> bytes(memory.bytes());
   std::vector<KvLayerView> layers(kLayers, kv);
   for (int b = 0; b < kBlocks; ++b)
     for (int l = 0; l < kLayers; ++l) {
-      layers[l].data = bytes + l * layer_bytes;
-      std::memset(bytes + b * kv.block_stride_bytes + l * layer_bytes, 16 * b + l, layer_bytes);
+      layers[l].data = memory.data() + l * layer_bytes;
+      std::memset(bytes.data() + b * kv.block_stride_bytes + l * layer_bytes, 16 * b + l,
+                  layer_bytes);
     }
+  variant.backend->upload(bytes, memory.span());
   const std::pair<int32_t, int32_t> copies[] = {{1, 3}, {3, 0}};
   variant.backend->copy_blocks(layers, copies);
+  variant.backend->download(memory.span(), bytes);
   const int expected[kBlocks] = {1, 1, 2, 1, 4};
   for (int b = 0; b < kBlocks; ++b)
     for (int l = 0; l < kLayers; ++l) {
-      const auto* at = bytes + b * kv.block_stride_bytes + l * layer_bytes;
+      const auto* at = bytes.data() + b * kv.block_stride_bytes + l * layer_bytes;
       const auto value = static_cast<std::byte>(16 * expected[b] + l);
       EXPECT_TRUE(std::all_of(at, at + layer_bytes, [&](std::byte v) { return v == value; }))
           << variant.name << ", " << dtype_name(dtype) << ", block " << b << ", layer " << l;

@@ -151,6 +151,7 @@ AttentionRun::AttentionRun(Backend& backend, const AttentionCase& c)
       q_width(int64_t{c.heads} * c.head_dim),
       kv_width(int64_t{c.kv_heads} * c.head_dim),
       qkv_width(q_width + 2 * kv_width),
+      lists(backend),
       qkv(c.activation, {total_tokens(c), qkv_width}),
       out(c.activation, {total_tokens(c), q_width}) {
   int num_blocks = 0, first_token = 0;
@@ -167,15 +168,17 @@ AttentionRun::AttentionRun(Backend& backend, const AttentionCase& c)
         .head_dim = c.head_dim};
   kv.block_stride_bytes = kv_layer_block_bytes(kv) + 64;
   for (int b = num_blocks; b > 0; --b) blocks.push_back(2 * b - 1);
-  memory = backend.allocate(kv.num_blocks * kv.block_stride_bytes, Space::kDevice);
-  std::memset(memory.data(), 0xFF, memory.bytes());  // NaN wherever nothing is written
+  memory = backend.allocate(kv.num_blocks * kv.block_stride_bytes);
+  const std::vector<std::byte> nothing(memory.bytes(), std::byte{0xFF});  // NaN
+  backend.upload(nothing, memory.span());
   kv.data = memory.data();
   if (c.fixed) {
     // Some components are cut off, some use a part of the range only.
     for (int64_t i = 0; i < 2 * kv_width; ++i)
       largest.push_back(0.75f + static_cast<float>(i % 5) / 4);
-    kv.key_largest = largest.data();
-    kv.value_largest = largest.data() + kv_width;
+    const DeviceView sizes = lists.floats(largest);
+    kv.key_largest = sizes.data;
+    kv.value_largest = sizes.rows(kv_width, kv_width).data;
   }
   for (int s = 0; s < std::ssize(c.sequences); ++s) {
     const auto& [context, num_tokens] = c.sequences[s];
@@ -198,13 +201,19 @@ void AttentionRun::write_kv(Backend& backend, int s) {
       const int32_t block = blocks[rows[s].first_block + (first + i) / c.block_tokens];
       slots[i] = block * c.block_tokens + (first + i) % c.block_tokens;
     }
-    backend.kv_write({part.view(), kv, slots});
+    StagedLists staged(backend);
+    backend.kv_write({part.on(backend), kv, staged.slots(slots, kv)});
   }
 }
 
+StagedBatch AttentionRun::staged(StagedLists& in) const {
+  return in.batch(rows, blocks, total_tokens(c), kv);
+}
+
 void AttentionRun::run(Backend& backend) {
-  const RaggedBatch batch{rows, blocks};
-  backend.attention({qkv.view(), kv, &batch, out.view(), static_cast<float>(scale)});
+  StagedLists own(backend);
+  const StagedBatch batch = staged(own);
+  backend.attention({qkv.on(backend), kv, &batch, out.on(backend), static_cast<float>(scale)});
 }
 
 GuardedTensor AttentionRun::run_part(Backend& backend, int s, int begin, int end) {
@@ -212,8 +221,9 @@ GuardedTensor AttentionRun::run_part(Backend& backend, int s, int begin, int end
   copy_rows(qkv, rows[s].first_token + begin, end - begin, queries, 0);
   GuardedTensor part(c.activation, {end - begin, q_width});
   const RaggedRow row{0, end - begin, rows[s].first_position + begin, rows[s].first_block};
-  const RaggedBatch batch{{&row, 1}, blocks};
-  backend.attention({queries.view(), kv, &batch, part.view(), static_cast<float>(scale)});
+  StagedLists staged(backend);
+  const StagedBatch batch = staged.batch({&row, 1}, blocks, end - begin, kv);
+  backend.attention({queries.on(backend), kv, &batch, part.on(backend), static_cast<float>(scale)});
   return part;
 }
 

@@ -7,12 +7,13 @@
 #include "backend/backend.h"
 #include "parity/cases.h"
 #include "parity/guarded_tensor.h"
+#include "parity/staged_lists.h"
 
 namespace erne::parity {
 
 struct LinearRun {
   LinearRun(Backend& backend, const LinearCase& c);
-  void run(Backend& backend) { backend.linear(packed, x.view(), y.view()); }
+  void run(Backend& backend) { backend.linear(packed, x.on(backend), y.on(backend)); }
   // What is multiplied, exactly: the decoded weights [out, in], and the activations [rows, in] as
   // the case's arithmetic rounds them.
   reference::Matrix weights() const;
@@ -30,6 +31,7 @@ struct LinearRun {
 struct AttentionRun {
   AttentionRun(Backend& backend, const AttentionCase& c);
   void run(Backend& backend);
+  StagedBatch staged(StagedLists& in) const;  // all rows
   // The tokens of sequence `s` that attend, as one step would see tokens [begin, end) of them.
   GuardedTensor run_part(Backend& backend, int s, int begin, int end);
 
@@ -40,6 +42,7 @@ struct AttentionRun {
   std::vector<RaggedRow> rows;
   std::vector<int32_t> blocks;
   DeviceBuffer memory;
+  StagedLists lists;
   std::vector<float> largest;  // of keys, then of values, where they are fixed
   KvLayerView kv;
   GuardedTensor qkv;  // [T, Q + 2K] of the tokens that attend

@@ -129,7 +129,8 @@ TEST_P(LinearParity, EmbedReadsThePackedTable) {
   std::vector<int32_t> ids;
   for (int64_t t = 0; t < c().rows; ++t) ids.push_back(static_cast<int32_t>((t * 7 + 3) % c().out));
   const GuardedTensor x(c().activation, {c().rows, c().in});
-  backend_->embed(run.packed, ids, x.view());
+  StagedLists lists(*backend_);
+  backend_->embed(run.packed, lists.indices(ids, c().out), x.on(*backend_));
   const Matrix expected = reference::gather(run.weights(), ids);
   const bool exact = c().activation == DType::kF32 || run.packed.data.dtype == DType::kBf16;
   expect_within(x, expected, relative_bound(expected, 0, exact ? c().activation : DType::kBf16));
@@ -146,10 +147,10 @@ TEST_P(RowsParity, RmsNorm) {
   const auto& [rows, width, type, timed] = c();
   const GuardedTensor x = random_tensor(type, {rows, width}, 1, 3);
   const GuardedTensor weight = random_tensor(type, {width}, 2), y(type, {rows, width});
-  backend_->rms_norm(x.view(), weight.view(), 1e-5f, y.view());
+  backend_->rms_norm(x.on(*backend_), weight.on(*backend_), 1e-5f, y.on(*backend_));
   const Matrix expected = reference::rms_norm(x.matrix(), weight.matrix().values, 1e-5f);
   expect_within(y, expected, relative_bound(expected, norm_error(c()), type));
-  backend_->rms_norm(x.view(), weight.view(), 1e-5f, x.view());
+  backend_->rms_norm(x.on(*backend_), weight.on(*backend_), 1e-5f, x.on(*backend_));
   EXPECT_TRUE(std::ranges::equal(x.bytes(), y.bytes())) << "in place";
 }
 
@@ -159,7 +160,8 @@ TEST_P(RowsParity, AddRmsNorm) {
   const GuardedTensor h = random_tensor(type, {rows, width}, 2), y(type, {rows, width});
   const GuardedTensor weight = random_tensor(type, {width}, 3);
   const Matrix sum = reference::add(x.matrix(), h.matrix());
-  backend_->add_rms_norm(x.view(), h.view(), weight.view(), 1e-5f, y.view());
+  backend_->add_rms_norm(x.on(*backend_), h.on(*backend_), weight.on(*backend_), 1e-5f,
+                         y.on(*backend_));
   expect_within(x, sum, relative_bound(sum, kU, type));
   const Matrix expected = reference::rms_norm(x.matrix(), weight.matrix().values, 1e-5f);
   expect_within(y, expected, relative_bound(expected, norm_error(c()), type));
@@ -170,7 +172,7 @@ TEST_P(RowsParity, Add) {
   const GuardedTensor x = random_tensor(type, {rows, width}, 1);
   const GuardedTensor h = random_tensor(type, {rows, width}, 2);
   const Matrix expected = reference::add(x.matrix(), h.matrix());
-  backend_->add(x.view(), h.view());
+  backend_->add(x.on(*backend_), h.on(*backend_));
   expect_within(x, expected, relative_bound(expected, kU, type));
 }
 
@@ -178,7 +180,7 @@ TEST_P(RowsParity, SiluMul) {
   const auto& [rows, width, type, timed] = c();
   const GuardedTensor gate_up = random_tensor(type, {rows, 2 * width}, 1, 20);
   const GuardedTensor y(type, {rows, width});
-  backend_->silu_mul(gate_up.view(), y.view());
+  backend_->silu_mul(gate_up.on(*backend_), y.on(*backend_));
   const Matrix in = gate_up.matrix(), expected = reference::silu_mul(in);
   // exp, sum, quotient, product, and the rounding of silu.
   Matrix bound = relative_bound(expected, kExpError + chain_error(4) + unit_roundoff(type), type);
@@ -195,7 +197,8 @@ TEST_P(RowsParity, Gather) {
   std::vector<int32_t> chosen;
   for (int64_t r = rows; r-- > 0; r -= r % 3) chosen.push_back(static_cast<int32_t>(r));
   const GuardedTensor y(type, {std::ssize(chosen), width});
-  backend_->gather(x.view(), chosen, y.view());
+  StagedLists lists(*backend_);
+  backend_->gather(x.on(*backend_), lists.indices(chosen, rows), y.on(*backend_));
   const Matrix expected = reference::gather(x.matrix(), chosen);
   expect_within(y, expected, Matrix(expected.rows, expected.cols));
 }
@@ -218,7 +221,9 @@ TEST_P(RopeParity, EqualsDouble) {
     for (int64_t i = 0; i < num_heads * c().head_dim; ++i)
       bound(t, i) = (std::abs(in(t, i)) + std::abs(in(t, i ^ 1))) * chain_error(3) +
                     std::abs(expected(t, i)) * unit_roundoff(c().activation) * (1 + 4 * kU);
-  backend_->rope(qkv.view(), c().positions, inv_freq.view(), c().heads, c().kv_heads);
+  StagedLists lists(*backend_);
+  backend_->rope(qkv.on(*backend_), lists.indices(c().positions, kMaxPosition),
+                 inv_freq.on(*backend_), c().heads, c().kv_heads);
   expect_within(qkv, expected, bound);
 }
 
@@ -264,13 +269,15 @@ struct ExactSequence {
         scale(run.scale),
         context(c.sequences[s].context),
         q(cut(run.sequences[s].matrix(), context, 0, run.q_width)),
-        k(stored(run, s, run.q_width, run.kv.key_largest)),
-        v(stored(run, s, run.q_width + run.kv_width, run.kv.value_largest)) {}
+        k(stored(run, s, run.q_width, 0)),
+        v(stored(run, s, run.q_width + run.kv_width, run.kv_width)) {}
 
   // Columns [first, first + K) of the inputs as the cache holds them.
-  Matrix stored(const AttentionRun& run, int s, int64_t first, const float* largest) const {
+  // Where components have scales, run.largest has their sizes from first_size on.
+  Matrix stored(const AttentionRun& run, int s, int64_t first, int64_t first_size) const {
     const Matrix given = cut(run.sequences[s].matrix(), 0, first, run.kv_width);
-    return largest ? in_fixed_cache(given, c.kv, largest) : in_cache(given, c.kv, c.head_dim);
+    return c.fixed ? in_fixed_cache(given, c.kv, run.largest.data() + first_size)
+                   : in_cache(given, c.kv, c.head_dim);
   }
 
   Matrix attend(const Matrix& values) const {
@@ -343,15 +350,15 @@ TEST_P(AttentionParity, EqualsDouble) {
 
 TEST_P(AttentionParity, SlotMinusOneStoresNothing) {
   AttentionRun run(*backend_, c());
-  const std::vector<std::byte> before(
-      static_cast<std::byte*>(run.memory.data()),
-      static_cast<std::byte*>(run.memory.data()) + run.memory.bytes());
+  std::vector<std::byte> before(run.memory.bytes()), after(run.memory.bytes());
+  backend_->download(run.memory.span(), before);
   // The first token goes where it already is, the others nowhere.
   std::vector<int32_t> slots(run.qkv.view().shape[0], -1);
   const int context = c().sequences[0].context;
   slots[0] = run.blocks[context / c().block_tokens] * c().block_tokens + context % c().block_tokens;
-  backend_->kv_write({run.qkv.view(), run.kv, slots});
-  EXPECT_EQ(std::memcmp(before.data(), run.memory.data(), before.size()), 0);
+  backend_->kv_write({run.qkv.on(*backend_), run.kv, run.lists.slots(slots, run.kv)});
+  backend_->download(run.memory.span(), after);
+  EXPECT_TRUE(before == after);
 }
 
 // A cache of integers has no NaN of its own; a key that was none shows all the same.
@@ -371,7 +378,7 @@ TEST(Int8Kv, NotANumberShows) {
       run.qkv.set(key, bad);
       const int32_t first = run.blocks[0] * c.block_tokens;
       const int32_t slots[] = {first, first + 1, first + 2, first + 3};
-      backend->kv_write({run.qkv.view(), run.kv, slots});
+      backend->kv_write({run.qkv.on(*backend), run.kv, run.lists.slots(slots, run.kv)});
       run.run(*backend);
       for (int64_t token = 0; token < 4; ++token)
         EXPECT_EQ(std::isnan(run.out.at(token * run.q_width)), token >= 2)

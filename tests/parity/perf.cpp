@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <functional>
 #include <vector>
 
@@ -55,20 +54,25 @@ class Report {
     std::vector<DeviceBuffer> copies(1 + enough);
     std::vector<Linear> packed;
     for (DeviceBuffer& storage : copies) {
-      storage = backend_->allocate(run.storage.bytes(), Space::kDevice);
-      std::memcpy(storage.data(), run.storage.data(), storage.bytes());
+      storage = backend_->allocate(run.storage.bytes());
+      backend_->pack_rows(Linear::at(storage.data(), *run.packed.format, c.out, c.in), run.w.view(),
+                          0);
       packed.push_back(run.packed);
       packed.back().data.data = storage.data();
     }
+    const DeviceView x = run.x.on(*backend_), y = run.y.on(*backend_);
     size_t next = 0;
-    report("linear", case_name(c),
-           [&] { backend_->linear(packed[next++ % packed.size()], run.x.view(), run.y.view()); });
+    report("linear", case_name(c), [&] { backend_->linear(packed[next++ % packed.size()], x, y); });
   }
 
   void attention(const AttentionCase& c) {
     if (!wanted("attention", case_name(c))) return;
     AttentionRun run(*backend_, c);
-    report("attention", case_name(c), [&] { run.run(*backend_); });
+    const StagedBatch batch = run.staged(run.lists);
+    const DeviceView qkv = run.qkv.on(*backend_), out = run.out.on(*backend_);
+    const auto scale = static_cast<float>(run.scale);
+    report("attention", case_name(c),
+           [&] { backend_->attention({qkv, run.kv, &batch, out, scale}); });
   }
 
   void rows(const RowsCase& c) {
@@ -79,10 +83,13 @@ class Report {
     const GuardedTensor gate_up = tensor(2 * c.width);
     const GuardedTensor weight = random_tensor(c.activation, {c.width}, 2);
     if (wanted("add_rms_norm", case_name(c)))
-      report("add_rms_norm", case_name(c),
-             [&] { backend_->add_rms_norm(x.view(), h.view(), weight.view(), 1e-5f, y.view()); });
+      report("add_rms_norm", case_name(c), [&] {
+        backend_->add_rms_norm(x.on(*backend_), h.on(*backend_), weight.on(*backend_), 1e-5f,
+                               y.on(*backend_));
+      });
     if (wanted("silu_mul", case_name(c)))
-      report("silu_mul", case_name(c), [&] { backend_->silu_mul(gate_up.view(), y.view()); });
+      report("silu_mul", case_name(c),
+             [&] { backend_->silu_mul(gate_up.on(*backend_), y.on(*backend_)); });
   }
 
  private:
@@ -94,7 +101,10 @@ class Report {
     backend_->reset_counters();
     call();
     const OpCounters work = backend_->counters();
-    const double seconds = time_calls(call);
+    const double seconds = time_calls([&] {
+      call();
+      backend_->finish();
+    });
     const double gb = static_cast<double>(work.bytes) / seconds / 1e9;
     const double gflop = static_cast<double>(work.flops) / seconds / 1e9;
     const double bandwidth = limits_.memory_bandwidth(threads_),

@@ -58,7 +58,7 @@ struct Cell {
 
   Setting setting(const Types& types) const {
     Setting s;
-    s.isa = cpu::parse_cpu_isa("auto").value();
+    s.isa = cpu::best_cpu_isa();
     s.types = types;
     s.max_rows = kRequests;
     s.chunk_prompts = chunked;
@@ -86,7 +86,7 @@ std::vector<Cell> cells() {
 
 std::vector<Tokens> alone(const Types& types, const std::vector<sched::Request>& requests) {
   Setting setting;
-  setting.isa = cpu::parse_cpu_isa("auto").value();
+  setting.isa = cpu::best_cpu_isa();
   setting.types = types;
   setting.share_prefixes = false;
   SmallServer server(setting);

@@ -40,6 +40,7 @@ constexpr Types kTileTypes[] = {{DType::kBf16, DType::kBf16},
                                 {DType::kBf16, DType::kI8},
                                 {DType::kBf16, DType::kBf16, nullptr, false, true}};
 constexpr int kTileRequests = 40, kTileSettings = 8;
+constexpr int kRemoteRequests = 16, kRemoteSettings = 2;  // each of all types
 
 std::vector<sched::Request> all_requests() {
   std::mt19937 random(20250);
@@ -71,7 +72,7 @@ Setting random_setting(std::mt19937& random, const Types& types) {
   constexpr cpu::CpuIsa kFastIsas[] = {cpu::CpuIsa::kAvx2, cpu::CpuIsa::kAvx512,
                                        cpu::CpuIsa::kAvx512Bf16, cpu::CpuIsa::kAmx};
   const cpu::CpuIsa isa = draw == 0 ? cpu::CpuIsa::kReference : kFastIsas[draw % 4];
-  s.isa = cpu::cpu_supports(isa) ? isa : cpu::parse_cpu_isa("auto").value();
+  s.isa = cpu::cpu_supports(isa) ? isa : cpu::best_cpu_isa();
   // Plain bfloat16 on the tile unit has bits of its own (cpu/arithmetic.h).
   if (s.isa == cpu::CpuIsa::kAmx && has_unit_order(types)) s.isa = cpu::CpuIsa::kAvx512Bf16;
   s.threads = pick({1, 1, 1, 2, 3});
@@ -141,6 +142,23 @@ TEST(SameTokens, InEverySetting) {
   Comparison comparison(requests);
   for (size_t type = 0; comparison.pairs < kPairs; type = (type + 1) % std::size(kTypes))
     comparison.add(random_setting(random, kTypes[type]), expected_of[type]);
+  comparison.finish();
+}
+
+// The same where the host cannot see what the device holds: nothing but a back end looks there.
+TEST(SameTokens, OnADeviceWhoseMemoryIsNotTheHosts) {
+  auto requests = all_requests();
+  requests.resize(kRemoteRequests);
+  std::mt19937 random(13);
+  Comparison comparison(requests);
+  for (const Types& types : kTypes) {
+    const auto expected = alone(requests, {.types = types});
+    for (int i = 0; i < kRemoteSettings; ++i) {
+      Setting setting = random_setting(random, types);
+      setting.remote = true;
+      comparison.add(setting, expected);
+    }
+  }
   comparison.finish();
 }
 

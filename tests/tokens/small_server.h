@@ -30,6 +30,7 @@ std::string name_of(const Types& types);
 struct Setting {
   cpu::CpuIsa isa = cpu::CpuIsa::kReference;
   const cpu::Kernels* kernels = nullptr;  // these and not those of `isa`
+  bool remote = false;                    // on a device whose memory the host cannot read
   Types types = {DType::kF32, DType::kF32};
   int threads = 1;
   int max_rows = 1, max_tokens = 1024;

@@ -54,16 +54,18 @@ void choose(std::span<float> probabilities, const float* bias, float norm_min,
 
 void choose_experts(const RouteArgs& args, ThreadPool& pool) {
   const int64_t num_experts = args.logits.shape[1], k = args.experts.shape[1];
-  const auto* bias = args.correction_bias.as<const float>();
+  const auto* bias = DeviceAccess::pointer<const float>(args.correction_bias.data);
+  const auto* logits = DeviceAccess::pointer<const float>(args.logits.data);
+  auto* experts = DeviceAccess::pointer<int32_t>(args.experts.data);
+  auto* weights = DeviceAccess::pointer<float>(args.weights.data);
   for_rows(pool, args.logits.shape[0], num_experts, [&](int64_t first, int64_t count) {
     std::vector<float> row(num_experts);
     std::vector<Scored> scored(num_experts);
     for (int64_t t = first; t < first + count; ++t) {
-      std::copy_n(args.logits.as<const float>() + t * num_experts, num_experts, row.begin());
+      std::copy_n(logits + t * num_experts, num_experts, row.begin());
       softmax(row);
-      choose(row, bias, args.norm_min, scored,
-             {args.experts.as<int32_t>() + t * k, static_cast<size_t>(k)},
-             {args.weights.as<float>() + t * k, static_cast<size_t>(k)});
+      choose(row, bias, args.norm_min, scored, {experts + t * k, static_cast<size_t>(k)},
+             {weights + t * k, static_cast<size_t>(k)});
     }
   });
 }

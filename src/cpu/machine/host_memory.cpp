@@ -70,7 +70,7 @@ std::vector<ControlGroup> memory_groups(const std::filesystem::path& root) {
 
 }  // namespace
 
-DeviceBuffer allocate_host(size_t bytes) {
+HostBuffer allocate_host(size_t bytes) {
   if (bytes == 0) return {};
   if (bytes < kHugePage) {
     const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;

@@ -8,7 +8,7 @@
 namespace erne::cpu {
 
 // Zeroed, aligned to 64 bytes; large ones on huge pages where the system gives them.
-DeviceBuffer allocate_host(size_t bytes);
+HostBuffer allocate_host(size_t bytes);
 
 // Float32 memory that only grows: the ops of a running server allocate nothing.
 class Scratch {
@@ -20,7 +20,7 @@ class Scratch {
   }
 
  private:
-  DeviceBuffer buffer_;
+  HostBuffer buffer_;
 };
 
 // The machine's memory or the control group's limit, whichever is smaller, and what of it can still

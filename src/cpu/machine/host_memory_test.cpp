@@ -78,7 +78,7 @@ TEST_F(HostMemory, CpuQuotaRoundsToWholeCpus) {
 
 TEST(AllocateHost, IsZeroedAndAlignedAtAnySize) {
   for (size_t bytes : {size_t{0}, size_t{1}, size_t{4097}, size_t{3} << 20}) {
-    const DeviceBuffer buffer = allocate_host(bytes);
+    const HostBuffer buffer = allocate_host(bytes);
     EXPECT_EQ(buffer.bytes(), bytes);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % 64, 0u);
     const auto* data = static_cast<const char*>(buffer.data());

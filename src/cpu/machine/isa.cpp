@@ -1,13 +1,11 @@
 #include "cpu/machine/isa.h"
 
 #include <cpuid.h>
-#include <fmt/format.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <iterator>
-#include <string>
 
 #include "base/check.h"
 
@@ -63,12 +61,6 @@ const IsaRow& row_of(CpuIsa isa) {
   return *row;
 }
 
-std::string allowed_names() {
-  std::string names = "auto";
-  for (const IsaRow& row : kRows) names += fmt::format(", {}", row.name);
-  return names;
-}
-
 }  // namespace
 
 const char* cpu_isa_name(CpuIsa isa) {
@@ -79,18 +71,8 @@ bool cpu_supports(CpuIsa isa) {
   return row_of(isa).supported();
 }
 
-Result<CpuIsa> parse_cpu_isa(std::string_view name) {
-  for (const IsaRow& row : kRows) {
-    if (name == "auto" && row.supported()) return row.isa;
-    if (name != row.name) continue;
-    if (row.supported()) return row.isa;
-    return unsupported(
-        fmt::format("this machine has no {} instructions; \"auto\" takes the best it has", name),
-        "cpu-isa");
-  }
-  return invalid(
-      fmt::format("unknown instruction set \"{}\"; allowed are {}", name, allowed_names()),
-      "cpu-isa");
+CpuIsa best_cpu_isa() {
+  return std::ranges::find_if(kRows, [](const IsaRow& row) { return row.supported(); })->isa;
 }
 
 }  // namespace erne::cpu

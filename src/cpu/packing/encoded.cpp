@@ -98,11 +98,11 @@ void place_ccq_row(const EncodedRows& rows, int64_t row, const CcqPanels& w, int
 }  // namespace
 
 Fp8Panels fp8_panels(const Linear& w) {
-  return {static_cast<std::byte*>(w.data.data), w.in};
+  return {DeviceAccess::pointer(w.data.data), w.in};
 }
 
 CcqPanels ccq_panels(const Linear& w) {
-  return {static_cast<std::byte*>(w.data.data), w.in};
+  return {DeviceAccess::pointer(w.data.data), w.in};
 }
 
 size_t fp8_bytes(int64_t out, int64_t in) {

@@ -98,7 +98,7 @@ void decode_row(const Linear& table, int64_t row, T* out) {
 }  // namespace
 
 CodePanels code_panels(const Linear& w) {
-  return panels_at(w.data.data, *w.format, w.in);
+  return panels_at(DeviceAccess::pointer(w.data.data), *w.format, w.in);
 }
 
 size_t code_bytes(const WeightFormat& format, int64_t out, int64_t in) {

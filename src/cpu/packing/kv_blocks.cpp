@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "cpu/arithmetic.h"
+#include "cpu/machine/host_view.h"
 #include "cpu/packing/panels.h"
 #include "tensor/fp8.h"
 
@@ -114,10 +115,11 @@ void write_fixed_token(const KvLayerView& kv, int32_t slot, const T* k, const T*
   for (int head = 0; head < kv.kv_heads; ++head, k += dim, v += dim) {
     Kv* keys = key_panel<Kv>(kv, block, head, token);
     kv_scales(kv, block, false, head)[token] = write_fixed_row<Kv>(
-        k, kv.key_largest + head * dim, dim,
+        k, DeviceAccess::pointer<const float>(kv.key_largest) + head * dim, dim,
         [&](int d, Kv number) { keys[panel_offset<Kv>(d, token % kPanel)] = number; });
-    kv_scales(kv, block, true, head)[token] =
-        write_fixed_row<Kv>(v, kv.value_largest + head * dim, dim, [&](int d, Kv number) {
+    kv_scales(kv, block, true, head)[token] = write_fixed_row<Kv>(
+        v, DeviceAccess::pointer<const float>(kv.value_largest) + head * dim, dim,
+        [&](int d, Kv number) {
           value_panel<Kv>(kv, block, head, d)[panel_offset<Kv>(token, d % kPanel)] = number;
         });
   }
@@ -126,7 +128,7 @@ void write_fixed_token(const KvLayerView& kv, int32_t slot, const T* k, const T*
 template <class Kv, class T>
 void write_token(const KvLayerView& kv, int32_t slot, const T* k, const T* v) {
   if constexpr (sizeof(Kv) == 1)
-    if (kv.key_largest != nullptr) return write_fixed_token<Kv>(kv, slot, k, v);
+    if (kv.key_largest) return write_fixed_token<Kv>(kv, slot, k, v);
   const int32_t block = slot / kv.block_tokens;
   const int token = slot % kv.block_tokens;
   for (int head = 0; head < kv.kv_heads; ++head, k += kv.head_dim, v += kv.head_dim) {
@@ -143,10 +145,12 @@ template <class Kv, class T>
 void write_rows(const KvWriteArgs& args, ThreadPool& pool) {
   const int64_t width = args.qkv.shape[1];
   const int64_t kv_width = int64_t{args.kv.kv_heads} * args.kv.head_dim;
-  pool.parallel_for(std::ssize(args.slots), [&](int64_t t, int) {
-    if (args.slots[t] < 0) return;
-    const T* k = args.qkv.as<const T>() + (t + 1) * width - 2 * kv_width;
-    write_token<Kv>(args.kv, args.slots[t], k, k + kv_width);
+  const auto* qkv = DeviceAccess::pointer<const T>(args.qkv.data);
+  const auto slots = host_span<int32_t>(args.slots.values);
+  pool.parallel_for(std::ssize(slots), [&](int64_t t, int) {
+    if (slots[t] < 0) return;
+    const T* k = qkv + (t + 1) * width - 2 * kv_width;
+    write_token<Kv>(args.kv, slots[t], k, k + kv_width);
   });
 }
 
@@ -173,7 +177,7 @@ void copy_kv_blocks(std::span<const KvLayerView> layers,
                     std::span<const std::pair<int32_t, int32_t>> copies, ThreadPool& pool) {
   pool.parallel_for(std::ssize(layers), [&](int64_t layer, int) {
     const KvLayerView& kv = layers[layer];
-    auto* base = static_cast<std::byte*>(kv.data);
+    auto* base = DeviceAccess::pointer(kv.data);
     for (const auto& [from, to] : copies)  // in order: a block may be a source after a target
       std::memmove(base + to * kv.block_stride_bytes, base + from * kv.block_stride_bytes,
                    kv_layer_block_bytes(kv));

@@ -41,7 +41,7 @@ static constexpr int64_t panel_offset(int64_t k, int64_t n) {
 // K or V of one kv head in one block.
 template <class T>
 static T* kv_head_data(const KvLayerView& kv, int32_t block, bool value, int kv_head) {
-  auto* base = static_cast<std::byte*>(kv.data) + block * kv.block_stride_bytes;
+  auto* base = DeviceAccess::pointer(kv.data) + block * kv.block_stride_bytes;
   const int64_t head = (value ? kv.kv_heads : 0) + kv_head;
   return reinterpret_cast<T*>(base + head * kv_head_bytes(kv));
 }

@@ -47,7 +47,7 @@ void pack_panels(const Linear& w, const TensorView& rows, int64_t first_row, Thr
   const int64_t num_rows = rows.shape[0], stride = panel_stride(w.format->stored, w.in);
   with_type(w.format->stored, [&](auto to) {
     with_type(rows.dtype, [&](auto from) {
-      auto* panels = w.data.as<decltype(to)>() + first_row / kPanel * stride;
+      auto* panels = DeviceAccess::pointer<decltype(to)>(w.data.data) + first_row / kPanel * stride;
       pool.parallel_for(num_panels(num_rows), [&](int64_t p, int) {
         pack_one(rows.as<const decltype(from)>() + p * kPanel * w.in,
                  std::min<int64_t>(kPanel, num_rows - p * kPanel), w.in, panels + p * stride);
@@ -63,7 +63,7 @@ void read_rows(const Linear& table, std::span<const int32_t> ids, const TensorVi
   with_type(table.data.dtype, [&](auto from) {
     with_type(x.dtype, [&](auto to) {
       pool.parallel_for(std::ssize(ids), [&](int64_t t, int) {
-        read_one(table.data.as<const decltype(from)>(), stride, ids[t], in,
+        read_one(DeviceAccess::pointer<const decltype(from)>(table.data.data), stride, ids[t], in,
                  x.as<decltype(to)>() + t * in);
       });
     });

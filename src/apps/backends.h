@@ -1,0 +1,28 @@
+// Which back ends there are: the one table of them, and the only file that names their folders.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/backend.h"
+#include "base/status.h"
+
+namespace erne::apps {
+
+struct ChosenBackend {
+  std::unique_ptr<Backend> backend;
+  int threads = 0;      // that compute, the caller included
+  std::string summary;  // for a start's first line: "CPU, avx2 kernels, 8 threads"
+};
+
+// "auto" (the best that this machine has) or a name of backend_names(), as --cpu-isa takes it.
+// `threads` 0: as many as this process may use. Refused: other names, and what this machine lacks.
+Result<ChosenBackend> make_backend(std::string_view name, int64_t threads);
+
+// "auto" first, then every row of the table, whether this machine has it or not.
+std::vector<std::string> backend_names();
+
+}  // namespace erne::apps
