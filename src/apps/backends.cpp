@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <functional>
+#include <system_error>
 
 #include "cpu/cpu_backend.h"
 
 namespace erne::apps {
 namespace {
+
+constexpr int kThreadsAnywhere = 64, kThreadsPerCpu = 4;
 
 struct BackendRow {
   std::string name, summary;
@@ -46,8 +49,25 @@ Result<BackendRow> find_backend(std::string_view name) {
 
 Result<ChosenBackend> make_backend(std::string_view name, int64_t threads) {
   const BackendRow row = TRY(find_backend(name));
-  const int count = threads > 0 ? static_cast<int>(threads) : cpu::usable_cpus();
-  return ChosenBackend{row.make(count), count, fmt::format("{}, {} threads", row.summary, count)};
+  const int count = TRY(choose_threads(threads, cpu::usable_cpus()));
+  try {
+    return ChosenBackend{row.make(count), count, fmt::format("{}, {} threads", row.summary, count)};
+  } catch (const std::system_error& error) {  // the system has fewer threads to give
+    return invalid(fmt::format("--threads: {} threads cannot be started ({}); name fewer", count,
+                               error.what()),
+                   "--threads");
+  }
+}
+
+Result<int> choose_threads(int64_t asked, int usable_cpus) {
+  if (asked == 0) return usable_cpus;
+  const int most = std::max(kThreadsAnywhere, kThreadsPerCpu * usable_cpus);
+  if (asked >= 1 && asked <= most) return static_cast<int>(asked);
+  return invalid(
+      fmt::format("--threads is {}: this process may use {} CPUs, and more than {} threads would "
+                  "only wait for each other; 0 takes one per CPU",
+                  asked, usable_cpus, most),
+      "--threads");
 }
 
 std::vector<std::string> backend_names() {

@@ -19,8 +19,12 @@ struct ChosenBackend {
 };
 
 // "auto" (the best that this machine has) or a name of backend_names(), as --cpu-isa takes it.
-// `threads` 0: as many as this process may use. Refused: other names, and what this machine lacks.
+// `threads` as choose_threads() takes it. Refused: other names, and what this machine lacks.
 Result<ChosenBackend> make_backend(std::string_view name, int64_t threads);
+
+// 0: one per CPU that this process may use; else so many, up to a number beyond which they would
+// only wait for each other.
+Result<int> choose_threads(int64_t asked, int usable_cpus);
 
 // "auto" first, then every row of the table, whether this machine has it or not.
 std::vector<std::string> backend_names();

@@ -46,5 +46,16 @@ TEST(Backends, WithoutANumberOfThreadsThereIsOneForEachCpu) {
   EXPECT_GE(make_backend("auto", 0)->threads, 1);
 }
 
+TEST(Backends, ThreadsAreThoseThatCouldRun) {
+  EXPECT_EQ(choose_threads(0, 2).value(), 2);
+  EXPECT_EQ(choose_threads(3, 2).value(), 3);
+  EXPECT_EQ(choose_threads(256, 64).value(), 256);
+  for (const int64_t threads : {int64_t{-1}, int64_t{65}, int64_t{1024}, int64_t{1} << 40}) {
+    const auto refused = choose_threads(threads, 2);
+    ASSERT_FALSE(refused.ok()) << threads;
+    EXPECT_EQ(refused.status().param, "--threads");
+  }
+}
+
 }  // namespace
 }  // namespace erne::apps

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-#include <algorithm>
-#include <vector>
+#include <cstdlib>
+#include <string>
 
 #include "apps/backends.h"
+#include "apps/flags.h"
 #include "apps/make_checkpoint.h"
 #include "apps/model_benches.h"
 #include "base/clock.h"
@@ -19,15 +19,6 @@ namespace {
 int refuse(const Status& status) {
   fmt::print(stderr, "erne bench: {}\n", status.message);
   return status.code == Code::kInvalid ? 2 : 1;
-}
-
-// Both spellings count: --max_concurrency is --max-concurrency.
-std::string with_dashes(std::string argument) {
-  if (!argument.starts_with("--")) return argument;
-  const auto name_end =
-      argument.begin() + static_cast<int64_t>(std::min(argument.find('='), argument.size()));
-  std::replace(argument.begin(), name_end, '_', '-');
-  return argument;
 }
 
 // The command line as typed, for the result file; a key is no part of it.
@@ -47,123 +38,160 @@ std::string command_line(std::span<const std::string> arguments) {
   return line;
 }
 
-void add_serve_flags(CLI::App& app, bench::ServeBenchOptions& o) {
-  app.add_option("--base-url", o.base_url, "the server's address");
-  app.add_option("--endpoint", o.endpoint, "/v1/completions or /v1/chat/completions");
-  app.add_option("--served-model-name", o.served_model_name,
-                 "model to ask for; default: the first the server lists");
-  app.add_option("--api-key", o.api_key, "sent as bearer token");
-  app.add_option("--num-prompts", o.num_prompts, "requests in all");
-  app.add_option("--max-concurrency", o.max_concurrency, "streams at once; 0: no limit");
-  app.add_option("--request-rate", o.request_rate,
-                 "requests per second, in Poisson distances; inf: all at once");
-  app.add_option(
-      "--dataset", o.dataset,
-      "\"random\", or a JSON Lines file: \"prompt\" or \"messages\", and \"output_len\"");
-  app.add_option("--input-len", o.input_len,
-                 "tokens of a random prompt (chat: random digits, the template comes on top)");
-  app.add_option("--output-len", o.output_len, "tokens to generate, as max_tokens");
-  app.add_option("--vocab-size", o.vocab_size, "of random token ids; 0: ask the server");
-  app.add_option("--seed", o.seed, "of prompts, arrivals and sampling");
-  app.add_flag("--ignore-eos", o.ignore_eos, "generate --output-len tokens whatever they are");
-  app.add_option("--temperature", o.temperature, "0: greedy");
-  app.add_option("--timeout", o.timeout_s, "seconds that one request may take");
-  app.add_option("--model", o.model_dir,
-                 "the server's checkpoint, for the floor; default: what the server names");
-  app.add_option("--weight-bytes", o.weight_bytes, "the weights' size, for the floor");
-  app.add_option("--save-result", o.save_result, "write the result as JSON");
-  app.add_option("--plot", o.plot, "write distributions and throughput as SVG");
+// Ranges are checked where the benchmark is (bench::check).
+using S = bench::ServeBenchOptions;
+constexpr FlagRow<S> kServeFlags[] = {
+    {"--base-url", "Server", &S::base_url, "the server's address"},
+    {"--endpoint", "Server", &S::endpoint, "/v1/completions or /v1/chat/completions"},
+    {"--served-model-name", "Server", &S::served_model_name,
+     "model to ask for; default: the first the server lists"},
+    {"--api-key", "Server", &S::api_key, "sent as bearer token", {.is_key = true}},
+    {"--num-prompts", "Load", &S::num_prompts, "requests in all"},
+    {"--max-concurrency", "Load", &S::max_concurrency, "streams at once; 0: no limit"},
+    {"--request-rate", "Load", &S::request_rate,
+     "requests per second, in Poisson distances; inf: all at once"},
+    {"--dataset", "Load", &S::dataset,
+     "\"random\", or a JSON Lines file: \"prompt\" or \"messages\", and \"output_len\""},
+    {"--input-len", "Load", &S::input_len,
+     "tokens of a random prompt (chat: random digits, the template comes on top)"},
+    {"--output-len", "Load", &S::output_len, "tokens to generate, as max_tokens"},
+    {"--vocab-size", "Load", &S::vocab_size, "of random token ids; 0: ask the server"},
+    {"--seed", "Load", &S::seed, "of prompts, arrivals and sampling"},
+    {"--ignore-eos", "Load", &S::ignore_eos, "generate --output-len tokens whatever they are"},
+    {"--temperature", "Load", &S::temperature, "0: greedy"},
+    {"--timeout", "Load", &S::timeout_s, "seconds that one request may take"},
+    {"--model", "Result", &S::model_dir,
+     "the server's checkpoint, for the floor; default: what the server names"},
+    {"--weight-bytes", "Result", &S::weight_bytes, "the weights' size, for the floor"},
+    {"--save-result", "Result", &S::save_result, "write the result as JSON"},
+    {"--plot", "Result", &S::plot, "write distributions and throughput as SVG"},
+};
+
+struct OpsFlags : bench::OpsBenchOptions {
+  OpsFlags() { threads = 0; }
+  std::string isa = "auto";
+  int context = bench::kErnie03B.context;
+};
+using P = OpsFlags;
+constexpr FlagRow<P> kOpsFlags[] = {
+    {"--isa", "Machine", &P::isa, "auto, reference, avx2, avx512, avx512_bf16 or amx"},
+    {"--threads", "Machine", &P::threads, "of the back end; 0: as many as this process may use"},
+    {"--dtype", "What", &P::dtype, "of activations: bfloat16 or float32"},
+    {"--kv-cache-dtype", "What", &P::kv_cache_dtype, "auto (as --dtype), bfloat16, float32, int8"},
+    {"--context", "What", &P::context, "positions of a sequence in attention_decode"},
+    {"--ops", "What", &P::ops, "which, by name, with commas; default: all", {.commas = true}},
+    {"--rows", "What", &P::rows, "numbers of rows, with commas"},
+    {"--json", "Result", &P::json, "write the result as JSON"},
+};
+
+using M = MakeCheckpointOptions;
+constexpr FlagRow<M> kMakeCheckpointFlags[] = {
+    {"--model", "Checkpoint", &M::model, "folder whose config.json gives the shapes; required"},
+    {"--output", "Checkpoint", &M::output,
+     "folder to make, with config.json and model.safetensors; required"},
+    {"--seed", "Checkpoint", &M::seed, "of the weights: the same seed, the same file"},
+};
+
+// Parses by the rows, then runs; or prints the flags.
+template <class Options, size_t N, class Run>
+int run_with(const char* name, const FlagRow<Options> (&rows)[N], Options options,
+             std::span<const std::string> arguments, const Run& run) {
+  Command command{.name = name};
+  command.add(rows, options);
+  if (asks_for_help(arguments)) {
+    fmt::print("{} [flags]\n{}", name, flags_help(command));
+    return 0;
+  }
+  if (const auto notes = parse_flags(command, arguments, std::getenv); !notes.ok())
+    return refuse(notes.status());
+  const Result<int> status = run(options);
+  return status.ok() ? *status : refuse(status.status());
 }
 
-void add_ops_flags(CLI::App& app, bench::OpsBenchOptions& o, std::string& isa) {
-  app.add_option("--isa", isa, "auto, reference, avx2, avx512, avx512_bf16 or amx");
-  app.add_option("--threads", o.threads, "of the back end; 0: as many as this process may use");
-  app.add_option("--dtype", o.dtype, "of activations: bfloat16 or float32");
-  app.add_option("--kv-cache-dtype", o.kv_cache_dtype,
-                 "auto (as --dtype), bfloat16, float32, int8");
-  app.add_option("--context", o.shapes.context, "positions of a sequence in attention_decode");
-  app.add_option("--ops", o.ops, "which, by name, with commas")->delimiter(',')->default_str("all");
-  app.add_option("--rows", o.rows, "numbers of rows, with commas")->delimiter(',');
-  app.add_option("--json", o.json, "write the result as JSON");
+int run_make_checkpoint(std::span<const std::string> arguments, const std::string&) {
+  return run_with("erne bench make-checkpoint", kMakeCheckpointFlags, MakeCheckpointOptions(),
+                  arguments, [](const MakeCheckpointOptions& options) -> Result<int> {
+                    TRY(require({{"--model", options.model}, {"--output", options.output}}));
+                    fmt::print("{}", TRY(make_checkpoint(options)));
+                    return 0;
+                  });
 }
 
-void add_make_checkpoint_flags(CLI::App& app, MakeCheckpointOptions& o) {
-  app.add_option("--model", o.model, "folder whose config.json gives the shapes")->required();
-  app.add_option("--output", o.output, "folder to make, with config.json and model.safetensors")
-      ->required();
-  app.add_option("--seed", o.seed, "of the weights: the same seed, the same file");
+int run_serve_bench(std::span<const std::string> arguments, const std::string& command) {
+  bench::ServeBenchOptions options;
+  options.command = command;
+  return run_with("erne bench serve", kServeFlags, std::move(options), arguments,
+                  [](const bench::ServeBenchOptions& options) -> Result<int> {
+                    const auto result = TRY(bench::run_serve_bench(options, SteadyClock()));
+                    fmt::print("{}", result.text);
+                    return result.any_completed ? 0 : 1;
+                  });
 }
 
-int run_make_checkpoint(const MakeCheckpointOptions& options) {
-  const auto made = make_checkpoint(options);
-  if (!made.ok()) return refuse(made.status());
-  fmt::print("{}", *made);
-  return 0;
-}
-
-int run_serve_bench(const bench::ServeBenchOptions& options) {
-  const auto result = bench::run_serve_bench(options, SteadyClock());
-  if (!result.ok()) return refuse(result.status());
-  fmt::print("{}", result->text);
-  return result->any_completed ? 0 : 1;
-}
-
-int run_ops_bench(bench::OpsBenchOptions options, const std::string& isa_name) {
-  if (const auto checked = bench::check(options); !checked.ok()) return refuse(checked.status());
-  const auto chosen = make_backend(isa_name, options.threads);
-  if (!chosen.ok()) return refuse(chosen.status());
-  options.threads = chosen->threads;
+Result<int> measure_ops(OpsFlags options) {
+  options.shapes.context = options.context;
+  TRY(bench::check(options));
+  const ChosenBackend chosen = TRY(make_backend(options.isa, options.threads));
+  options.threads = chosen.threads;
   options.streamed_bytes = bench::uncached_bytes();
   const auto print = [](const std::string& text) {
     fmt::print("{}", text);
     std::fflush(stdout);
   };
-  const auto result = bench::run_ops_bench(*chosen->backend, options, SteadyClock(), print);
-  return result.ok() ? 0 : refuse(result.status());
+  TRY(bench::run_ops_bench(*chosen.backend, options, SteadyClock(), print));
+  return 0;
+}
+
+int run_ops_bench(std::span<const std::string> arguments, const std::string& command) {
+  OpsFlags options;
+  options.command = command;
+  return run_with("erne bench ops", kOpsFlags, std::move(options), arguments, measure_ops);
+}
+
+template <ModelBenchKind kind>
+int run_model(std::span<const std::string> arguments, const std::string& command) {
+  const auto status = run_model_bench(kind, arguments, command);
+  return status.ok() ? 0 : refuse(status.status());
+}
+
+struct Benchmark {
+  const char* name;
+  int (*run)(std::span<const std::string> arguments, const std::string& command);
+  const char* help;
+};
+
+constexpr Benchmark kBenchmarks[] = {
+    {"serve", run_serve_bench, "load a running server: TTFT, TPOT, ITL, throughput, failures"},
+    {"decode", run_model<ModelBenchKind::kDecode>, "one sequence's tokens, at given contexts"},
+    {"prefill", run_model<ModelBenchKind::kPrefill>, "one prompt of which nothing is cached"},
+    {"batched", run_model<ModelBenchKind::kBatched>,
+     "sequences that start together; prompts and tokens apart"},
+    {"ops", run_ops_bench, "this machine's limits and each operation of ERNIE-4.5 0.3B on the CPU"},
+    {"make-checkpoint", run_make_checkpoint,
+     "write a checkpoint of a model's shapes with random weights"},
+};
+
+int usage(int status) {
+  std::string text =
+      "erne bench BENCHMARK [flags]\n\nMeasures, and says how far from the floor: what the "
+      "machine's limits allow.\n\n";
+  for (const Benchmark& benchmark : kBenchmarks)
+    text += fmt::format("  {:<16} {}\n", benchmark.name, benchmark.help);
+  text += "\n'erne bench BENCHMARK --help' lists its flags.\n";
+  fmt::print(status == 0 ? stdout : stderr, "{}", text);
+  return status;
 }
 
 }  // namespace
 
 int run_bench(std::span<const std::string> arguments) {
-  CLI::App app("Measures, and says how far from the floor: what the machine's limits allow.",
-               "erne bench");
-  app.option_defaults()->always_capture_default();
-  app.require_subcommand(1);
-
-  bench::ServeBenchOptions serve_options;
-  serve_options.command = command_line(arguments);
-  CLI::App& serve =
-      *app.add_subcommand("serve", "Load a running server: TTFT, TPOT, ITL, throughput, failures.");
-  add_serve_flags(serve, serve_options);
-
-  bench::OpsBenchOptions ops_options;
-  ops_options.command = serve_options.command;
-  ops_options.threads = 0;
-  std::string isa = "auto";
-  CLI::App& ops = *app.add_subcommand(
-      "ops", "Measure this machine's limits and each operation of ERNIE-4.5 0.3B on the CPU.");
-  add_ops_flags(ops, ops_options, isa);
-
-  const ModelBenches model_benches(app, serve_options.command);
-
-  MakeCheckpointOptions make_options;
-  CLI::App& make = *app.add_subcommand(
-      "make-checkpoint", "Write a checkpoint of a model's shapes with random weights.");
-  add_make_checkpoint_flags(make, make_options);
-
-  std::vector<std::string> reversed;  // as CLI11 wants it
-  for (size_t i = arguments.size(); i-- > 0;) reversed.push_back(with_dashes(arguments[i]));
-  try {
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  if (model_benches.parsed()) {
-    const auto measured = model_benches.run();
-    return measured.ok() ? 0 : refuse(measured.status());
-  }
-  if (make.parsed()) return run_make_checkpoint(make_options);
-  return serve.parsed() ? run_serve_bench(serve_options) : run_ops_bench(ops_options, isa);
+  if (arguments.empty()) return usage(2);
+  const std::string& name = arguments[0];
+  for (const Benchmark& benchmark : kBenchmarks)
+    if (name == benchmark.name) return benchmark.run(arguments.subspan(1), command_line(arguments));
+  if (asks_for_help(arguments)) return usage(0);
+  fmt::print(stderr, "erne bench: there is no benchmark '{}'\n\n", name.substr(0, 80));
+  return usage(2);
 }
 
 }  // namespace erne::apps

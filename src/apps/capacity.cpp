@@ -14,7 +14,6 @@ constexpr int kDefaultStepTokens = 512;  // keeps a CPU's step, and so everybody
 constexpr int64_t kMaxBlocks = 40000;    // FastDeploy's cap
 // Sequences, of which one HTTP request may bring many; requests are what --max-concurrency bounds.
 constexpr int kMaxWaiting = 1 << 20;
-
 Result<int> choose_model_len(const ServeOptions& options, const model::ErnieConfig& config) {
   const int64_t most = config.max_position_embeddings;
   if (options.max_model_len == 0)
@@ -27,12 +26,14 @@ Result<int> choose_model_len(const ServeOptions& options, const model::ErnieConf
   return static_cast<int>(options.max_model_len);
 }
 
-Result<int> choose_step_tokens(const ServeOptions& options, int model_len) {
-  const int64_t least = options.enable_chunked_prefill
-                            ? options.max_num_seqs
-                            : std::max<int64_t>(options.max_num_seqs, model_len);
-  if (options.max_num_batched_tokens == 0)
-    return static_cast<int>(std::max<int64_t>(kDefaultStepTokens, least));
+// A step holds a token of each sequence and, without chunked prefill, a whole prompt.
+int least_step_tokens(const sched::Limits& limits) {
+  return limits.chunk_prompts ? limits.max_rows : std::max(limits.max_rows, limits.max_model_len);
+}
+
+Result<int> choose_step_tokens(const ServeOptions& options, const sched::Limits& limits) {
+  const int least = least_step_tokens(limits);
+  if (options.max_num_batched_tokens == 0) return std::max(kDefaultStepTokens, least);
   if (options.max_num_batched_tokens < least)
     return invalid(
         fmt::format("--max-num-batched-tokens is {}: it must be at least {}, because a step holds "
@@ -42,9 +43,76 @@ Result<int> choose_step_tokens(const ServeOptions& options, int model_len) {
                         ? ""
                         : fmt::format(" and, without chunked prefill, a whole prompt of "
                                       "--max-model-len {} tokens",
-                                      model_len)),
+                                      limits.max_model_len)),
         "--max-num-batched-tokens");
   return static_cast<int>(options.max_num_batched_tokens);
+}
+
+double megabytes(double bytes) {
+  return bytes / 1e6;
+}
+
+// What there is to share out, and what each part of it takes.
+struct Memory {
+  size_t free_bytes;
+  double share;  // of it that may be taken
+  size_t block_bytes;
+  const WorkspaceBytes& workspace;
+
+  double budget() const { return static_cast<double>(free_bytes) * share; }
+  bool fits(const sched::Limits& limits, int64_t blocks) const {
+    return static_cast<double>(workspace(limits)) +
+               static_cast<double>(blocks) * static_cast<double>(block_bytes) <=
+           budget();
+  }
+};
+
+// The largest n up to `most` for which steps of limits_for(n) and so many blocks fit; 0: none.
+template <class LimitsFor>
+int largest_that_fits(int most, int64_t blocks, const Memory& memory, const LimitsFor& limits_for) {
+  int fits = 0, beyond = most + 1;
+  while (fits + 1 < beyond) {
+    const int middle = fits + (beyond - fits) / 2;
+    (memory.fits(limits_for(middle), blocks) ? fits : beyond) = middle;
+  }
+  return fits;
+}
+
+// Steps and the KV of one sequence at its longest do not fit. Says which flag is worth lowering.
+Status too_large(const sched::Limits& limits, int64_t blocks, const Memory& memory,
+                 const ServeOptions& options) {
+  const std::string facts = fmt::format(
+      "steps of {} tokens and {} sequences work in {:.1f} MB, one sequence of {} tokens has {:.1f} "
+      "MB of KV, and {:.0f} % of the free memory are {:.1f} MB",
+      limits.max_tokens, limits.max_rows, megabytes(static_cast<double>(memory.workspace(limits))),
+      limits.max_model_len,
+      megabytes(static_cast<double>(blocks) * static_cast<double>(memory.block_bytes)),
+      options.gpu_memory_utilization * 100, megabytes(memory.budget()));
+  const auto with_tokens = [&](int tokens) {
+    sched::Limits fewer = limits;
+    fewer.max_tokens = tokens;
+    return fewer;
+  };
+  const int tokens = largest_that_fits(limits.max_tokens, blocks, memory, with_tokens);
+  if (options.max_num_batched_tokens != 0 && tokens >= least_step_tokens(limits))
+    return invalid(fmt::format("--max-num-batched-tokens is {}: {}; up to {} would fit",
+                               limits.max_tokens, facts, tokens),
+                   "--max-num-batched-tokens");
+  const auto with_rows = [&](int rows) {
+    sched::Limits fewer = limits;
+    fewer.max_rows = rows;
+    fewer.max_tokens = std::max(kDefaultStepTokens, least_step_tokens(fewer));
+    return fewer;
+  };
+  const int rows = largest_that_fits(limits.max_rows, blocks, memory, with_rows);
+  if (rows > 0)
+    return invalid(fmt::format("--max-num-seqs is {}: {}; up to {} would fit, with "
+                               "--max-num-batched-tokens {}",
+                               limits.max_rows, facts, rows, with_rows(rows).max_tokens),
+                   "--max-num-seqs");
+  return invalid(fmt::format("--max-model-len is {}: {}; lower it, or free memory",
+                             limits.max_model_len, facts),
+                 "--max-model-len");
 }
 
 // Of the blocks one sequence at its longest needs, and all of them together may use.
@@ -52,43 +120,51 @@ struct Need {
   int64_t one_sequence, everybody_twice;
 };
 
-Result<int> choose_blocks(const ServeOptions& options, const Need& need, size_t block_bytes,
-                          size_t free_bytes) {
-  if (options.num_gpu_blocks_override > 0) {
-    if (options.num_gpu_blocks_override < need.one_sequence)
-      return invalid(
-          fmt::format("--num-gpu-blocks-override is {}: one sequence of --max-model-len "
-                      "tokens needs {} blocks of --block-size {}",
-                      options.num_gpu_blocks_override, need.one_sequence, options.block_size),
-          "--num-gpu-blocks-override");
-    return static_cast<int>(options.num_gpu_blocks_override);
-  }
-  const auto budget =
-      static_cast<int64_t>(free_bytes * options.gpu_memory_utilization / block_bytes);
-  if (budget < need.one_sequence)
+Result<int> given_blocks(const ServeOptions& options, const Need& need, size_t room_bytes,
+                         size_t block_bytes) {
+  const int64_t asked = options.num_gpu_blocks_override;
+  const auto most = static_cast<int64_t>(room_bytes / block_bytes);
+  if (asked < need.one_sequence)
+    return invalid(fmt::format("--num-gpu-blocks-override is {}: one sequence of --max-model-len "
+                               "tokens needs {} blocks of --block-size {}",
+                               asked, need.one_sequence, options.block_size),
+                   "--num-gpu-blocks-override");
+  if (asked > most)
     return invalid(
-        fmt::format("the KV cache of one sequence of --max-model-len tokens needs {:.1f} "
-                    "MB, and {:.0f} % of the free {:.1f} MB is less: lower "
-                    "--max-model-len or free memory",
-                    need.one_sequence * block_bytes / 1e6, options.gpu_memory_utilization * 100,
-                    free_bytes / 1e6),
-        "--max-model-len");
+        fmt::format("--num-gpu-blocks-override is {}: such blocks take {:.1f} MB, and "
+                    "{:.1f} MB are free; up to {} fit",
+                    asked, megabytes(static_cast<double>(asked) * static_cast<double>(block_bytes)),
+                    megabytes(static_cast<double>(room_bytes)), most),
+        "--num-gpu-blocks-override");
+  return static_cast<int>(asked);
+}
+
+Result<int> choose_blocks(const ServeOptions& options, const Need& need,
+                          const sched::Limits& limits, const Memory& memory) {
+  const size_t workspace = memory.workspace(limits);
+  if (options.num_gpu_blocks_override > 0 && workspace <= memory.free_bytes)
+    return given_blocks(options, need, memory.free_bytes - workspace, memory.block_bytes);
+  if (!memory.fits(limits, need.one_sequence))
+    return too_large(limits, need.one_sequence, memory, options);
+  const auto room = static_cast<int64_t>((memory.budget() - static_cast<double>(workspace)) /
+                                         static_cast<double>(memory.block_bytes));
   const int64_t wanted = std::max(need.one_sequence, std::min(need.everybody_twice, kMaxBlocks));
-  return static_cast<int>(std::min(budget, wanted));
+  return static_cast<int>(std::min(room, wanted));
 }
 
 }  // namespace
 
 Result<Capacity> choose_capacity(const ServeOptions& options, const model::ErnieConfig& config,
-                                 const BackendLimits& backend, DType kv_dtype, size_t free_bytes) {
+                                 const BackendLimits& backend, DType kv_dtype, size_t free_bytes,
+                                 const WorkspaceBytes& workspace) {
   Capacity capacity;
   sched::Limits& limits = capacity.limits;
   limits.max_model_len = TRY(choose_model_len(options, config));
-  limits.max_tokens = TRY(choose_step_tokens(options, limits.max_model_len));
   limits.max_rows = static_cast<int>(options.max_num_seqs);
   limits.max_waiting = kMaxWaiting;
   limits.share_prefixes = options.enable_prefix_caching;
   limits.chunk_prompts = options.enable_chunked_prefill;
+  limits.max_tokens = TRY(choose_step_tokens(options, limits));
 
   const auto block_tokens = static_cast<int>(options.block_size);
   if (block_tokens % backend.block_tokens_multiple != 0)
@@ -97,8 +173,9 @@ Result<Capacity> choose_capacity(const ServeOptions& options, const model::Ernie
                    "--block-size");
   capacity.block_bytes = model::kv_block_bytes(config, kv_dtype, block_tokens);
   const int64_t one = (limits.max_model_len + block_tokens - 1) / block_tokens;
-  capacity.num_blocks = TRY(choose_blocks(options, {one, 2 * one * options.max_num_seqs},
-                                          capacity.block_bytes, free_bytes));
+  const Memory memory{free_bytes, options.gpu_memory_utilization, capacity.block_bytes, workspace};
+  capacity.num_blocks =
+      TRY(choose_blocks(options, {one, 2 * one * options.max_num_seqs}, limits, memory));
   return capacity;
 }
 

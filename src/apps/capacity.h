@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 
 #include "apps/serve_options.h"
 #include "backend/backend.h"
@@ -18,10 +20,15 @@ struct Capacity {
   size_t block_bytes = 0;
 };
 
-// `free_bytes`: memory left once the weights are loaded. Where the options leave it open, there are
-// blocks for every sequence at its longest, twice, so that prefixes stay cached; never more than
-// --gpu-memory-utilization of what is free. Errors name the flag to change.
+// Memory besides weights and KV that steps of such limits work in.
+using WorkspaceBytes = std::function<size_t(const sched::Limits&)>;
+
+// `free_bytes`: memory left once the weights are loaded, of which steps and KV together take
+// --gpu-memory-utilization at most. Where the options leave it open, there are blocks for every
+// sequence at its longest, twice, so that prefixes stay cached. What cannot fit is refused before
+// anything is allocated; errors name the flag to change and a value that fits.
 Result<Capacity> choose_capacity(const ServeOptions& options, const model::ErnieConfig& config,
-                                 const BackendLimits& backend, DType kv_dtype, size_t free_bytes);
+                                 const BackendLimits& backend, DType kv_dtype, size_t free_bytes,
+                                 const WorkspaceBytes& workspace);
 
 }  // namespace erne::apps

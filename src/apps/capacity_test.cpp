@@ -19,8 +19,12 @@ constexpr size_t kBlockBytes =
 
 constexpr BackendLimits kBackend = {.block_tokens_multiple = 16, .head_dim_multiple = 16};
 
+size_t no_workspace(const sched::Limits&) {
+  return 0;
+}
+
 Result<Capacity> choose(const ServeOptions& options, size_t free_bytes = 1 << 30) {
-  return choose_capacity(options, small_config(), kBackend, DType::kBf16, free_bytes);
+  return choose_capacity(options, small_config(), kBackend, DType::kBf16, free_bytes, no_workspace);
 }
 
 TEST(Capacity, DefaultsAreFastDeploysWhereACpuCanKeepThem) {
@@ -34,7 +38,8 @@ TEST(Capacity, DefaultsAreFastDeploysWhereACpuCanKeepThem) {
 }
 
 TEST(Capacity, AnInt8CacheTakesAByteAndItsShareOfAScale) {
-  const auto capacity = choose_capacity({}, small_config(), kBackend, DType::kI8, 1 << 30);
+  const auto capacity =
+      choose_capacity({}, small_config(), kBackend, DType::kI8, 1 << 30, no_workspace);
   ASSERT_TRUE(capacity.ok());
   EXPECT_EQ(capacity->block_bytes, size_t{2 * 2 * 2 * 64 * (128 + 4)});
 }
@@ -73,6 +78,52 @@ TEST(Capacity, RefusesWhatTheModelOrAStepCannotHold) {
   EXPECT_FALSE(choose(options).ok());
   options.max_num_batched_tokens = 0;
   EXPECT_EQ(choose(options)->limits.max_tokens, 2048);
+}
+
+// What a start names as fitting does fit, and one more does not.
+TEST(Capacity, WhatStepsWorkInIsCountedAndARefusalNamesWhatFits) {
+  const auto workspace = [](const sched::Limits& limits) {
+    return size_t{1000} * limits.max_tokens + size_t{40'000} * limits.max_rows;
+  };
+  const auto with = [&](const ServeOptions& options, size_t free_bytes = 200'000'000) {
+    return choose_capacity(options, small_config(), kBackend, DType::kBf16, free_bytes, workspace);
+  };
+  const auto number_after = [](const std::string& text, const std::string& before) {
+    const size_t at = text.find(before);
+    return at == std::string::npos ? 0 : std::atoll(text.c_str() + at + before.size());
+  };
+  ServeOptions options;
+  options.max_num_batched_tokens = 1 << 20;
+  auto refused = with(options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().param, "--max-num-batched-tokens");
+  options.max_num_batched_tokens = number_after(refused.status().message, "up to ");
+  ASSERT_GT(options.max_num_batched_tokens, 512) << refused.status().message;
+  EXPECT_TRUE(with(options).ok());
+  ++options.max_num_batched_tokens;
+  EXPECT_FALSE(with(options).ok());
+
+  options = {};
+  options.max_num_seqs = 4096;
+  refused = with(options, 150'000'000);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().param, "--max-num-seqs");
+  options.max_num_seqs = number_after(refused.status().message, "up to ");
+  ASSERT_GT(options.max_num_seqs, 8) << refused.status().message;
+  options.max_num_batched_tokens =
+      number_after(refused.status().message, "--max-num-batched-tokens ");
+  EXPECT_TRUE(with(options, 150'000'000).ok());
+
+  options = {};
+  options.num_gpu_blocks_override = 1 << 30;
+  refused = with(options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().param, "--num-gpu-blocks-override");
+  options.num_gpu_blocks_override = number_after(refused.status().message, "up to ");
+  EXPECT_EQ(with(options)->num_blocks, options.num_gpu_blocks_override);
+
+  EXPECT_EQ(with({}, 1'000'000).status().param, "--max-model-len");
+  EXPECT_FALSE(with({}, 0).ok());
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
-#include <map>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -23,47 +23,37 @@ namespace erne::apps {
 namespace {
 
 constexpr char kUsage[] =
-    "erne chat --model DIR [flags of erne serve]\n"
+    "erne chat --model DIR [flags]\n"
     "\n"
     "Talks to a model in the terminal. An empty line or Ctrl-D ends it, Ctrl-C stops an answer.\n"
-    "\n"
-    "  --message TEXT      ask this one thing, print the answer and end\n"
-    "  --system TEXT       system message of the conversation\n"
-    "  --max-tokens N      longest answer [what fits the context]\n"
-    "  --temperature T     0 takes the likeliest token every time [0]\n";
+    "Besides its own flags it takes those of erne serve.\n";
 
-struct ChatFlags {
+struct ChatOptions {
   std::string message, system;
   int max_tokens = 0;
-  float temperature = 0;
+  double temperature = 0;
+};
+using C = ChatOptions;
+
+constexpr FlagRow<ChatOptions> kFlags[] = {
+    {"--message", "Chat", &C::message, "ask this one thing, print the answer and end"},
+    {"--system", "Chat", &C::system, "system message of the conversation"},
+    {"--max-tokens", "Chat", &C::max_tokens, "longest answer; 0: what fits the context",
+     from_to(0, std::numeric_limits<int>::max())},
+    {"--temperature", "Chat", &C::temperature, "0 takes the likeliest token every time",
+     from_to(0, 2)},
 };
 
-std::atomic<bool> interrupted = false;
-
-// Takes the chat's own flags out of the arguments; the rest is erne serve's.
-Result<ChatFlags> take_chat_flags(std::vector<std::string>& arguments) {
-  std::map<std::string, std::string> values = {
-      {"--message", ""}, {"--system", ""}, {"--max-tokens", "0"}, {"--temperature", "0"}};
-  for (size_t i = 0; i < arguments.size();) {
-    const auto flag = values.find(arguments[i]);
-    if (flag == values.end()) {
-      ++i;
-      continue;
-    }
-    if (i + 1 == arguments.size()) return invalid(flag->first + " needs a value", flag->first);
-    flag->second = arguments[i + 1];
-    arguments.erase(arguments.begin() + i, arguments.begin() + i + 2);
-  }
-  ChatFlags flags{values["--message"], values["--system"]};
-  char* end = nullptr;
-  flags.max_tokens = static_cast<int>(std::strtol(values["--max-tokens"].c_str(), &end, 10));
-  if (*end != '\0' || flags.max_tokens < 0)
-    return invalid("--max-tokens must be a whole number from 0", "--max-tokens");
-  flags.temperature = std::strtof(values["--temperature"].c_str(), &end);
-  if (*end != '\0' || !(flags.temperature >= 0 && flags.temperature <= 2))
-    return invalid("--temperature must be from 0 to 2", "--temperature");
-  return flags;
+Command chat_command(ChatOptions& chat, ServeOptions& serve) {
+  Command command{.name = "erne chat"};
+  command.add(kFlags, chat);
+  add_serve_flags(command, serve);
+  return command;
 }
+
+constexpr size_t kMaxPrompt = std::numeric_limits<int>::max();
+
+std::atomic<bool> interrupted = false;
 
 Json message(const char* role, const std::string& content) {
   return Json().set("role", role).set("content", content);
@@ -71,26 +61,37 @@ Json message(const char* role, const std::string& content) {
 
 class Conversation {
  public:
-  Conversation(const LoadedModel& loaded, const ChatFlags& flags)
+  Conversation(const LoadedModel& loaded, const ChatOptions& options)
       : loaded_(loaded),
-        flags_(flags),
+        options_(options),
         engine_(*loaded.executor, loaded.capacity.limits, clock_),
         thread_([this] { engine_.run(); }) {
-    if (!flags.system.empty()) messages_.push_back(message("system", flags.system));
+    if (!options.system.empty()) messages_.push_back(message("system", options.system));
   }
   ~Conversation() {
     engine_.stop();
     thread_.join();
   }
 
-  // Prints the answer as it comes.
+  // Prints the answer as it comes. After an error the conversation is as it was before.
   Result<void> ask(const std::string& text) {
     messages_.push_back(message("user", text));
-    const auto rendered = TRY(loaded_.chat_prompt->render(messages_, Json(), Json()));
+    auto answer = answer_to(messages_);
+    if (answer.ok())
+      messages_.push_back(message("assistant", *answer));
+    else
+      messages_.pop_back();
+    return answer.ok() ? Result<void>() : answer.status();
+  }
+
+ private:
+  Result<std::string> answer_to(const Json::Array& messages) {
+    const auto rendered = TRY(loaded_.chat_prompt->render(messages, Json(), Json(),
+                                                          loaded_.capacity.limits.max_model_len));
     const auto stream = TRY(engine_.client().submit(request(rendered.ids), [this] { notify(); }));
     std::string answer;
     text::Detokenizer detokenizer(*loaded_.tokenizer, true);
-    auto show = [&](std::string_view piece) {
+    const auto show = [&](std::string_view piece) {
       answer += piece;
       std::cout << piece << std::flush;
     };
@@ -102,20 +103,20 @@ class Conversation {
     }
     show(detokenizer.finish());
     std::cout << std::endl;
-    messages_.push_back(message("assistant", answer));
-    return {};
+    return answer;
   }
 
- private:
   sched::Request request(const std::vector<sched::TokenId>& prompt) {
     sched::Request out;
     out.id = current_ = engine_.client().next_id();
     out.prompt = prompt;
-    out.sampling.temperature = flags_.temperature;
+    out.sampling.temperature = static_cast<float>(options_.temperature);
     out.sampling.seed = clock_.now_us();
     out.stop.eos_ids = loaded_.generation.eos_token_ids;
-    const int room = loaded_.capacity.limits.max_model_len - static_cast<int>(prompt.size());
-    out.stop.max_new_tokens = flags_.max_tokens > 0 ? flags_.max_tokens : std::max(room, 1);
+    // What leaves no room is refused as every request is.
+    const auto used = static_cast<int>(std::min<size_t>(prompt.size(), kMaxPrompt));
+    const int room = std::max(loaded_.capacity.limits.max_model_len - used, 1);
+    out.stop.max_new_tokens = options_.max_tokens > 0 ? std::min(options_.max_tokens, room) : room;
     return out;
   }
   void notify() {
@@ -135,7 +136,7 @@ class Conversation {
   }
 
   const LoadedModel& loaded_;
-  const ChatFlags& flags_;
+  const ChatOptions& options_;
   SteadyClock clock_;
   engine::Engine engine_;
   Json::Array messages_;
@@ -146,37 +147,48 @@ class Conversation {
   std::thread thread_;
 };
 
-Result<void> talk(Conversation& conversation) {
+// What is wrong with one message does not end the conversation.
+void talk(Conversation& conversation) {
   const bool terminal = isatty(STDIN_FILENO);
   for (std::string line;;) {
     if (terminal) std::cout << "> " << std::flush;
-    if (!std::getline(std::cin, line) || line.empty()) return {};
-    TRY(conversation.ask(line));
+    if (!std::getline(std::cin, line) || line.empty()) return;
+    if (const auto asked = conversation.ask(line); !asked.ok())
+      fmt::print(stderr, "erne chat: {}\n", asked.status().message);
   }
 }
 
-Result<void> chat(std::vector<std::string> arguments) {
-  const ChatFlags flags = TRY(take_chat_flags(arguments));
-  const ParsedOptions parsed = TRY(parse_options(arguments, std::getenv));
-  if (!flags.message.empty()) set_log_level(LogLevel::kWarning);
-  const LoadedModel loaded = TRY(load_model(parsed.options));
+Result<void> chat(const ChatOptions& options, const ServeOptions& serve) {
+  if (!options.message.empty()) set_log_level(LogLevel::kWarning);
+  const LoadedModel loaded = TRY(load_model(serve));
   if (!loaded.chat_prompt)
     return unsupported("this checkpoint has no chat template: name one with --chat-template",
                        "--chat-template");
-  Conversation conversation(loaded, flags);
+  Conversation conversation(loaded, options);
   std::signal(SIGINT, [](int) { interrupted = true; });
-  if (!flags.message.empty()) return conversation.ask(flags.message);
-  return talk(conversation);
+  if (!options.message.empty()) return conversation.ask(options.message);
+  talk(conversation);
+  return {};
 }
 
 }  // namespace
 
 int run_chat(std::span<const std::string> arguments) {
-  if (std::find(arguments.begin(), arguments.end(), "--help") != arguments.end()) {
-    fmt::print("{}{}", kUsage, options_help());
+  ChatOptions options;
+  ServeOptions serve;
+  const Command command = chat_command(options, serve);
+  if (asks_for_help(arguments)) {
+    fmt::print("{}{}", kUsage, flags_help(command));
     return 0;
   }
-  const auto done = chat({arguments.begin(), arguments.end()});
+  const auto notes = parse_flags(command, arguments, std::getenv);
+  const auto together = notes.ok() ? check_together(serve) : notes.status();
+  if (!together.ok()) {
+    fmt::print(stderr, "erne chat: {}\n", together.status().message);
+    return 2;
+  }
+  for (const std::string& note : *notes) log_info("{}", note);
+  const auto done = chat(options, serve);
   if (done.ok()) return 0;
   fmt::print(stderr, "erne chat: {}\n", done.status().message);
   return 1;

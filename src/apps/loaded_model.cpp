@@ -10,12 +10,17 @@
 #include <set>
 
 #include "apps/backends.h"
+#include "apps/progress.h"
 #include "apps/quantization.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text_file.h"
+#include "tensor/activation_types.h"
 
 namespace erne::apps {
 namespace {
+
+constexpr size_t kMaxTemplateBytes = 1 << 20;
 
 class Stopwatch {
  public:
@@ -25,12 +30,6 @@ class Stopwatch {
   SteadyClock clock_;
   int64_t start_ = clock_.now_us();
 };
-
-// One line that is rewritten on a terminal; a log gets the outcome only.
-void show_progress(size_t done, size_t total) {
-  if (!isatty(STDERR_FILENO)) return;
-  fmt::print(stderr, "\rloading weights: {}/{} tensors{}", done, total, done == total ? "\n" : "");
-}
 
 size_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");
@@ -55,7 +54,7 @@ void report_slow_formats(const Backend& backend, const model::LoadPlan& plan) {
 
 Result<model::ModelOptions> model_options(const ServeOptions& options) {
   model::ModelOptions out;
-  out.activation = options.dtype == "float32" ? DType::kF32 : DType::kBf16;
+  out.activation = find_activation_dtype(options.dtype).value();
   out.quantization = TRY(parse_quantization(options.quantization));
   out.quantize_activations = quantizes_activations(options.quantized_activations);
   out.kv_dtype = options.kv_cache_dtype;
@@ -73,7 +72,8 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   const model::ModelOptions how = TRY(model_options(options));
   const auto opened = TRY(model::OpenedModel::open(options.model, how));
   const model::LoadPlan& plan = loaded.plan = opened.plan();
-  loaded.model = TRY(opened.load(*loaded.backend, show_progress, options.weight_cache));
+  loaded.model =
+      TRY(opened.load(*loaded.backend, tensor_progress("loading weights"), options.weight_cache));
   const model::ErnieConfig& config = loaded.model->config();
   const char* arithmetic = plan.scheme == nullptr      ? ""
                            : plan.quantize_activations ? ", quantised with the weights"
@@ -90,17 +90,22 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   return {};
 }
 
-Result<text::ChatPrompt> load_chat_prompt(const ServeOptions& options,
-                                          const std::filesystem::path& folder,
-                                          const text::Tokenizer& tokenizer) {
-  if (options.chat_template.empty()) return text::ChatPrompt::load(folder, tokenizer);
-  std::ifstream file(options.chat_template);
-  if (!file)
-    return Status{Code::kNotFound,
-                  fmt::format("--chat-template {}: cannot be read", options.chat_template),
-                  "--chat-template"};
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  return text::ChatPrompt::create({text, ""}, tokenizer);
+// kNotFound where neither --chat-template nor the folder has one.
+Result<text::ChatTemplateSource> template_source(const ServeOptions& options,
+                                                 const std::filesystem::path& folder) {
+  if (options.chat_template.empty()) return text::ChatTemplateSource::load(folder);
+  return text::ChatTemplateSource{
+      TRY(read_text_file(options.chat_template, kMaxTemplateBytes, "--chat-template")), ""};
+}
+
+Result<void> load_chat_prompt(LoadedModel& loaded, const ServeOptions& options,
+                              const std::filesystem::path& folder) {
+  auto source = template_source(options, folder);
+  const bool has_none = !source.ok() && source.status().code == Code::kNotFound;
+  if (has_none && options.chat_template.empty()) return {};
+  loaded.chat_template = TRY(source).text;
+  loaded.chat_prompt = TRY(text::ChatPrompt::create(*source, *loaded.tokenizer));
+  return {};
 }
 
 void add_turn_ends(LoadedModel& loaded) {
@@ -130,13 +135,8 @@ Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
         "the tokenizer in {} has ids up to {}, the model's vocabulary ends at {}: requests "
         "that need a token beyond are refused",
         folder.string(), loaded.tokenizer->size() - 1, loaded.model->config().vocab_size - 1);
-  auto chat = load_chat_prompt(options, folder, *loaded.tokenizer);
-  if (chat.ok()) {
-    loaded.chat_prompt = std::move(chat).value();
-    add_turn_ends(loaded);
-  } else if (chat.status().code != Code::kNotFound || !options.chat_template.empty()) {
-    return chat.status();
-  }
+  TRY(load_chat_prompt(loaded, options, folder));
+  if (loaded.chat_prompt) add_turn_ends(loaded);
   log_info("tokenizer: {} tokens, chat template: {}", loaded.tokenizer->size(),
            loaded.chat_prompt ? "yes" : "none, so /v1/chat/completions is refused");
   return {};
@@ -146,19 +146,25 @@ Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
   const model::Model& model = *loaded.model;
   const size_t free_bytes = loaded.backend->memory().available_bytes;
   const DType kv = loaded.plan.kv;
-  loaded.capacity =
-      TRY(choose_capacity(options, model.config(), loaded.backend->limits(), kv, free_bytes));
+  const auto executor_options = [&](const sched::Limits& limits, int num_blocks) {
+    return exec::ExecutorOptions{num_blocks,          static_cast<int>(options.block_size),
+                                 limits.max_tokens,   limits.max_rows,
+                                 loaded.num_tokens(), kv,
+                                 limits.max_model_len};
+  };
+  const auto workspace = [&](const sched::Limits& limits) {
+    return exec::ModelExecutor::workspace_bytes(model, executor_options(limits, 0));
+  };
+  loaded.capacity = TRY(choose_capacity(options, model.config(), loaded.backend->limits(), kv,
+                                        free_bytes, workspace));
+  loaded.capacity.limits.vocab_size = loaded.num_tokens();
   const Capacity& capacity = loaded.capacity;
-  const exec::ExecutorOptions executor{
-      capacity.num_blocks,          static_cast<int>(options.block_size),
-      capacity.limits.max_tokens,   capacity.limits.max_rows,
-      loaded.num_tokens(),          kv,
-      capacity.limits.max_model_len};
+  const exec::ExecutorOptions executor = executor_options(capacity.limits, capacity.num_blocks);
   loaded.executor = std::make_unique<exec::ModelExecutor>(*loaded.backend, model, executor);
   log_info("KV cache: {}, {} blocks of {} tokens, {:.1f} MB of {:.1f} MB free; workspace {:.1f} MB",
            dtype_name(kv), capacity.num_blocks, options.block_size,
            capacity.num_blocks * capacity.block_bytes / 1e6, free_bytes / 1e6,
-           exec::ModelExecutor::workspace_bytes(model, executor) / 1e6);
+           workspace(capacity.limits) / 1e6);
   const std::string chunked_prefill =
       capacity.limits.chunk_prompts
           ? fmt::format("slows decoding down to {:g} times at most", options.max_decode_slowdown)
@@ -181,11 +187,14 @@ int LoadedModel::num_tokens() const {
 Result<LoadedModel> load_model(const ServeOptions& options) {
   if (options.model.empty())
     return invalid("--model is missing: name the folder of a checkpoint", "--model");
-  if (!std::filesystem::is_directory(options.model))
+  std::error_code error;
+  if (!std::filesystem::is_directory(options.model, error))
     return Status{Code::kNotFound,
-                  fmt::format("--model {}: no such folder; download the checkpoint first and name "
-                              "the folder that holds its config.json",
-                              options.model),
+                  fmt::format("--model {}: {}; download the checkpoint first and name the folder "
+                              "that holds its config.json",
+                              options.model,
+                              std::filesystem::exists(options.model, error) ? "is no folder"
+                                                                            : "no such folder"),
                   "--model"};
   LoadedModel loaded;
   TRY(load_weights(loaded, options));

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "apps/capacity.h"
 #include "apps/serve_options.h"
@@ -25,6 +26,7 @@ struct LoadedModel {
   model::GenerationConfig generation;
   std::unique_ptr<text::Tokenizer> tokenizer;   // null with --skip-tokenizer-init
   std::optional<text::ChatPrompt> chat_prompt;  // none: the checkpoint has no template
+  std::string chat_template;                    // its text
   Capacity capacity;
   std::unique_ptr<exec::ModelExecutor> executor;
 

@@ -1,6 +1,7 @@
 // erne: one binary. Each subcommand is a file of this folder and a row of the table below.
 #include <fmt/format.h>
 
+#include <exception>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,16 @@ int usage(int status) {
   return status;
 }
 
+// What a system lacks where nothing asked it (threads, memory) ends the command with a sentence.
+int run(const Command& command, std::span<const std::string> arguments) {
+  try {
+    return command.run(arguments);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "erne {}: the system gave up: {}\n", command.name, error.what());
+    return 1;
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -45,7 +56,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   for (const Command& command : kCommands)
-    if (arguments[0] == command.name) return command.run(std::span(arguments).subspan(1));
+    if (arguments[0] == command.name) return run(command, std::span(arguments).subspan(1));
   fmt::print(stderr, "erne: there is no command '{}'\n\n", arguments[0]);
   return usage(2);
 }

@@ -1,10 +1,10 @@
 #include "apps/make_checkpoint.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <filesystem>
 
+#include "apps/progress.h"
 #include "model/config_file.h"
 #include "model/registry.h"
 #include "weights/checkpoint_writer.h"
@@ -14,12 +14,6 @@ namespace erne::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-// One line that is rewritten; a log gets the outcome only.
-void show_progress(size_t done, size_t total) {
-  if (!isatty(STDERR_FILENO)) return;
-  fmt::print(stderr, "\rwriting weights: {}/{} tensors{}", done, total, done == total ? "\n" : "");
-}
 
 Status cannot_write(const fs::path& file, const std::error_code& error) {
   return invalid(
@@ -42,7 +36,7 @@ Result<std::string> make_checkpoint(const MakeCheckpointOptions& options) {
   const fs::path file = to / "model.safetensors";
   weights::RandomSource source(options.seed);
   const auto specs = architecture->tensor_specs(config, model::stated_facts(config));
-  TRY(weights::write_checkpoint(source, specs, file, show_progress));
+  TRY(weights::write_checkpoint(source, specs, file, tensor_progress("writing weights")));
   // Last, so that only a whole checkpoint looks like one.
   if (!fs::copy_file(from / "config.json", to / "config.json", error))
     return cannot_write(to / "config.json", error);

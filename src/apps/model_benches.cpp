@@ -4,17 +4,73 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <utility>
+#include <span>
+#include <vector>
 
 #include "apps/loaded_model.h"
 #include "apps/options.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "bench/model_bench.h"
 
 namespace erne::apps {
 namespace {
 
-const CLI::Range kCount(1, 1 << 20);
+constexpr Allowed kCount = from_to(1, 1 << 20);
+
+struct ModelBenchFlags : bench::ModelBenchOptions {
+  std::vector<int> contexts = {0, 4096};           // decode
+  std::vector<int> prompts = {128, 512, 2048};     // prefill
+  std::vector<int> sequences = {1, 4, 8, 16, 32};  // batched
+  int prompt_tokens = 128;                         // batched
+  int new_tokens = 64;                             // decode, batched
+};
+using F = ModelBenchFlags;
+constexpr const char* kCases = "Cases";
+
+constexpr FlagRow<F> kDecodeFlags[] = {
+    {"--contexts", kCases, &F::contexts, "tokens before the measured ones, with commas",
+     from_to(0, 1 << 20)},
+    {"--tokens", kCases, &F::new_tokens, "to generate, of each sequence", kCount},
+};
+constexpr FlagRow<F> kPrefillFlags[] = {
+    {"--prompts", kCases, &F::prompts, "lengths in tokens, with commas", kCount},
+};
+constexpr FlagRow<F> kBatchedFlags[] = {
+    {"--sequences", kCases, &F::sequences, "how many at once, with commas", from_to(1, 4096)},
+    {"--prompt-len", kCases, &F::prompt_tokens, "tokens of each prompt", kCount},
+    {"--tokens", kCases, &F::new_tokens, "to generate, of each sequence", kCount},
+};
+constexpr FlagRow<F> kCommonFlags[] = {
+    {"--repetitions", "Measurement", &F::repetitions, "of each case; the median counts", kCount},
+    {"--temperature", "Measurement", &F::temperature, "0: greedy", from_to(0, 2)},
+    {"--prompt-seed", "Measurement", &F::seed, "of the random prompts"},
+    {"--skip-limits", "Measurement", &F::skip_limits,
+     "do not measure the machine's limits; no floor is printed"},
+    {"--json", "Measurement", &F::json, "write the result as JSON"},
+};
+
+struct Benchmark {
+  const char* name;
+  std::span<const FlagRow<F>> flags;
+  std::vector<bench::ModelCase> (*cases)(const F&);
+};
+
+Benchmark benchmark_of(ModelBenchKind kind) {
+  switch (kind) {
+    case ModelBenchKind::kDecode:
+      return {"erne bench decode", kDecodeFlags,
+              [](const F& f) { return bench::decode_cases(f.contexts, f.new_tokens); }};
+    case ModelBenchKind::kPrefill:
+      return {"erne bench prefill", kPrefillFlags,
+              [](const F& f) { return bench::prefill_cases(f.prompts); }};
+    case ModelBenchKind::kBatched:
+      return {"erne bench batched", kBatchedFlags, [](const F& f) {
+                return bench::batched_cases(f.sequences, f.prompt_tokens, f.new_tokens);
+              }};
+  }
+  check_failed(__FILE__, __LINE__, "a kind", "of benchmark");
+}
 
 // Of the products with the weights, most of them where a model has experts. A head that stays
 // bfloat16 beside codes is slower than its share: the floor counts it as if it were not.
@@ -33,12 +89,8 @@ bench::Arithmetic arithmetic_of(const model::LoadPlan& plan) {
   check_failed(__FILE__, __LINE__, "an input", format->name);
 }
 
-// Those of erne serve, with room for the cases.
-Result<ServeOptions> serve_options(const std::vector<std::string>& arguments,
-                                   const std::vector<bench::ModelCase>& cases) {
-  ParsedOptions parsed = TRY(parse_options(arguments, std::getenv));
-  for (const std::string& note : parsed.notes) log_info("{}", note);
-  ServeOptions options = std::move(parsed.options);
+// Room for the cases, and no tokenizer.
+void fit(ServeOptions& options, const std::vector<bench::ModelCase>& cases) {
   options.max_model_len =
       std::max<int64_t>(options.max_model_len, bench::warm_up_case().max_sequence_tokens());
   for (const bench::ModelCase& c : cases) {
@@ -46,7 +98,6 @@ Result<ServeOptions> serve_options(const std::vector<std::string>& arguments,
     options.max_num_seqs = std::max<int64_t>(options.max_num_seqs, c.num_sequences);
   }
   options.skip_tokenizer_init = true;
-  return options;
 }
 
 void print(const std::string& text) {
@@ -54,58 +105,8 @@ void print(const std::string& text) {
   std::fflush(stdout);
 }
 
-}  // namespace
-
-ModelBenches::ModelBenches(CLI::App& app, std::string command)
-    : decode_(add(app, "decode", "One sequence's tokens, at given contexts.")),
-      prefill_(add(app, "prefill", "One prompt of which nothing is cached.")),
-      batched_(add(app, "batched", "Sequences that start together; prompts and tokens apart.")) {
-  options_.command = std::move(command);
-  decode_.add_option("--contexts", contexts_, "tokens before the measured ones, with commas")
-      ->delimiter(',')
-      ->check(CLI::Range(0, 1 << 20));
-  prefill_.add_option("--prompts", prompts_, "lengths in tokens, with commas")
-      ->delimiter(',')
-      ->check(kCount);
-  batched_.add_option("--sequences", sequences_, "how many at once, with commas")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 4096));
-  batched_.add_option("--prompt-len", prompt_tokens_, "tokens of each prompt")->check(kCount);
-  for (CLI::App* decoding : {&decode_, &batched_})
-    decoding->add_option("--tokens", new_tokens_, "to generate, of each sequence")->check(kCount);
-}
-
-CLI::App& ModelBenches::add(CLI::App& app, const char* name, const char* help) {
-  CLI::App& bench = *app.add_subcommand(name, help);
-  bench.add_option("--repetitions", options_.repetitions, "of each case; the median counts")
-      ->check(kCount);
-  bench.add_option("--temperature", options_.temperature, "0: greedy")
-      ->check(CLI::NonNegativeNumber);
-  bench.add_option("--prompt-seed", options_.seed, "of the random prompts");
-  bench.add_flag("--skip-limits", options_.skip_limits,
-                 "do not measure the machine's limits; no floor is printed");
-  bench.add_option("--json", options_.json, "write the result as JSON");
-  bench.allow_extras();
-  bench.footer(
-      [] { return "Flags of erne serve, as far as they matter here:\n" + options_help(); });
-  return bench;
-}
-
-const CLI::App* ModelBenches::chosen() const {
-  for (const CLI::App* bench : {&decode_, &prefill_, &batched_})
-    if (bench->parsed()) return bench;
-  return nullptr;
-}
-
-std::vector<bench::ModelCase> ModelBenches::cases() const {
-  if (decode_.parsed()) return bench::decode_cases(contexts_, new_tokens_);
-  if (prefill_.parsed()) return bench::prefill_cases(prompts_);
-  return bench::batched_cases(sequences_, prompt_tokens_, new_tokens_);
-}
-
-Result<void> ModelBenches::run() const {
-  const auto cases = this->cases();
-  const ServeOptions options = TRY(serve_options(chosen()->remaining(), cases));
+Result<void> measure(const std::vector<bench::ModelCase>& cases, const ServeOptions& options,
+                     const bench::ModelBenchOptions& how) {
   const LoadedModel loaded = TRY(load_model(options));
   const bench::ModelUnderTest model{.executor = *loaded.executor,
                                     .counters = loaded.backend->counters(),
@@ -116,8 +117,31 @@ Result<void> ModelBenches::run() const {
                                     .weight_bytes = loaded.model->weight_bytes(),
                                     .num_tokens = loaded.num_tokens(),
                                     .name = options.model};
-  TRY(bench::run_model_bench(model, cases, options_, SteadyClock(), print));
+  TRY(bench::run_model_bench(model, cases, how, SteadyClock(), print));
   return {};
+}
+
+}  // namespace
+
+Result<void> run_model_bench(ModelBenchKind kind, std::span<const std::string> arguments,
+                             const std::string& command) {
+  const Benchmark benchmark = benchmark_of(kind);
+  ModelBenchFlags flags;
+  flags.command = command;
+  ServeOptions options;
+  Command rows{.name = benchmark.name};
+  rows.add(benchmark.flags, flags).add(kCommonFlags, flags);
+  add_serve_flags(rows, options);
+  if (asks_for_help(arguments)) {
+    print(fmt::format("{} [flags], with those of erne serve as far as they matter here\n{}",
+                      benchmark.name, flags_help(rows)));
+    return {};
+  }
+  for (const std::string& note : TRY(parse_flags(rows, arguments, std::getenv)))
+    log_info("{}", note);
+  const auto cases = benchmark.cases(flags);
+  fit(options, cases);
+  return measure(cases, options, flags);
 }
 
 }  // namespace erne::apps

@@ -1,8 +1,7 @@
 #include "apps/option_table.h"
 
-#include <array>
-
 #include "backend/kv_view.h"
+#include "tensor/activation_types.h"
 
 namespace erne::apps {
 namespace {
@@ -11,7 +10,7 @@ using O = ServeOptions;
 
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
-const std::vector<Flag> kFlags = {
+const FlagRow<O> kFlags[] = {
     {"--model", "Model", &O::model,
      "folder of the checkpoint (config.json, safetensors, tokenizer)"},
     {"--served-model-name", "Model", &O::served_model_name,
@@ -22,7 +21,7 @@ const std::vector<Flag> kFlags = {
     {"--load-choices", "Model", &O::load_choices,
      "dummy: random weights of the configured shapes, for tests and benchmarks",
      one_of("default default_v1 dummy")},
-    {"--dtype", "Model", &O::dtype, "type of activations", one_of("bfloat16 float32")},
+    {"--dtype", "Model", &O::dtype, "type of activations", one_of(kActivationChoices)},
     {"--quantization", "Model", &O::quantization,
      "format that weights are quantised to while they are loaded, FastDeploy's wint8, wint4, "
      "wint2, "
@@ -51,7 +50,7 @@ const std::vector<Flag> kFlags = {
      "Server",
      &O::api_keys,
      "key clients must send as Bearer; repeatable",
-     {},
+     {.is_key = true},
      "FD_API_KEY"},
     {"--allowed-origins", "Server", &O::allowed_origins,
      "sites whose pages browsers let use the server (CORS): *, scheme://host[:port], or a JSON "
@@ -101,8 +100,12 @@ const std::vector<Flag> kFlags = {
      from_to(0, 1)},
     {"--enable-prefix-caching", "Capacity", &O::enable_prefix_caching,
      "share KV blocks between equal prompt starts (--no-enable-prefix-caching: off)"},
-    {"--enable-chunked-prefill", "Capacity", &O::enable_chunked_prefill,
-     "compute long prompts in pieces between other requests' tokens (--no-...: off)"},
+    {"--enable-chunked-prefill",
+     "Capacity",
+     &O::enable_chunked_prefill,
+     "compute long prompts in pieces between other requests' tokens (--no-...: off)",
+     {},
+     "!FD_DISABLE_CHUNKED_PREFILL"},
 
     {"--cpu-isa", "Device", &O::cpu_isa, "instruction set of the CPU kernels",
      one_of("auto reference avx2 avx512 avx512_bf16 amx")},
@@ -190,7 +193,7 @@ constexpr ForeignFlag kNoMeaning[] = {
 
 }  // namespace
 
-std::span<const Flag> flags() {
+std::span<const FlagRow<O>> flags() {
   return kFlags;
 }
 std::span<const ForeignFlag> flags_not_built() {

@@ -1,18 +1,11 @@
-// Flags, configuration file and environment, all from one table of rows in options.cpp: a row is
-// the flag, its type and limits, its environment variable, its help, and, for FastDeploy's flags
-// that are not built yet, that they are refused. Both spellings count: --max-model-len and
-// --max_model_len.
-//
-// Precedence: flag, then configuration file (--config, YAML: flag names without dashes in front),
-// then environment, then default. Nothing below apps/ sees the environment.
+// The flags of `erne serve`, which `erne chat` and the benchmarks of models have as well.
 #pragma once
 
-#include <functional>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "apps/flags.h"
 #include "apps/serve_options.h"
 #include "base/status.h"
 
@@ -23,11 +16,14 @@ struct ParsedOptions {
   std::vector<std::string> notes;  // flags that were given and change nothing, and why
 };
 
-using Environment = std::function<const char*(const char*)>;  // getenv, or a test's
-
 Result<ParsedOptions> parse_options(std::span<const std::string> arguments,
                                     const Environment& environment);
 
 std::string options_help();  // every flag that is built, by group, with its default
+
+// For a command that has these flags beside its own: adds the rows of all tables.
+void add_serve_flags(Command& command, ServeOptions& options);
+// What no single row can say: values that exclude each other.
+Result<void> check_together(const ServeOptions& options);
 
 }  // namespace erne::apps

@@ -65,7 +65,7 @@ TEST(Options, FlagBeatsFileBeatsEnvironmentBeatsDefault) {
 TEST(Options, ErrorsNameTheFlagAndWhatIsAllowed) {
   const std::pair<Arguments, const char*> cases[] = {
       {{"--max-num-seqs", "0"}, "from 1 to 4096"},
-      {{"--max-num-seqs", "x"}, "must be a number"},
+      {{"--max-num-seqs", "x"}, "must be a whole number from 1 to 4096"},
       {{"--dtype", "float16"}, "bfloat16 float32"},
       {{"--kv-cache-dtype", "int4"}, "auto bfloat16 float32 int8 fp8"},
       {{"--no-such-flag", "1"}, "--no-such-flag"},
@@ -109,7 +109,7 @@ TEST(Options, EveryInstructionSetMayBeNamed) {
 
 TEST(Options, HelpNamesEveryFlag) {
   const std::string help = options_help();
-  for (const Flag& flag : flags()) EXPECT_NE(help.find(flag.name), std::string::npos) << flag.name;
+  for (const auto& flag : flags()) EXPECT_NE(help.find(flag.name), std::string::npos) << flag.name;
 }
 
 }  // namespace

@@ -1,18 +1,19 @@
 #include "apps/quantize.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <vector>
 
 #include "apps/backends.h"
+#include "apps/flags.h"
+#include "apps/progress.h"
 #include "apps/quantization.h"
 #include "base/json.h"
+#include "base/text_file.h"
 #include "model/config_fields.h"
 #include "model/load_model.h"
+#include "tensor/activation_types.h"
 #include "weights/packed_checkpoint.h"
 
 namespace erne::apps {
@@ -20,42 +21,72 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr char kUsage[] =
+    "erne quantize --model DIR --quantization FORMAT --output DIR\n"
+    "\n"
+    "Quantises a checkpoint once, into a folder that loads as fast as the disk reads it.\n";
+
 struct QuantizeOptions {
   std::string model, quantization, output, dtype = "bfloat16", load_choices = "default";
   int64_t seed = 0;
   int threads = 0;
 };
+using O = QuantizeOptions;
 
-// One line that is rewritten; a log gets the outcome only.
-void show_progress(size_t done, size_t total) {
-  if (!isatty(STDERR_FILENO)) return;
-  fmt::print(stderr, "\rquantizing: {}/{} tensors{}", done, total, done == total ? "\n" : "");
-}
+constexpr FlagRow<QuantizeOptions> kFlags[] = {
+    {"--model", "What", &O::model, "folder of the checkpoint; required"},
+    {"--quantization", "What", &O::quantization, "as of erne serve; required"},
+    {"--output", "What", &O::output, "folder to make; must be empty or not exist; required"},
+    {"--dtype", "How", &O::dtype, "type of activations that it is for", one_of(kActivationChoices)},
+    {"--load-choices", "How", &O::load_choices, "dummy: random weights of the shapes",
+     one_of("default default_v1 dummy")},
+    {"--seed", "How", &O::seed, "of random weights", from_to(0, 1e18)},
+    {"--threads", "How", &O::threads, "0: one per core", from_to(0, 1024)},
+};
 
 Status cannot_write(const fs::path& file, const std::string& why) {
   return invalid(fmt::format("cannot write {}: {}; choose another --output", file.string(), why),
                  "--output");
 }
 
-Result<void> make_empty_folder(const fs::path& folder) {
+// The folder that a checkpoint's own files lie in: for a snapshot in a hub's cache, whose files are
+// links to ../../blobs, that of the model.
+fs::path own_folder(const fs::path& folder, std::error_code& error) {
+  const fs::path real = fs::canonical(folder, error);
+  const bool is_snapshot = real.parent_path().filename() == "snapshots";
+  return is_snapshot ? real.parent_path().parent_path() : real;
+}
+
+// A link that leads out of the checkpoint would carry what is no part of it into a folder that is
+// made to be passed on.
+bool is_inside(const fs::path& file, const fs::path& folder) {
   std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return cannot_write(folder, error.message());
-  if (!fs::is_empty(folder, error)) return cannot_write(folder, "it is not empty");
-  return {};
+  const fs::path real = fs::canonical(file, error);
+  const auto rest = real.lexically_relative(folder);
+  return !error && !rest.empty() && *rest.begin() != "..";
 }
 
 // Tokenizer, templates and settings; not the weights.
 Result<void> copy_other_files(const fs::path& from, const fs::path& to) {
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(from, error)) {
-    const std::string name = entry.path().filename();
-    if (!entry.is_regular_file() || name == "config.json" || name.ends_with(".safetensors") ||
+  const fs::path own = own_folder(from, error);
+  for (fs::directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename();
+    std::error_code is_gone;  // a link that leads nowhere
+    if (!it->is_regular_file(is_gone) || name == "config.json" || name.ends_with(".safetensors") ||
         name.ends_with(".safetensors.index.json"))
       continue;
-    if (!fs::copy_file(entry.path(), to / name, error))
+    if (!is_inside(it->path(), own))
+      return invalid(
+          fmt::format("{} is a link that leads out of the checkpoint: put the file itself "
+                      "there, or remove the link",
+                      it->path().string()),
+          "--model");
+    if (!fs::copy_file(it->path(), to / name, error))
       return cannot_write(to / name, error.message());
   }
+  if (error)
+    return invalid(fmt::format("cannot read {}: {}", from.string(), error.message()), "--model");
   return {};
 }
 
@@ -70,11 +101,18 @@ Result<void> write_config(const QuantizeOptions& options, const model::Checkpoin
                                                {"input_scales", calibration.input_scales},
                                                {"kv_scales", calibration.kv_scales},
                                                {"hadamard_block_size", calibration.rotation}});
-  std::ofstream out(file);
-  out << json.dump() << "\n";
-  out.close();
-  if (!out) return cannot_write(file, "the disk took no more");
-  return {};
+  return write_new_file(file.string(), json.dump() + "\n", "--output");
+}
+
+// An empty folder of its own: not one that a link leads to.
+Result<void> make_folder(const fs::path& to) {
+  std::error_code error;
+  if (fs::is_symlink(to, error)) return cannot_write(to, "it is a link; name the folder itself");
+  fs::create_directories(to, error);
+  if (error) return cannot_write(to, error.message());
+  const bool is_empty = fs::is_empty(to, error);
+  if (error) return cannot_write(to, error.message());
+  return is_empty ? Result<void>() : cannot_write(to, "it is not empty");
 }
 
 Result<std::string> quantize(const QuantizeOptions& options) {
@@ -82,7 +120,7 @@ Result<std::string> quantize(const QuantizeOptions& options) {
   if (scheme == nullptr)
     return invalid("--quantization none: name a format to quantise to", "--quantization");
   model::ModelOptions how;
-  how.activation = options.dtype == "float32" ? DType::kF32 : DType::kBf16;
+  how.activation = find_activation_dtype(options.dtype).value();
   how.quantization = scheme;
   if (options.load_choices == "dummy") how.random_seed = options.seed;
   const auto opened = TRY(model::OpenedModel::open(options.model, how));
@@ -91,11 +129,11 @@ Result<std::string> quantize(const QuantizeOptions& options) {
                                options.model, opened.facts().scheme->name),
                    "--model");
   const fs::path to = options.output;
-  TRY(make_empty_folder(to));
+  TRY(make_folder(to));
   const ChosenBackend chosen = TRY(make_backend("auto", options.threads));
   const fs::path file = to / weights::kPackedCheckpointFile;
-  const size_t bytes = TRY(opened.pack(*chosen.backend, show_progress, file));
   TRY(copy_other_files(options.model, to));
+  const size_t bytes = TRY(opened.pack(*chosen.backend, tensor_progress("quantizing"), file));
   TRY(write_config(options,
                    opened.facts()));  // last, so that only a whole checkpoint looks like one
   return fmt::format("wrote {}: {:.1f} MB of {} weights; serve it with erne serve --model {}\n",
@@ -105,28 +143,20 @@ Result<std::string> quantize(const QuantizeOptions& options) {
 }  // namespace
 
 int run_quantize(std::span<const std::string> arguments) {
-  CLI::App app(
-      "Quantises a checkpoint once, into a folder that loads as fast as the disk reads it.",
-      "erne quantize");
-  app.option_defaults()->always_capture_default();
   QuantizeOptions options;
-  app.add_option("--model", options.model, "folder of the checkpoint")->required();
-  app.add_option("--quantization", options.quantization, "as of erne serve")->required();
-  app.add_option("--output", options.output, "folder to make; must be empty or not exist")
-      ->required();
-  app.add_option("--dtype", options.dtype, "type of activations that it is for")
-      ->check(CLI::IsMember({"bfloat16", "float32"}));
-  app.add_option("--load-choices", options.load_choices, "dummy: random weights of the shapes")
-      ->check(CLI::IsMember({"default", "default_v1", "dummy"}));
-  app.add_option("--seed", options.seed, "of random weights");
-  app.add_option("--threads", options.threads, "0: all CPUs")->check(CLI::Range(0, 4096));
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants it
-  try {
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+  Command command{.name = "erne quantize"};
+  command.add(kFlags, options);
+  if (asks_for_help(arguments)) {
+    fmt::print("{}{}", kUsage, flags_help(command));
+    return 0;
   }
-  const auto made = quantize(options);
+  const auto made = [&]() -> Result<std::string> {
+    TRY(parse_flags(command, arguments, std::getenv));
+    TRY(require({{"--model", options.model},
+                 {"--quantization", options.quantization},
+                 {"--output", options.output}}));
+    return quantize(options);
+  }();
   if (!made.ok()) {
     fmt::print(stderr, "erne quantize: {}\n", made.status().message);
     return 2;

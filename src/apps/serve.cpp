@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <future>
 #include <thread>
 
@@ -39,16 +38,6 @@ void allow_many_files() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-std::string chat_template_text(const ServeOptions& options) {
-  if (!options.chat_template.empty()) {
-    std::ifstream file(options.chat_template);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-  auto source =
-      text::ChatTemplateSource::load(options.tokenizer.empty() ? options.model : options.tokenizer);
-  return source.ok() ? source->text : "";
-}
-
 server::SamplingDefaults sampling_defaults(const model::GenerationConfig& generation) {
   server::SamplingDefaults out;
   out.temperature = static_cast<float>(generation.temperature.value_or(out.temperature));
@@ -70,7 +59,7 @@ server::ServerOptions server_options(const ServeOptions& options, const LoadedMo
   out.defaults = sampling_defaults(loaded.generation);
   out.max_logprobs = static_cast<int>(options.max_logprobs);
   if (options.seed != 0) out.seed = options.seed;
-  out.chat_template = loaded.tokenizer ? chat_template_text(options) : "";
+  out.chat_template = loaded.chat_template;
   out.num_text_threads = static_cast<int>(options.workers);
   return out;
 }
@@ -148,7 +137,7 @@ Result<int> serve(const ServeOptions& options, Signals& signals) {
 }  // namespace
 
 int run_serve(std::span<const std::string> arguments) {
-  if (std::find(arguments.begin(), arguments.end(), "--help") != arguments.end()) {
+  if (asks_for_help(arguments)) {
     fmt::print("{}{}", kUsage, options_help());
     return 0;
   }

@@ -8,6 +8,7 @@
 #include "bench/machine.h"
 #include "bench/percentiles.h"
 #include "bench/serve_bench.h"
+#include "tensor/activation_types.h"
 
 namespace erne::bench {
 namespace {
@@ -19,7 +20,7 @@ constexpr int64_t kMinBatchUs =
 constexpr int kMinBatches = 5;
 
 DType activations(const OpsBenchOptions& options) {
-  return options.dtype == "float32" ? DType::kF32 : DType::kBf16;
+  return find_activation_dtype(options.dtype).value();
 }
 
 double gb_per_s(const OpTiming& timing) {
@@ -77,9 +78,10 @@ Result<void> check(const OpsBenchOptions& options) {
     return invalid(fmt::format("--threads is {}; it must be 0 (all CPUs) to 1024", options.threads),
                    "threads");
   }
-  if (options.dtype != "bfloat16" && options.dtype != "float32") {
-    return invalid(fmt::format("--dtype is \"{}\"; it must be bfloat16 or float32", options.dtype),
-                   "dtype");
+  if (!find_activation_dtype(options.dtype)) {
+    return invalid(
+        fmt::format("--dtype is \"{}\"; it must be one of: {}", options.dtype, kActivationChoices),
+        "dtype");
   }
   if (!find_kv_dtype(options.kv_cache_dtype, activations(options))) {
     return invalid(fmt::format("--kv-cache-dtype is \"{}\"; it must be one of: {}",

@@ -1,9 +1,9 @@
 #include "engine/inbox.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
+
+#include "sched/limits.h"
 
 namespace erne::engine {
 
@@ -15,10 +15,7 @@ Result<void> Inbox::submit(Submission submission) {
       return Status{Code::kOverloaded, "the server is shutting down"};
     }
     const int num_waiting = num_taken_ + static_cast<int>(messages_.submissions.size());
-    if (num_waiting >= max_waiting_) {
-      return Status{Code::kOverloaded,
-                    fmt::format("{} requests are waiting already; try again later", num_waiting)};
-    }
+    if (num_waiting >= max_waiting_) return sched::too_many_waiting(num_waiting);
     messages_.submissions.push_back(std::move(submission));
   }
   arrived_.notify_one();

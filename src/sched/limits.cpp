@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <span>
 
 #include "base/status.h"
 
@@ -16,6 +18,57 @@ Result<void> check_at_least(const char* name, int value, int least) {
 
 Status too_long(std::string message, std::string param) {
   return {Code::kTooLong, std::move(message), std::move(param)};
+}
+
+Result<void> check_ids(std::span<const TokenId> ids, int vocab_size, const char* param) {
+  for (const TokenId id : ids)
+    if (id < 0 || id >= vocab_size)
+      return invalid(fmt::format("the {} has token {}, this model's tokens end at {}", param, id,
+                                 vocab_size - 1),
+                     param);
+  return {};
+}
+
+Result<void> check_named_ids(const Request& request, int vocab_size) {
+  TRY(check_ids(request.prompt, vocab_size, "prompt"));
+  TRY(check_ids(request.stop.stop_token_ids, vocab_size, "stop_token_ids"));
+  for (const std::vector<TokenId>& word : request.sampling.bad_words) {
+    if (word.empty()) return invalid("bad_words has a word without tokens", "bad_words");
+    TRY(check_ids(word, vocab_size, "bad_words"));
+  }
+  for (const auto& [id, bias] : request.sampling.logit_bias) {
+    TRY(check_ids({&id, 1}, vocab_size, "logit_bias"));
+    if (!std::isfinite(bias))
+      return invalid(fmt::format("logit_bias of token {} is {}; it must be finite", id, bias),
+                     "logit_bias");
+  }
+  return {};
+}
+
+// What the sampler is defined for.
+Result<void> check_sampling(const SamplingParams& sampling) {
+  constexpr double kMost = std::numeric_limits<float>::max();
+  constexpr double kLeast = std::numeric_limits<float>::min();  // "above 0"
+  const struct {
+    const char* name;
+    double value, low, high;
+  } fields[] = {
+      {"temperature", sampling.temperature, 0, kMost},
+      {"top_p", sampling.top_p, kLeast, 1},
+      {"top_k", static_cast<double>(sampling.top_k), 0, kMost},
+      {"min_p", sampling.min_p, 0, 1},
+      {"repetition_penalty", sampling.repetition_penalty, kLeast, kMost},
+      {"frequency_penalty", sampling.frequency_penalty, -kMost, kMost},
+      {"presence_penalty", sampling.presence_penalty, -kMost, kMost},
+      {"logprobs", static_cast<double>(sampling.logprobs), -1, kMost},
+      {"prompt_logprobs", static_cast<double>(sampling.prompt_logprobs), -1, kMost},
+  };
+  for (const auto& field : fields)
+    if (!(field.value >= field.low && field.value <= field.high))
+      return invalid(fmt::format("{} is {}; it must be from {:g} to {:g}", field.name, field.value,
+                                 field.low, field.high),
+                     field.name);
+  return {};
 }
 
 // The last token generated needs no KV.
@@ -34,6 +87,7 @@ Result<void> check_limits(const Limits& limits, const kv::KvGeometry& geometry) 
       {"max_rows", limits.max_rows, 1},
       {"max_tokens", limits.max_tokens, 1},
       {"max_model_len", limits.max_model_len, 1},
+      {"vocab_size", limits.vocab_size, 1},
       {"max_waiting", limits.max_waiting, 1},
       {"max_drafts", limits.max_drafts, 0},
       {"min_free_blocks", limits.min_free_blocks, 0},
@@ -83,7 +137,13 @@ Result<void> check_request(const Request& request, const Limits& limits,
                                 prompt, limits.max_tokens),
                     "prompt");
   }
-  return {};
+  TRY(check_sampling(request.sampling));
+  return check_named_ids(request, limits.vocab_size);
+}
+
+Status too_many_waiting(size_t num_waiting) {
+  return {Code::kOverloaded,
+          fmt::format("{} requests are waiting already; try again later", num_waiting)};
 }
 
 }  // namespace erne::sched

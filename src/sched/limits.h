@@ -2,6 +2,9 @@
 // request, so that a client's thread can refuse at once what the scheduler could never serve.
 #pragma once
 
+#include <cstddef>
+#include <limits>
+
 #include "base/status.h"
 #include "kv/kv_geometry.h"
 #include "sched/request.h"
@@ -9,11 +12,12 @@
 namespace erne::sched {
 
 struct Limits {
-  int max_rows = 64;       // sequences in a step
-  int max_tokens = 2048;   // tokens in a step
-  int max_model_len = 0;   // prompt + new tokens of one request
-  int max_waiting = 2048;  // requests that wait for their first step
-  int max_drafts = 0;      // unverified tokens per row; 0: no speculation
+  int max_rows = 64;                                 // sequences in a step
+  int max_tokens = 2048;                             // tokens in a step
+  int max_model_len = 0;                             // prompt + new tokens of one request
+  int vocab_size = std::numeric_limits<int>::max();  // ids a request may name are below it
+  int max_waiting = 2048;                            // requests that wait for their first step
+  int max_drafts = 0;                                // unverified tokens per row; 0: no speculation
   int min_free_blocks =
       0;  // kept available for running sequences to grow into when another is admitted
   bool share_prefixes = true;
@@ -23,8 +27,14 @@ struct Limits {
 // kInvalid, naming the field, its value and what is allowed.
 Result<void> check_limits(const Limits& limits, const kv::KvGeometry& geometry);
 
-// kInvalid or kTooLong for a request that can never run to its end under these limits, even alone.
+// kInvalid or kTooLong for a request that can never run to its end under these limits, even alone:
+// every token id it names is one of the vocabulary's, lengths fit, and what it asks of the sampler
+// is a number that the sampler is defined for. Whoever submits a request may rely on this check
+// alone; ranges that an API promises to its clients are narrower, and the API's own.
 Result<void> check_request(const Request& request, const Limits& limits,
                            const kv::KvGeometry& geometry);
+
+// kOverloaded: for a request beyond max_waiting.
+Status too_many_waiting(size_t num_waiting);
 
 }  // namespace erne::sched

@@ -64,6 +64,63 @@ TEST(CheckRequest, RefusesWhatCanNeverFitAndNamesTheNumbers) {
   expect_refused(request(17, 1), whole, Code::kTooLong, "prompt", {"17", "16"});
 }
 
+// Whoever submits: the server, a terminal, a benchmark.
+TEST(CheckRequest, EveryTokenItNamesIsOneOfTheVocabularys) {
+  Limits limits = kLimits;
+  limits.vocab_size = 100;
+  const std::pair<const char*, void (*)(Request&, TokenId)> places[] = {
+      {"prompt", [](Request& r, TokenId id) { r.prompt.back() = id; }},
+      {"stop_token_ids", [](Request& r, TokenId id) { r.stop.stop_token_ids = {5, id}; }},
+      {"bad_words", [](Request& r, TokenId id) { r.sampling.bad_words = {{5}, {6, id}}; }},
+      {"logit_bias", [](Request& r, TokenId id) { r.sampling.logit_bias = {{5, 1}, {id, 1}}; }},
+  };
+  for (const auto& [param, place] : places)
+    for (const TokenId id : {-1, 0, 99, 100, std::numeric_limits<TokenId>::min(),
+                             std::numeric_limits<TokenId>::max()}) {
+      Request r = request(3, 1);
+      place(r, id);
+      if (id >= 0 && id < 100)
+        EXPECT_TRUE(check_request(r, limits, kGeometry).ok()) << param << id;
+      else
+        expect_refused(r, limits, Code::kInvalid, param, {std::to_string(id), "99"});
+    }
+}
+
+TEST(CheckRequest, WhatIsAskedOfTheSamplerIsANumberItIsDefinedFor) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  const struct {
+    const char* param;
+    float SamplingParams::* field;
+    std::vector<float> wrong;
+  } fields[] = {
+      {"temperature", &SamplingParams::temperature, {kNan, kInf, -1}},
+      {"top_p", &SamplingParams::top_p, {kNan, 0, -1, 1.5f}},
+      {"min_p", &SamplingParams::min_p, {kNan, -1, 1.5f}},
+      {"repetition_penalty", &SamplingParams::repetition_penalty, {kNan, kInf, 0, -1}},
+      {"frequency_penalty", &SamplingParams::frequency_penalty, {kNan, kInf, -kInf}},
+      {"presence_penalty", &SamplingParams::presence_penalty, {kNan, kInf, -kInf}},
+  };
+  for (const auto& [param, field, wrong] : fields)
+    for (const float value : wrong) {
+      Request r = request(3, 1);
+      r.sampling.*field = value;
+      expect_refused(r, kLimits, Code::kInvalid, param, {});
+    }
+  Request r = request(3, 1);
+  r.sampling.top_k = -1;
+  expect_refused(r, kLimits, Code::kInvalid, "top_k", {"-1"});
+  r.sampling = {};
+  r.sampling.logprobs = -2;
+  expect_refused(r, kLimits, Code::kInvalid, "logprobs", {"-2"});
+  r.sampling = {};
+  r.sampling.bad_words = {{}};
+  expect_refused(r, kLimits, Code::kInvalid, "bad_words", {});
+  r.sampling = {};
+  r.sampling.logit_bias = {{1, kNan}};
+  expect_refused(r, kLimits, Code::kInvalid, "logit_bias", {});
+}
+
 TEST(CheckLimits, NamesTheFieldItsValueAndTheLeast) {
   EXPECT_TRUE(check_limits(kLimits, kGeometry).ok());
   const auto refusal = [](auto change) {
@@ -79,6 +136,7 @@ TEST(CheckLimits, NamesTheFieldItsValueAndTheLeast) {
   EXPECT_EQ(refusal([](L& l, G&) { l.max_tokens = 0; }), "max_tokens is 0; it must be at least 1");
   EXPECT_EQ(refusal([](L& l, G&) { l.max_model_len = 0; }),
             "max_model_len is 0; it must be at least 1");
+  EXPECT_EQ(refusal([](L& l, G&) { l.vocab_size = 0; }), "vocab_size is 0; it must be at least 1");
   EXPECT_EQ(refusal([](L& l, G&) { l.max_waiting = 0; }),
             "max_waiting is 0; it must be at least 1");
   EXPECT_EQ(refusal([](L& l, G&) { l.max_drafts = -1; }),

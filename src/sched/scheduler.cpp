@@ -23,8 +23,7 @@ Result<void> Scheduler::add(Request request) {
     return fits;
   }
   if (static_cast<int>(waiting_.size()) >= limits_.max_waiting) {
-    return Status{Code::kOverloaded,
-                  fmt::format("{} requests are waiting already; try again later", waiting_.size())};
+    return too_many_waiting(waiting_.size());
   }
   const RequestId id = request.id;
   const auto [it, is_new] = live_.try_emplace(id, std::make_unique<Sequence>());

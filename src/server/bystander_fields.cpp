@@ -10,12 +10,26 @@ namespace {
 
 constexpr size_t kMaxLabelBytes = 1024;
 
+// Values that ask for nothing whatever the field: false, "", [], {}.
+bool is_nothing(const Json& value) {
+  return value == Json(false) || value == Json("") || value == Json(Json::Array()) ||
+         value == Json(Json::Object());
+}
+
 Result<void> not_built(const Arg& arg, GenerationRequest&) {
+  if (is_nothing(arg.value)) return {};
+  return unsupported(fmt::format("{} is not built yet", arg.name), arg.name);
+}
+
+// An empty object asks for the feature: with its defaults, or for any JSON.
+Result<void> not_built_at_all(const Arg& arg, GenerationRequest&) {
   return unsupported(fmt::format("{} is not built yet", arg.name), arg.name);
 }
 
 Result<void> only(const Arg& arg, const Json& value) {
-  if (arg.value == value) return {};
+  const bool same_number =
+      arg.value.is_integer() && value.is_integer() && arg.value.as_int() == value.as_int();
+  if (arg.value == value || same_number) return {};
   return unsupported(fmt::format("{} other than {} is not built yet", arg.name, value.dump()),
                      arg.name);
 }
@@ -30,6 +44,10 @@ Result<void> only_one(const Arg& arg, GenerationRequest&) {
 }
 Result<void> only_empty_string(const Arg& arg, GenerationRequest&) {
   return only(arg, Json(""));
+}
+
+Result<void> only_medium(const Arg& arg, GenerationRequest&) {
+  return only(arg, Json("medium"));  // OpenAI's default
 }
 
 Result<void> only_empty_list(const Arg& arg, GenerationRequest&) {
@@ -50,7 +68,8 @@ Result<void> only_text_format(const Arg& arg, GenerationRequest&) {
 // Without tools all but "required" and a named tool ask for what happens anyway.
 Result<void> only_optional_tools(const Arg& arg, GenerationRequest&) {
   if (arg.value == Json("none") || arg.value == Json("auto")) return {};
-  return unsupported("tool_choice other than \"none\" or \"auto\" is not built yet", arg.name);
+  return unsupported(fmt::format("{} other than \"none\" or \"auto\" is not built yet", arg.name),
+                     arg.name);
 }
 
 Result<void> any_boolean(const Arg& arg, GenerationRequest&) {
@@ -114,19 +133,19 @@ constexpr Field kFields[] = {
     {"include_logprobs_decode_token", kBoth, only_true},
     {"max_streaming_response_tokens", kBoth, only_one},
     // Not built yet.
-    {"audio", kChatOnly, not_built},
-    {"functions", kChatOnly, not_built},
-    {"function_call", kChatOnly, not_built},
-    {"prediction", kChatOnly, not_built},
-    {"web_search_options", kChatOnly, not_built},
-    {"reasoning_effort", kChatOnly, not_built},
-    {"verbosity", kChatOnly, not_built},
+    {"audio", kChatOnly, not_built_at_all},
+    {"functions", kChatOnly, only_empty_list},
+    {"function_call", kChatOnly, only_optional_tools},
+    {"prediction", kChatOnly, not_built_at_all},
+    {"web_search_options", kChatOnly, not_built_at_all},
+    {"reasoning_effort", kChatOnly, only_medium},
+    {"verbosity", kChatOnly, only_medium},
     {"reasoning_max_tokens", kBoth, not_built},
     {"response_max_tokens", kBoth, not_built},
     {"logits_processors_args", kBoth, not_built},
-    {"structural_tag", kBoth, not_built},
+    {"structural_tag", kBoth, not_built_at_all},
     {"structured_outputs", kBoth, not_built},
-    {"guided_json", kBoth, not_built},
+    {"guided_json", kBoth, not_built_at_all},
     {"guided_regex", kBoth, not_built},
     {"guided_choice", kBoth, not_built},
     {"guided_grammar", kBoth, not_built},

@@ -5,24 +5,32 @@
 namespace erne::server {
 namespace {
 
-bool continues_character(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
-}
-
 bool contains(const std::vector<TokenId>& ids, TokenId id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+ScoredToken scored(TokenId id, const sched::PositionLogprobs* logprobs, int num_top,
+                   int64_t offset) {
+  ScoredToken out{.id = id, .logprob = {}, .top = {}, .text_offset = offset};
+  if (logprobs == nullptr) return out;
+  out.logprob = logprobs->chosen.logprob;
+  const size_t count = std::min<size_t>(num_top, logprobs->top.size());
+  out.top.assign(logprobs->top.begin(), logprobs->top.begin() + static_cast<int64_t>(count));
+  return out;
 }
 
 }  // namespace
 
 Choice::Choice(const GenerationRequest& request, const PreparedPrompt& prompt,
-               const std::vector<TokenId>& eos_ids, const text::Tokenizer* tokenizer)
+               const std::vector<TokenId>& eos_ids, const text::Tokenizer* tokenizer,
+               std::unique_ptr<DeltaParser> parser)
     : request_(request),
       prompt_(prompt),
       eos_ids_(eos_ids),
-      tokenizer_(tokenizer),
+      parser_(std::move(parser)),
       stops_(request.stop, request.include_stop_str_in_output) {
-  if (tokenizer != nullptr) detokenizer_.emplace(*tokenizer, request.skip_special_tokens);
+  const int64_t echoed = request.echo ? num_characters(prompt.text) : 0;
+  if (tokenizer != nullptr) detokenizer_.emplace(*tokenizer, request.skip_special_tokens, echoed);
 }
 
 void Choice::push(const sched::TokenEvent& event) {
@@ -43,62 +51,80 @@ void Choice::push_prompt() {
   const auto score_all = [&](std::vector<ScoredToken>& out, int num_top) {
     for (size_t i = 0; i < prompt_.ids.size(); ++i) {
       const bool has = i > 0 && i - 1 < prompt_logprobs_.size();
-      out.push_back(scored(prompt_.ids[i], has ? &prompt_logprobs_[i - 1] : nullptr, num_top));
+      const int64_t offset = i < prompt_.text_offsets.size() ? prompt_.text_offsets[i] : 0;
+      out.push_back(
+          scored(prompt_.ids[i], has ? &prompt_logprobs_[i - 1] : nullptr, num_top, offset));
     }
   };
-  if (request_.echo && request_.sampling.logprobs >= 0)
-    score_all(piece_.scores, request_.sampling.logprobs);
-  if (request_.prompt_logprobs_asked >= 0) score_all(piece_.prompt, request_.prompt_logprobs_asked);
+  if (request_.echo && request_.output_scores) score_all(delta_.scores, *request_.output_scores);
+  if (request_.prompt_scores) score_all(delta_.prompt_scores, *request_.prompt_scores);
   if (request_.echo) {
-    piece_.text += prompt_.text;
-    num_characters_ = std::count_if(prompt_.text.begin(), prompt_.text.end(),
-                                    [](char byte) { return !continues_character(byte); });
-  } else {
-    num_characters_ = 0;
+    delta_.content += prompt_.text;
+    num_shown_ += num_characters(prompt_.text);
   }
   prompt_logprobs_ = {};
 }
 
 void Choice::push_token(TokenId id, const sched::PositionLogprobs* logprobs, bool shown) {
   ++num_generated_;
-  piece_.token_ids.push_back(id);
-  if (request_.sampling.logprobs >= 0)
-    piece_.scores.push_back(scored(id, logprobs, request_.sampling.logprobs));
-  if (!detokenizer_ || !shown) return;
-  piece_.text += stops_.push(detokenizer_->push(id));
+  if (request_.return_token_ids) delta_.token_ids.push_back(id);
+  int64_t offset = 0;
+  if (detokenizer_ && shown) {
+    const CountingDetokenizer::Pushed pushed = detokenizer_->push(id);
+    offset = pushed.offset;
+    push_text(pushed.text);
+  } else if (detokenizer_) {
+    push_text(detokenizer_->finish());
+    offset = detokenizer_->num_characters();
+  }
+  if (request_.output_scores)
+    held_scores_.push_back(scored(id, logprobs, *request_.output_scores, offset));
   if (stops_.matched()) finish(sched::FinishReason::kStop);
+  release_scores();
+}
+
+void Choice::push_text(std::string_view text) {
+  if (!text.empty()) take_parsed(parser_->push(text));
+}
+
+void Choice::take_parsed(Delta parsed) {
+  parsed.content = stops_.push(parsed.content);
+  num_shown_ += num_characters(parsed.content);
+  has_called_ = has_called_ || !parsed.tool_calls.empty();
+  delta_.append(std::move(parsed));
+}
+
+// A score goes out once the text before its token has: a stop string may cut the text before, and
+// no offset may lie behind the end. A chat's scores have no offsets.
+void Choice::release_scores() {
+  auto end = held_scores_.begin();
+  if (finished_ || request_.endpoint == Endpoint::kChat) end = held_scores_.end();
+  while (end != held_scores_.end() && end->text_offset <= num_shown_) ++end;
+  for (auto score = held_scores_.begin(); score != end; ++score) {
+    score->text_offset = std::min(score->text_offset, num_shown_);
+    delta_.scores.push_back(std::move(*score));
+  }
+  held_scores_.erase(held_scores_.begin(), end);
 }
 
 void Choice::finish(sched::FinishReason reason) {
   finished_ = true;
   if (detokenizer_ && !stops_.matched()) {
-    piece_.text += stops_.push(detokenizer_->finish());
-    piece_.text += stops_.finish();
+    push_text(detokenizer_->finish());
+    take_parsed(parser_->finish());
+    const std::string_view rest = stops_.finish();
+    num_shown_ += num_characters(rest);
+    delta_.content += rest;
   }
+  release_scores();
   const bool cut = reason == sched::FinishReason::kLength && !stops_.matched();
-  piece_.finish_reason = cut ? "length" : "stop";
+  delta_.finish = cut ? Finish::kLength : has_called_ ? Finish::kToolCalls : Finish::kStop;
 }
 
 // The token that ended the sequence is no part of its text, unless asked for like a stop string.
 bool Choice::is_hidden_end(TokenId id) const {
   if (request_.include_stop_str_in_output) return false;
   return contains(eos_ids_, id) || contains(request_.stop_token_ids, id);
-}
-
-ScoredToken Choice::scored(TokenId id, const sched::PositionLogprobs* logprobs, int num_top) {
-  ScoredToken out{.id = id, .logprob = {}, .top = {}, .text_offset = num_characters_};
-  if (logprobs != nullptr) {
-    out.logprob = logprobs->chosen.logprob;
-    const size_t count = std::min<size_t>(num_top, logprobs->top.size());
-    out.top.assign(logprobs->top.begin(), logprobs->top.begin() + count);
-  }
-  if (tokenizer_ == nullptr || (request_.skip_special_tokens && tokenizer_->is_special(id)))
-    return out;
-  const std::string_view bytes = tokenizer_->token_bytes(id);
-  if (!bytes.empty() && continues_character(bytes[0]) && out.text_offset > 0) --out.text_offset;
-  num_characters_ += std::count_if(bytes.begin(), bytes.end(),
-                                   [](char byte) { return !continues_character(byte); });
-  return out;
 }
 
 }  // namespace erne::server

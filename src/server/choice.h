@@ -1,73 +1,61 @@
-// One of a request's outputs while it grows: the engine's events in, pieces of the reply out.
+// One of a request's outputs while it grows: the engine's events in, deltas of the reply out. The
+// way of a token's text: detokenizer, parser, stop matcher, delta.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sched/request.h"
+#include "server/delta.h"
+#include "server/delta_parser.h"
 #include "server/generation_request.h"
 #include "server/prepare.h"
-#include "text/detokenizer.h"
+#include "server/text_offsets.h"
 #include "text/stop_matcher.h"
 #include "text/tokenizer.h"
 
 namespace erne::server {
 
-// A token of the reply with its score.
-struct ScoredToken {
-  TokenId id = 0;
-  std::optional<float> logprob;          // none for a prompt's first token, which nothing predicts
-  std::vector<sched::TokenLogprob> top;  // best first
-  int64_t text_offset = 0;               // in characters, where the token's text begins
-};
-
-// What a choice gained.
-struct Piece {
-  std::string text;                 // whole characters, after stop strings
-  std::vector<TokenId> token_ids;   // generated
-  std::vector<ScoredToken> scores;  // if logprobs were asked for; the echoed prompt's first
-  std::vector<ScoredToken> prompt;  // if prompt_logprobs were: the whole prompt, once
-  std::optional<std::string_view> finish_reason;  // "stop" or "length"; the last piece has it
-
-  bool empty() const {
-    return text.empty() && token_ids.empty() && scores.empty() && prompt.empty() && !finish_reason;
-  }
-};
-
 class Choice {
  public:
-  // All outlive this; `tokenizer` may be null.
+  // All references outlive this; `tokenizer` may be null.
   Choice(const GenerationRequest& request, const PreparedPrompt& prompt,
-         const std::vector<TokenId>& eos_ids, const text::Tokenizer* tokenizer);
+         const std::vector<TokenId>& eos_ids, const text::Tokenizer* tokenizer,
+         std::unique_ptr<DeltaParser> parser = std::make_unique<DeltaParser>());
 
   // An event without error. Once finished, more are ignored.
   void push(const sched::TokenEvent& event);
   bool finished() const { return finished_; }
   // What push() has gained since the last call.
-  Piece take() { return std::exchange(piece_, {}); }
+  Delta take() { return std::exchange(delta_, {}); }
   int num_generated() const { return num_generated_; }
 
  private:
   void push_prompt();
   void push_token(TokenId id, const sched::PositionLogprobs* logprobs, bool shown);
+  void push_text(std::string_view text);
+  void take_parsed(Delta parsed);
+  void release_scores();
   void finish(sched::FinishReason reason);
   bool is_hidden_end(TokenId id) const;
-  ScoredToken scored(TokenId id, const sched::PositionLogprobs* logprobs, int num_top);
 
   const GenerationRequest& request_;
   const PreparedPrompt& prompt_;
   const std::vector<TokenId>& eos_ids_;
-  const text::Tokenizer* const tokenizer_;
-  std::optional<text::Detokenizer> detokenizer_;
+  std::optional<CountingDetokenizer> detokenizer_;
+  const std::unique_ptr<DeltaParser> parser_;
   text::StopMatcher stops_;
   std::vector<sched::PositionLogprobs> prompt_logprobs_;
-  Piece piece_;
-  int64_t num_characters_ = 0;  // begun by the tokens so far
+  std::vector<ScoredToken> held_scores_;  // of text that may yet be cut off
+  Delta delta_;
+  int64_t num_shown_ = 0;  // characters that have gone into deltas
   int num_generated_ = 0;
   bool prompt_pushed_ = false;
+  bool has_called_ = false;  // a tool
   bool finished_ = false;
 };
 

@@ -27,7 +27,9 @@ std::vector<TokenId> tokens(std::string_view text) {
 }
 
 GenerationRequest asked() {
-  return GenerationRequest(Endpoint::kCompletions, {});
+  GenerationRequest request(Endpoint::kCompletions, {});
+  request.return_token_ids = true;
+  return request;
 }
 
 sched::TokenEvent event(std::vector<TokenId> ids, std::optional<FinishReason> finish = {}) {
@@ -40,19 +42,16 @@ sched::TokenEvent event(std::vector<TokenId> ids, std::optional<FinishReason> fi
 }
 
 // Feeds `ids` cut into events of `per_event` tokens, and joins what comes out.
-Piece run(const GenerationRequest& request, const std::vector<TokenId>& ids, size_t per_event,
+Delta run(const GenerationRequest& request, const std::vector<TokenId>& ids, size_t per_event,
           FinishReason finish) {
   const PreparedPrompt prompt;
   Choice choice(request, prompt, kEosIds, &tokenizer());
-  Piece all;
+  Delta all;
   for (size_t i = 0; i < ids.size() && !choice.finished(); i += per_event) {
     const size_t end = std::min(i + per_event, ids.size());
     choice.push(event({ids.begin() + i, ids.begin() + end},
                       end == ids.size() ? std::optional(finish) : std::nullopt));
-    const Piece piece = choice.take();
-    all.text += piece.text;
-    all.token_ids.insert(all.token_ids.end(), piece.token_ids.begin(), piece.token_ids.end());
-    if (piece.finish_reason) all.finish_reason = piece.finish_reason;
+    all.append(choice.take());
   }
   return all;
 }
@@ -63,30 +62,30 @@ TEST(Choice, SaysTheSameHoweverTheEngineCutsIt) {
   ids.push_back(kEos);
   for (size_t per_event = 1; per_event <= ids.size(); ++per_event) {
     request.stop = {};
-    Piece all = run(request, ids, per_event, FinishReason::kStop);
-    EXPECT_EQ(all.text, "First 42, then 你好😀, then STOP and more");
+    Delta all = run(request, ids, per_event, FinishReason::kStop);
+    EXPECT_EQ(all.content, "First 42, then 你好😀, then STOP and more");
     EXPECT_EQ(all.token_ids, ids);
-    EXPECT_EQ(all.finish_reason, "stop");
+    EXPECT_EQ(all.finish, Finish::kStop);
     request.stop = {"STOP"};
     all = run(request, ids, per_event, FinishReason::kStop);
-    EXPECT_EQ(all.text, "First 42, then 你好😀, then ");
+    EXPECT_EQ(all.content, "First 42, then 你好😀, then ");
     EXPECT_LT(all.token_ids.size(), ids.size());
-    EXPECT_EQ(all.finish_reason, "stop");
+    EXPECT_EQ(all.finish, Finish::kStop);
   }
 }
 
 TEST(Choice, TextHeldBackForAStopStringComesOutAtTheEnd) {
   GenerationRequest request = asked();
   request.stop = {"STOPPED"};
-  const Piece all = run(request, tokens("then STOP"), 1, FinishReason::kLength);
-  EXPECT_EQ(all.text, "then STOP");
-  EXPECT_EQ(all.finish_reason, "length");
+  const Delta all = run(request, tokens("then STOP"), 1, FinishReason::kLength);
+  EXPECT_EQ(all.content, "then STOP");
+  EXPECT_EQ(all.finish, Finish::kLength);
 }
 
 TEST(Choice, AStopStringInTheLastTokenIsAStop) {
   GenerationRequest request = asked();
   request.stop = {"P"};
-  EXPECT_EQ(run(request, tokens("STOP"), 1, FinishReason::kLength).finish_reason, "stop");
+  EXPECT_EQ(run(request, tokens("STOP"), 1, FinishReason::kLength).finish, Finish::kStop);
 }
 
 TEST(Choice, EventsAfterTheEndAreIgnored) {
@@ -102,8 +101,8 @@ TEST(Choice, EventsAfterTheEndAreIgnored) {
 TEST(Choice, EchoedPromptsAreScoredOverManyEvents) {
   GenerationRequest request = asked();
   request.echo = true;
-  request.sampling.logprobs = 1;
-  const PreparedPrompt prompt{{3, 4, 5}, "012"};
+  request.output_scores = 1;
+  const PreparedPrompt prompt{{3, 4, 5}, "012", {0, 1, 2}};
   Choice choice(request, prompt, kEosIds, &tokenizer());
   sched::TokenEvent first;
   first.prompt_logprobs = {{{4, -0.25f}, {{4, -0.25f}, {9, -2.0f}}}};
@@ -112,26 +111,129 @@ TEST(Choice, EchoedPromptsAreScoredOverManyEvents) {
   sched::TokenEvent second = event({6}, FinishReason::kLength);
   second.prompt_logprobs = {{{5, -3.0f}, {{7, -0.1f}}}};
   choice.push(second);
-  const Piece piece = choice.take();
-  EXPECT_EQ(piece.text, "0123");
-  ASSERT_EQ(piece.scores.size(), 4u);
-  EXPECT_FALSE(piece.scores[0].logprob);
-  EXPECT_EQ(piece.scores[1].logprob, -0.25f);
-  EXPECT_EQ(piece.scores[1].top.size(), 1u);
-  EXPECT_EQ(piece.scores[2].logprob, -3.0f);
-  EXPECT_EQ(piece.scores[3].id, 6);
-  EXPECT_EQ(piece.scores[3].text_offset, 3);
+  const Delta delta = choice.take();
+  EXPECT_EQ(delta.content, "0123");
+  ASSERT_EQ(delta.scores.size(), 4u);
+  EXPECT_FALSE(delta.scores[0].logprob);
+  EXPECT_EQ(delta.scores[1].logprob, -0.25f);
+  EXPECT_EQ(delta.scores[1].top.size(), 1u);
+  EXPECT_EQ(delta.scores[2].logprob, -3.0f);
+  EXPECT_EQ(delta.scores[3].id, 6);
+  EXPECT_EQ(delta.scores[3].text_offset, 3);
 }
 
 TEST(Choice, OffsetsCountCharactersNotBytes) {
   GenerationRequest request = asked();
-  request.sampling.logprobs = 0;
+  request.output_scores = 0;
   const PreparedPrompt prompt;
   Choice choice(request, prompt, kEosIds, &tokenizer());
   choice.push(event(tokens("你😀1"), FinishReason::kLength));
   std::vector<int64_t> offsets;
   for (const ScoredToken& token : choice.take().scores) offsets.push_back(token.text_offset);
   EXPECT_THAT(offsets, ElementsAre(0, 1, 1, 1, 1, 2));  // the emoji is four byte tokens
+}
+
+// A parser that tells all a delta's texts apart: "[...]" is thought, "{...}" a call, the rest is
+// said. Holds back what is open.
+class ScriptedParser final : public DeltaParser {
+ public:
+  Delta push(std::string_view text) override {
+    Delta out;
+    for (const char c : text) {
+      if (c == '[' || c == '{') {
+        open_ = c;
+      } else if (c == ']' || c == '}') {
+        close(out);
+      } else if (open_) {
+        held_ += c;
+      } else {
+        out.content += c;
+      }
+    }
+    return out;
+  }
+  Delta finish() override {
+    Delta out;
+    out.content = std::exchange(held_, {});
+    return out;
+  }
+
+ private:
+  void close(Delta& out) {
+    if (open_ == '[')
+      out.reasoning = std::exchange(held_, {});
+    else
+      out.tool_calls.push_back({num_calls_++, "call-1", "f", std::exchange(held_, {})});
+    open_ = 0;
+  }
+  char open_ = 0;
+  std::string held_;
+  int num_calls_ = 0;
+};
+
+Delta run_parsed(std::string_view text, const std::vector<std::string>& stop, size_t per_event) {
+  GenerationRequest request(Endpoint::kChat, {});
+  request.stop = stop;
+  const PreparedPrompt prompt;
+  Choice choice(request, prompt, kEosIds, &tokenizer(), std::make_unique<ScriptedParser>());
+  std::vector<TokenId> ids = tokens(text);
+  ids.push_back(kEos);
+  Delta all;
+  for (size_t i = 0; i < ids.size() && !choice.finished(); i += per_event) {
+    const size_t end = std::min(i + per_event, ids.size());
+    choice.push(event({ids.begin() + i, ids.begin() + end},
+                      end == ids.size() ? std::optional(FinishReason::kStop) : std::nullopt));
+    all.append(choice.take());
+  }
+  return all;
+}
+
+TEST(Choice, AParserStandsBetweenDetokenizerAndStopStrings) {
+  for (size_t per_event = 1; per_event < 40; ++per_event) {
+    Delta all = run_parsed("[STOP is a thought]said {STOP}more", {"STOP"}, per_event);
+    EXPECT_EQ(all.reasoning, "STOP is a thought");
+    EXPECT_EQ(all.content, "said more");
+    ASSERT_EQ(all.tool_calls.size(), 1u);
+    EXPECT_EQ(all.tool_calls[0].arguments, "STOP");
+    EXPECT_EQ(all.finish, Finish::kToolCalls);
+    // A stop string ends the answer, even one that a thought lies in.
+    all = run_parsed("[thought]said ST[more]OP and not this", {"STOP"}, per_event);
+    EXPECT_EQ(all.content, "said ");
+    EXPECT_EQ(all.finish, Finish::kStop);
+    all = run_parsed("said [never closed", {"STOP"}, per_event);
+    EXPECT_EQ(all.content, "said never closed");
+    EXPECT_EQ(all.reasoning, "");
+  }
+}
+
+TEST(Delta, EveryMemberIsSummedUpAndCounts) {
+  Delta all;
+  EXPECT_TRUE(all.empty());
+  const auto with = [](const auto& set) {
+    Delta delta;
+    set(delta);
+    EXPECT_FALSE(delta.empty());
+    return delta;
+  };
+  const auto append = [&](const auto& set) { all.append(with(set)); };
+  for (int i = 0; i < 2; ++i) {
+    append([](Delta& d) { d.reasoning = "r"; });
+    append([](Delta& d) { d.content = "c"; });
+    append([](Delta& d) { d.tool_calls = {{0, "", "", "a"}, {1, "", "", "b"}}; });
+    append([](Delta& d) { d.token_ids = {1}; });
+    append([](Delta& d) { d.scores = {{}}; });
+    append([](Delta& d) { d.prompt_scores = {{}}; });
+    append([](Delta& d) { d.finish = Finish::kLength; });
+  }
+  EXPECT_EQ(all.reasoning, "rr");
+  EXPECT_EQ(all.content, "cc");
+  ASSERT_EQ(all.tool_calls.size(), 2u);  // of one index: one call
+  EXPECT_EQ(all.tool_calls[0].arguments, "aa");
+  EXPECT_EQ(all.tool_calls[1].arguments, "bb");
+  EXPECT_THAT(all.token_ids, ElementsAre(1, 1));
+  EXPECT_EQ(all.scores.size(), 2u);
+  EXPECT_EQ(all.prompt_scores.size(), 2u);
+  EXPECT_EQ(all.finish, Finish::kLength);
 }
 
 // lm-eval calls a token greedy when its score is the largest of top_logprobs: the best must be

@@ -2,25 +2,22 @@
 
 #include <fmt/format.h>
 
-#include <set>
+#include <cmath>
+#include <map>
+
+#include "base/json_text.h"
 
 namespace erne::server {
 namespace {
 
 constexpr size_t kMaxShownBytes = 40;
 
-// The value as a message may show it.
-std::string shown(const Json& value) {
-  if (value.is_array()) return fmt::format("an array of {} items", value.as_array().size());
-  if (value.is_object()) return "an object";
-  if (value.is_string() && value.as_string().size() > kMaxShownBytes)
-    return fmt::format("a string of {} bytes", value.as_string().size());
-  return value.dump();
-}
+constexpr std::span<const Field> (*kTables[])() = {prompt_fields, sampling_fields, output_fields,
+                                                   bystander_fields};
 
 const Field* find_field(std::string_view name, Endpoint endpoint) {
-  for (const auto table : {sampling_fields(), prompt_fields(), output_fields(), bystander_fields()})
-    for (const Field& field : table)
+  for (const auto table : kTables)
+    for (const Field& field : table())
       if (field.name == name && (field.endpoints & static_cast<unsigned>(endpoint)) != 0)
         return &field;
   return nullptr;
@@ -33,7 +30,7 @@ std::string short_name(const std::string& name) {
 }  // namespace
 
 Status Arg::wrong(std::string_view allowed) const {
-  return invalid(fmt::format("{} must be {}, found {}", name, allowed, shown(value)), name);
+  return invalid(fmt::format("{} must be {}, found {}", name, allowed, brief(value)), name);
 }
 
 Arg Arg::item(size_t i) const {
@@ -49,6 +46,12 @@ Result<int64_t> integer(const Arg& arg, int64_t min, int64_t max) {
   if (!arg.value.is_integer() || arg.value.as_int() < min || arg.value.as_int() > max)
     return arg.wrong(fmt::format("an integer from {} to {}", min, max));
   return arg.value.as_int();
+}
+
+Result<int> count_up_to(const Arg& arg, int most) {
+  const double value = arg.value.is_number() ? arg.value.as_double() : -1;
+  if (!(value >= 0 && value == std::floor(value))) return arg.wrong("an integer of at least 0");
+  return value < most ? static_cast<int>(value) : most;
 }
 
 Result<double> number(const Arg& arg, double min, double max) {
@@ -103,8 +106,8 @@ Result<std::vector<std::string>> strings(const Arg& arg, size_t max_items, size_
 Result<void> read_fields(const Json& body, Endpoint endpoint, const RequestLimits& limits,
                          GenerationRequest& request) {
   if (!body.is_object())
-    return invalid(fmt::format("the body must be a JSON object, found {}", shown(body)));
-  std::set<const Field*> seen;
+    return invalid(fmt::format("the body must be a JSON object, found {}", brief(body)));
+  std::map<const Field*, const Json*> given;
   for (const auto& [name, value] : body.as_object()) {
     const Field* field = find_field(name, endpoint);
     if (field == nullptr)
@@ -113,10 +116,13 @@ Result<void> read_fields(const Json& body, Endpoint endpoint, const RequestLimit
                       "a client sends is ignored silently",
                       short_name(name)),
           short_name(name));
-    if (!seen.insert(field).second)
+    if (!given.emplace(field, &value).second)
       return invalid(fmt::format("{} is given more than once", name), name);
-    if (!value.is_null()) TRY(field->read(Arg{name, value, limits}, request));
   }
+  for (const auto table : kTables)
+    for (const Field& field : table())
+      if (const auto found = given.find(&field); found != given.end() && !found->second->is_null())
+        TRY(field.read(Arg{std::string(field.name), *found->second, limits}, request));
   return {};
 }
 

@@ -1,5 +1,6 @@
 // Reading a JSON body by a table: one row per field with its name, the endpoints that have it and
 // what reads it. A field that has no row is refused, as is one given twice; null counts as absent.
+// Fields are read in the order of the rows, so that the order of a body's members decides nothing.
 #pragma once
 
 #include <span>
@@ -26,6 +27,8 @@ struct Arg {
 
 Result<bool> boolean(const Arg& arg);
 Result<int64_t> integer(const Arg& arg, int64_t min, int64_t max);
+// A whole number from 0; what is larger than `most` counts as `most`.
+Result<int> count_up_to(const Arg& arg, int most);
 Result<double> number(const Arg& arg, double min, double max);
 Result<std::string> string(const Arg& arg, size_t max_bytes);
 Result<TokenId> token_id(const Arg& arg);

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
-
 #include "server/errors.h"
 
 namespace erne::server {
@@ -21,19 +19,6 @@ std::unique_ptr<Reply> make_reply(ServerContext& context, const GenerationReques
   const TokenNames names(context.tokenizer, request.return_tokens_as_token_ids);
   return chat ? make_chat_reply(std::move(head), request, names)
               : make_completion_reply(std::move(head), request, names);
-}
-
-template <class T>
-void append(std::vector<T>& to, std::vector<T>&& from) {
-  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
-}
-
-void append(Piece& to, Piece&& from) {
-  to.text += from.text;
-  append(to.token_ids, std::move(from.token_ids));
-  append(to.scores, std::move(from.scores));
-  append(to.prompt, std::move(from.prompt));
-  if (from.finish_reason) to.finish_reason = from.finish_reason;
 }
 
 // The engine ended a choice on its own account.
@@ -143,8 +128,8 @@ void Generation::deliver(int index, const engine::StreamEvent& stream_event) {
   const int num_gained = track.choice.num_generated() - before;
   track.timer.on_event(context_->metrics, stream_event, num_gained);
   count(track, event, num_gained);
-  Piece piece = track.choice.take();
-  request_.stream ? send_piece(index, piece) : append(track.whole, std::move(piece));
+  Delta delta = track.choice.take();
+  request_.stream ? send_delta(index, delta) : track.whole.append(std::move(delta));
   if (!track.choice.finished()) return;
   // At a stop string, of which the engine knows nothing.
   if (!event.finish) context_->engine.cancel(track.id);
@@ -160,15 +145,13 @@ void Generation::count(Track& track, const sched::TokenEvent& event, int num_gai
   track.cached_tokens = event.cached_tokens;
 }
 
-void Generation::send_piece(int index, const Piece& piece) {
+void Generation::send_delta(int index, const Delta& delta) {
+  if (delta.empty()) return;  // text held back so far
   Track& track = *tracks_[index];
-  const bool has_content = !piece.text.empty() || !piece.scores.empty() || !piece.prompt.empty() ||
-                           (request_.return_token_ids && !piece.token_ids.empty());
-  if (!has_content && !piece.finish_reason) return;  // text held back so far
-  if (track.num_chunks == 0)
-    if (Json opening = reply_->opening(index, track.prompt); !opening.is_null())
-      send_chunk(std::move(opening));
-  send_chunk(reply_->chunk_choice(index, piece, track.prompt, track.num_chunks == 0));
+  if (track.num_chunks == 0 && reply_->has_opening())
+    send_chunk(reply_->choice(index, Part::kOpening, {}, track.prompt));
+  const Part part = track.num_chunks == 0 ? Part::kFirst : Part::kNext;
+  send_chunk(reply_->choice(index, part, delta, track.prompt));
   ++track.num_chunks;
 }
 
@@ -194,7 +177,7 @@ void Generation::end() {
   Json::Array choices;
   for (size_t i = 0; i < tracks_.size(); ++i)
     choices.push_back(
-        reply_->whole_choice(static_cast<int>(i), tracks_[i]->whole, tracks_[i]->prompt));
+        reply_->choice(static_cast<int>(i), Part::kWhole, tracks_[i]->whole, tracks_[i]->prompt));
   exchange_->respond({.body = reply_->whole(std::move(choices), usage_)});
 }
 

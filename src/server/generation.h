@@ -36,7 +36,8 @@ class Generation final : public http::ExchangeListener,
           const ServerContext& context)
         : prompt(prompt),
           first_of_prompt(first_of_prompt),
-          choice(request, prompt, context.options.eos_ids, context.tokenizer) {}
+          choice(request, prompt, context.options.eos_ids, context.tokenizer,
+                 context.parser_for(request)) {}
 
     const PreparedPrompt& prompt;
     const bool first_of_prompt;
@@ -45,7 +46,7 @@ class Generation final : public http::ExchangeListener,
     std::shared_ptr<engine::TokenStream> stream;  // until the choice has ended
     RequestTimer timer;
     int cached_tokens = 0;
-    Piece whole;         // what a reply in one piece has so far
+    Delta whole;         // what a reply in one piece has so far
     int num_chunks = 0;  // sent of a reply in chunks
   };
 
@@ -58,7 +59,7 @@ class Generation final : public http::ExchangeListener,
   void take_events();
   void deliver(int index, const engine::StreamEvent& event);
   void count(Track& track, const sched::TokenEvent& event, int num_gained);
-  void send_piece(int index, const Piece& piece);
+  void send_delta(int index, const Delta& delta);
   void send_chunk(Json choice);
   void send_event(std::string_view data);
   void end();

@@ -7,9 +7,9 @@
 namespace erne::server {
 namespace {
 
+constexpr std::string_view kAddGenerationPrompt = "add_generation_prompt";
+
 Result<void> check_chat(const GenerationRequest& r) {
-  if (r.top_logprobs && !r.logprobs)
-    return invalid("top_logprobs needs logprobs to be true", "top_logprobs");
   if (r.prompts.empty() && (r.messages.is_null() || r.messages.as_array().empty()))
     return invalid("messages is required: a list of at least one message", "messages");
   return {};
@@ -30,7 +30,7 @@ Result<void> check_completions(const GenerationRequest& r) {
 
 Result<void> check_together(const GenerationRequest& r) {
   TRY(r.endpoint == Endpoint::kChat ? check_chat(r) : check_completions(r));
-  if (r.has_stream_options && !r.stream)
+  if ((r.include_usage || r.continuous_usage) && !r.stream)
     return invalid("stream_options needs stream to be true", "stream_options");
   const auto asked = r.asked_tokens();
   const char* name = r.max_completion_tokens ? "max_completion_tokens" : "max_tokens";
@@ -38,7 +38,7 @@ Result<void> check_together(const GenerationRequest& r) {
     return invalid(
         fmt::format("min_tokens must be at most {} {}, found {}", name, *asked, r.min_tokens),
         "min_tokens");
-  if (asked && *asked == 0 && !r.echo && r.prompt_logprobs_asked < 0)
+  if (asked && *asked == 0 && !r.echo && !r.prompt_scores)
     return invalid(fmt::format("{} must be at least 1 without echo or prompt_logprobs", name),
                    name);
   return {};
@@ -55,7 +55,6 @@ GenerationRequest::GenerationRequest(Endpoint endpoint, const SamplingDefaults& 
   sampling.repetition_penalty = defaults.repetition_penalty;
   sampling.frequency_penalty = defaults.frequency_penalty;
   sampling.presence_penalty = defaults.presence_penalty;
-  template_variables.set("add_generation_prompt", true);
 }
 
 Result<GenerationRequest> parse_generation_request(Endpoint endpoint, std::string_view body,
@@ -65,11 +64,8 @@ Result<GenerationRequest> parse_generation_request(Endpoint endpoint, std::strin
   GenerationRequest request(endpoint, defaults);
   TRY(read_fields(json, endpoint, limits, request));
   TRY(check_together(request));
-  if (endpoint == Endpoint::kChat && request.logprobs)
-    request.sampling.logprobs = request.top_logprobs.value_or(0);
-  request.sampling.prompt_logprobs = request.prompt_logprobs_asked;
-  if (request.echo && request.sampling.logprobs > request.sampling.prompt_logprobs)
-    request.sampling.prompt_logprobs = request.sampling.logprobs;
+  if (request.template_variables.find(kAddGenerationPrompt) == nullptr)
+    request.template_variables.set(std::string(kAddGenerationPrompt), true);
   return request;
 }
 

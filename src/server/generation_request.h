@@ -31,6 +31,13 @@ struct RequestLimits {
 inline constexpr int kMaxChoices = 1024;  // prompts x n
 inline constexpr int kMaxN = 128;
 
+// From -2^63 to 2^64 - 1, each another draw.
+struct Seed {
+  uint64_t bits = 0;  // modulo 2^64
+  bool is_negative = false;
+  bool operator==(const Seed&) const = default;
+};
+
 struct GenerationRequest {
   GenerationRequest(Endpoint endpoint, const SamplingDefaults& defaults);
 
@@ -44,8 +51,8 @@ struct GenerationRequest {
   Json template_variables = Json::Object();   // chat_template_kwargs
   std::vector<TokenId> completion_token_ids;  // an output so far, appended to the prompt
 
-  sched::SamplingParams sampling;  // without seed, stream and bad_words
-  std::optional<uint64_t> seed;
+  sched::SamplingParams sampling;  // without seed, stream, bad_words and what is to be scored
+  std::optional<Seed> seed;
   int n = 1;
   std::optional<int> best_of;
   std::optional<int> max_tokens, max_completion_tokens;  // the latter wins
@@ -61,12 +68,11 @@ struct GenerationRequest {
   bool echo = false;
   bool return_token_ids = false;
   bool return_tokens_as_token_ids = false;
-  int prompt_logprobs_asked = -1;  // in the reply; sampling.prompt_logprobs also serves echo
-  bool logprobs = false;           // chat asks for them by a boolean, and how many by top_logprobs
-  std::optional<int> top_logprobs;
+  // How many alternatives to score beside each token; none: no scores.
+  std::optional<int> output_scores;  // of the reply's tokens, with echo of the prompt's as well
+  std::optional<int> prompt_scores;  // of the prompt's tokens, in a list of their own
 
   bool stream = false;
-  bool has_stream_options = false;
   bool include_usage = false;
   bool continuous_usage = false;
 

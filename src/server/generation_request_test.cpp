@@ -1,8 +1,11 @@
 #include "server/generation_request.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
 #include <set>
 
 #include "server/fields.h"
@@ -32,8 +35,8 @@ TEST(GenerationRequest, DefaultsAreFastDeploys) {
   EXPECT_EQ(r.sampling.top_p, 0.7f);
   EXPECT_EQ(r.sampling.top_k, 0);
   EXPECT_EQ(r.sampling.repetition_penalty, 1.0f);
-  EXPECT_EQ(r.sampling.logprobs, -1);
-  EXPECT_EQ(r.sampling.prompt_logprobs, -1);
+  EXPECT_FALSE(r.output_scores);
+  EXPECT_FALSE(r.prompt_scores);
   EXPECT_EQ(r.n, 1);
   EXPECT_FALSE(r.asked_tokens());
   EXPECT_FALSE(r.seed);
@@ -65,7 +68,7 @@ TEST(GenerationRequest, EveryNumberArrives) {
   EXPECT_EQ(r.sampling.repetition_penalty, 1.5f);
   EXPECT_EQ(r.sampling.frequency_penalty, -1.0f);
   EXPECT_EQ(r.sampling.presence_penalty, 2.0f);
-  EXPECT_EQ(r.seed, ~uint64_t{0});
+  EXPECT_EQ(r.seed, (Seed{~uint64_t{0}, true}));
   EXPECT_THAT(r.sampling.logit_bias, ElementsAre(std::pair(7, -100.0f), std::pair(8, 1.5f)));
   EXPECT_EQ(r.n, 3);
   EXPECT_EQ(r.asked_tokens(), 9);
@@ -75,9 +78,8 @@ TEST(GenerationRequest, EveryNumberArrives) {
   EXPECT_THAT(r.stop_token_ids, ElementsAre(4));
   EXPECT_THAT(r.bad_words, ElementsAre("w"));
   EXPECT_THAT(r.bad_words_token_ids, ElementsAre(ElementsAre(5), ElementsAre(6, 7)));
-  EXPECT_EQ(r.sampling.logprobs, 4);
-  EXPECT_EQ(r.prompt_logprobs_asked, 2);
-  EXPECT_EQ(r.sampling.prompt_logprobs, 4);  // echo needs as many as logprobs
+  EXPECT_EQ(r.output_scores, 4);
+  EXPECT_EQ(r.prompt_scores, 2);
   EXPECT_FALSE(r.skip_special_tokens);
 }
 
@@ -94,10 +96,13 @@ TEST(GenerationRequest, MaxCompletionTokensWins) {
 }
 
 TEST(GenerationRequest, ChatLogprobsAreCountedByTopLogprobs) {
-  EXPECT_EQ(chat("").value().sampling.logprobs, -1);
-  EXPECT_EQ(chat(R"(,"logprobs":true)").value().sampling.logprobs, 0);
-  EXPECT_EQ(chat(R"(,"logprobs":true,"top_logprobs":5)").value().sampling.logprobs, 5);
-  EXPECT_EQ(chat(R"(,"logprobs":false)").value().sampling.logprobs, -1);
+  EXPECT_EQ(chat("").value().output_scores, std::nullopt);
+  EXPECT_EQ(chat(R"(,"logprobs":true)").value().output_scores, 0);
+  EXPECT_EQ(chat(R"(,"logprobs":true,"top_logprobs":5)").value().output_scores, 5);
+  EXPECT_EQ(chat(R"(,"logprobs":false)").value().output_scores, std::nullopt);
+  EXPECT_EQ(chat(R"(,"logprobs":false,"top_logprobs":0)").value().output_scores, std::nullopt);
+  EXPECT_FALSE(chat(R"(,"logprobs":false,"top_logprobs":1)").ok());
+  EXPECT_FALSE(chat(R"(,"top_logprobs":1)").ok());
 }
 
 TEST(GenerationRequest, TokenIdsComeBeforeTextWhateverTheOrder) {
@@ -111,7 +116,178 @@ TEST(GenerationRequest, TokenIdsComeBeforeTextWhateverTheOrder) {
 
 TEST(GenerationRequest, TemplateVariablesArrive) {
   const auto r = chat(R"(,"chat_template_kwargs":{"a":[1]},"add_generation_prompt":false)").value();
-  EXPECT_EQ(r.template_variables.dump(), R"({"add_generation_prompt":false,"a":[1]})");
+  EXPECT_EQ(r.template_variables.dump(), R"({"a":[1],"add_generation_prompt":false})");
+}
+
+// A message is read alike whatever stands beside it, and never by the order of the members.
+TEST(GenerationRequest, TheOrderOfMembersDecidesNothing) {
+  const std::vector<std::pair<Endpoint, std::vector<std::string>>> sets = {
+      {Endpoint::kChat,
+       {R"("messages":[{"role":"user","content":"x"}])", R"("add_generation_prompt":false)",
+        R"("chat_template_kwargs":{"add_generation_prompt":true,"a":1})"}},
+      {Endpoint::kChat,
+       {R"("messages":[{"role":"user","content":"x"}])", R"("add_generation_prompt":true)",
+        R"("chat_template_kwargs":{"add_generation_prompt":true})"}},
+      {Endpoint::kChat, {R"("messages":[1,2])", R"("prompt_token_ids":[3])", R"("n":2)"}},
+      {Endpoint::kChat, {R"("messages":[{"role":"king"}])", R"("prompt_token_ids":[3])"}},
+      {Endpoint::kChat,
+       {R"("messages":[{"role":"user","content":"x"}])", R"("logprobs":true)",
+        R"("top_logprobs":3)"}},
+      {Endpoint::kChat,
+       {R"("messages":[{"role":"user","content":"x"}])", R"("max_tokens":3)",
+        R"("max_completion_tokens":5)", R"("min_tokens":4)"}},
+      {Endpoint::kCompletions, {R"("prompt":"x")", R"("prompt_token_ids":[1,2])"}},
+      {Endpoint::kCompletions, {R"("prompt":5)", R"("prompt_token_ids":[1,2])"}},
+      {Endpoint::kCompletions, {R"("prompt":"x")", R"("prompt_token_ids":"y")"}},
+      {Endpoint::kCompletions, {R"("prompt":"x")", R"("n":3)", R"("best_of":2)"}},
+      {Endpoint::kCompletions,
+       {R"("prompt":"x")", R"("stream_options":{"include_usage":true})", R"("stream":true)"}},
+      {Endpoint::kCompletions, {R"("prompt":"x")", R"("temperature":9)", R"("top_p":9)"}},
+  };
+  for (const auto& [endpoint, members] : sets) {
+    std::vector<size_t> order(members.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::set<std::string> outcomes;
+    do {
+      std::string body;
+      for (const size_t i : order) body += (body.empty() ? "{" : ",") + members[i];
+      const auto r = parse_generation_request(endpoint, body + "}", {}, kLimits);
+      outcomes.insert(r.ok() ? fmt::format("{} {} {} {} {} {}", r->template_variables.dump(),
+                                           r->prompts.size(), r->messages.dump(),
+                                           r->output_scores.value_or(-1),
+                                           r->asked_tokens().value_or(-1), r->n)
+                             : r.status().message);
+    } while (std::next_permutation(order.begin(), order.end()));
+    EXPECT_EQ(outcomes.size(), 1u) << ::testing::PrintToString(outcomes);
+  }
+  EXPECT_THAT(chat(R"(,"add_generation_prompt":false,"chat_template_kwargs":)"
+                   R"({"add_generation_prompt":true})")
+                  .status()
+                  .message,
+              HasSubstr("chat_template_kwargs.add_generation_prompt"));
+}
+
+TEST(GenerationRequest, WholeNumbersCountHoweverTheyAreWritten) {
+  for (const char* four : {"4", "4.0", "4e0", "0.4e1"}) {
+    const std::string v = four;
+    const auto r = completion(
+        ",\"n\":" + v + ",\"max_tokens\":" + v + ",\"min_tokens\":" + v + ",\"top_k\":" + v +
+        ",\"seed\":" + v + ",\"logprobs\":" + v + ",\"prompt_logprobs\":" + v +
+        ",\"stop_token_ids\":[" + v + "],\"bad_words_token_ids\":[" + v + ",[" + v +
+        "]],\"completion_token_ids\":[" + v + "],\"best_of\":" + v + ",\"prompt_token_ids\":[" + v +
+        "]" + ",\"max_streaming_response_tokens\":1.0");
+    ASSERT_TRUE(r.ok()) << r.status().message;
+    EXPECT_EQ(r->n, 4);
+    EXPECT_EQ(r->asked_tokens(), 4);
+    EXPECT_EQ(r->min_tokens, 4);
+    EXPECT_EQ(r->sampling.top_k, 4);
+    EXPECT_EQ(r->seed, (Seed{4, false}));
+    EXPECT_EQ(r->output_scores, 4);
+    EXPECT_EQ(r->prompt_scores, 4);
+    EXPECT_THAT(r->stop_token_ids, ElementsAre(4));
+    EXPECT_THAT(r->bad_words_token_ids, ElementsAre(ElementsAre(4), ElementsAre(4)));
+    EXPECT_THAT(r->completion_token_ids, ElementsAre(4));
+    EXPECT_THAT(std::get<std::vector<TokenId>>(r->prompts[0]), ElementsAre(4));
+  }
+  for (const char* half : {"4.5", "-0.5", "1e-3", "\"4\"", "true", "[4]"}) {
+    EXPECT_FALSE(completion(std::string(",\"n\":") + half).ok()) << half;
+    EXPECT_FALSE(completion(std::string(",\"max_tokens\":") + half).ok()) << half;
+  }
+}
+
+TEST(GenerationRequest, EverySeedIsAnotherAndBeyondTheRangeIsRefusedWithTheRange) {
+  std::vector<Seed> seeds;
+  for (const char* text :
+       {"0", "1", "-1", "9223372036854775807", "9223372036854775808", "9223372036854775809",
+        "18446744073709551614", "18446744073709551615", "-9223372036854775808", "-2"}) {
+    const auto r = completion(std::string(",\"seed\":") + text);
+    ASSERT_TRUE(r.ok()) << text;
+    for (const Seed& other : seeds) EXPECT_FALSE(other == *r->seed) << text;
+    seeds.push_back(*r->seed);
+  }
+  for (const char* text : {"1.5", "1e300", "-1e19", "\"1\"", "true", "18446744073709551616.0"}) {
+    const auto r = completion(std::string(",\"seed\":") + text);
+    ASSERT_FALSE(r.ok()) << text;
+    EXPECT_THAT(r.status().message, HasSubstr("from -9223372036854775808 to 18446744073709551615"));
+  }
+}
+
+TEST(GenerationRequest, MaxTokensIsCutNotRefused) {
+  for (const char* text : {"2147483647", "2147483648", "9223372036854775808",
+                           "18446744073709551615", "1e18", "1e300"}) {
+    EXPECT_EQ(completion(std::string(",\"max_tokens\":") + text).value().asked_tokens(),
+              std::numeric_limits<int>::max())
+        << text;
+    EXPECT_EQ(chat(std::string(",\"max_completion_tokens\":") + text).value().asked_tokens(),
+              std::numeric_limits<int>::max())
+        << text;
+  }
+  EXPECT_FALSE(completion(R"(,"max_tokens":-1)").ok());
+}
+
+TEST(GenerationRequest, WhatAsksForNothingIsTaken) {
+  for (const char* fields : {
+           R"("functions":[])",
+           R"("function_call":"none")",
+           R"("function_call":"auto")",
+           R"("verbosity":"medium")",
+           R"("reasoning_effort":"medium")",
+           R"("tools":[])",
+           R"("tool_choice":"none")",
+           R"("tool_choice":"auto")",
+           R"("response_format":{"type":"text"})",
+           R"("modalities":["text"])",
+           R"("store":false)",
+           R"("service_tier":"auto")",
+           R"("service_tier":"default")",
+           R"("parallel_tool_calls":true)",
+           R"("logprobs":false,"top_logprobs":0)",
+           R"("prompt_logprobs":false)",
+           R"("stop":[])",
+           R"("logit_bias":{})",
+           R"("metadata":{})",
+           R"("bad_words":[])",
+           R"("stream":false,"stream_options":{"include_usage":false})",
+           R"("stream_options":{})",
+           R"("guided_choice":[])",
+           R"("guided_regex":"")",
+           R"("structured_outputs":{})",
+           R"("mm_processor_kwargs":{})",
+           R"("n":1)",
+       })
+    EXPECT_TRUE(chat("," + std::string(fields)).ok()) << fields;
+  EXPECT_TRUE(completion(R"(,"suffix":"","best_of":1,"echo":false,"logprobs":false)").ok());
+  for (const char* fields :
+       {R"("functions":[{}])", R"("function_call":{"name":"f"})", R"("verbosity":"low")",
+        R"("web_search_options":{})", R"("audio":{})", R"("guided_json":{})",
+        R"("guided_regex":"a")", R"("tool_choice":"required")", R"("reasoning_effort":"high")"})
+    EXPECT_FALSE(chat("," + std::string(fields)).ok()) << fields;
+}
+
+TEST(GenerationRequest, AMessageWithoutContentIsRefusedByName) {
+  const auto with = [](const std::string& message) {
+    return parse_generation_request(Endpoint::kChat, "{\"messages\":[" + message + "]}", {},
+                                    kLimits);
+  };
+  for (const char* message :
+       {R"({"role":"user"})", R"({"role":"user","content":null})", R"({"role":"system"})",
+        R"({"role":"tool","tool_call_id":"1"})", R"({"role":"assistant"})",
+        R"({"role":"assistant","tool_calls":[]})", R"({"role":"assistant","content":null})",
+        R"({"role":"user","tool_calls":[{"id":"1"}]})"}) {
+    const auto r = with(message);
+    ASSERT_FALSE(r.ok()) << message;
+    EXPECT_EQ(r.status().param, "messages[0].content");
+  }
+  for (const char* message :
+       {R"({"role":"user","content":""})", R"({"role":"assistant","tool_calls":[{"id":"1"}]})",
+        R"({"role":"assistant","content":null,"tool_calls":[{"id":"1"}]})",
+        R"({"role":"user","content":[]})"})
+    EXPECT_TRUE(with(message).ok()) << message;
+}
+
+TEST(GenerationRequest, LogitBiasNamesATokenOnce) {
+  EXPECT_FALSE(completion(R"(,"logit_bias":{"7":1,"7":2})").ok());
+  EXPECT_FALSE(completion(R"(,"logit_bias":{"7":1,"07":2})").ok());
 }
 
 // Every field of both tables refuses at least one kind of value, by its name, and takes null.

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "server/choice.h"
+#include "server/delta.h"
 #include "text/tokenizer.h"
 
 namespace erne::server {

@@ -6,7 +6,9 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <iterator>
 #include <mutex>
+#include <vector>
 
 namespace erne::server {
 namespace {
@@ -29,17 +31,6 @@ const Buckets kHttpBuckets = {.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60
 const Buckets kTokenCountBuckets = {1,   2,    5,    10,   20,    50,    100,  200,
                                     500, 1000, 2000, 5000, 10000, 20000, 33792};
 
-Gauge& gauge(Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add({});
-}
-Counter& counter(Registry& registry, const char* name, const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add({});
-}
-Histogram& histogram(Registry& registry, const char* name, const char* help,
-                     const Buckets& buckets) {
-  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add({}, buckets);
-}
-
 // Brings a counter to a total that the engine keeps.
 void advance(Counter& counter, int64_t total) {
   const double increase = static_cast<double>(total) - counter.Value();
@@ -50,76 +41,143 @@ double ratio(int64_t part, int64_t whole) {
   return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
+// The tables: a metric is a row. What the engine's statistics say is read when /metrics is.
+using Stats = engine::EngineStats;
+
+int64_t available(const Stats& stats) {
+  return stats.free_blocks + stats.cached_blocks;
+}
+
+struct GaugeRow {
+  const char *name, *help;
+  double (*value)(const Stats&);
+};
+constexpr GaugeRow kGauges[] = {
+    {"fastdeploy:num_requests_running", "Requests being computed",
+     [](const Stats& s) { return double(s.running); }},
+    {"fastdeploy:num_requests_waiting", "Requests waiting",
+     [](const Stats& s) { return double(s.waiting); }},
+    {"fastdeploy:batch_size", "Requests being computed",
+     [](const Stats& s) { return double(s.running); }},
+    {"fastdeploy:max_batch_size", "Most requests computed at once",
+     [](const Stats& s) { return double(s.max_running); }},
+    {"fastdeploy:available_batch_size", "Room for more requests at once",
+     [](const Stats& s) { return double(s.max_running - s.running); }},
+    {"fastdeploy:gpu_cache_usage_perc", "Share of KV blocks in use, 0 to 1",
+     [](const Stats& s) { return ratio(s.total_blocks - available(s), s.total_blocks); }},
+    {"fastdeploy:max_gpu_block_num", "KV blocks",
+     [](const Stats& s) { return double(s.total_blocks); }},
+    {"fastdeploy:free_gpu_block_num", "KV blocks that hold nothing",
+     [](const Stats& s) { return double(s.free_blocks); }},
+    {"fastdeploy:available_gpu_block_num", "KV blocks free or holding a prefix nobody uses now",
+     [](const Stats& s) { return double(available(s)); }},
+    {"fastdeploy:available_gpu_resource", "Share of KV blocks available, 0 to 1",
+     [](const Stats& s) { return ratio(available(s), s.total_blocks); }},
+    {"fastdeploy:hit_token_rate", "Share of prompt tokens that came from the prefix cache, 0 to 1",
+     [](const Stats& s) { return ratio(s.cached_prompt_tokens, s.prompt_tokens); }},
+    {"erne:step_token_budget",
+     "Most tokens the last step might compute, so that prompts do not hold up answers",
+     [](const Stats& s) { return double(s.token_budget); }},
+};
+
+struct TotalRow {
+  const char *name, *help;
+  int64_t (*total)(const Stats&);
+};
+constexpr TotalRow kTotals[] = {
+    {"fastdeploy:generation_tokens_total", "Tokens generated",
+     [](const Stats& s) { return s.generated_tokens; }},
+    {"fastdeploy:prompt_tokens_total", "Prompt tokens admitted",
+     [](const Stats& s) { return s.prompt_tokens; }},
+    {"fastdeploy:prefix_cache_token_num_total", "Prompt tokens that came from the prefix cache",
+     [](const Stats& s) { return s.cached_prompt_tokens; }},
+    {"fastdeploy:prefix_gpu_cache_token_num_total",
+     "Prompt tokens that came from the device's prefix cache",
+     [](const Stats& s) { return s.cached_prompt_tokens; }},
+    {"fastdeploy:preemptions_total", "Requests put back for want of KV blocks",
+     [](const Stats& s) { return s.preemptions; }},
+};
+
+// What the server counts itself. The rows of the next two tables are in the order of their enums.
+enum Counted { kRequests, kSuccesses };
+struct CountedRow {
+  const char *name, *help;
+};
+constexpr CountedRow kCounted[] = {
+    {"fastdeploy:requests_number_total", "Requests given to the engine"},
+    {"fastdeploy:request_success_total", "Requests that ended with a result"},
+};
+
+enum Observed {
+  kFirstToken,
+  kPerToken,
+  kQueued,
+  kPrefill,
+  kDecode,
+  kInference,
+  kTotal,
+  kGeneratedTokens,
+  kPromptTokens,
+  kMaxTokens,
+};
+struct ObservedRow {
+  const char *name, *help;
+  const Buckets& buckets;
+};
+const ObservedRow kObserved[] = {
+    {"fastdeploy:time_to_first_token_seconds", "From submission to the first token",
+     kFirstTokenBuckets},
+    {"fastdeploy:time_per_output_token_seconds", "Between one token and the next",
+     kPerTokenBuckets},
+    {"fastdeploy:request_queue_time_seconds", "From submission to the first step", kRequestBuckets},
+    {"fastdeploy:request_prefill_time_seconds", "From the first step to the first token",
+     kRequestBuckets},
+    {"fastdeploy:request_decode_time_seconds", "From the first token to the last", kRequestBuckets},
+    {"fastdeploy:request_inference_time_seconds", "From the first step to the end",
+     kRequestBuckets},
+    {"fastdeploy:e2e_request_latency_seconds", "From submission to the end", kRequestBuckets},
+    {"fastdeploy:request_generation_tokens", "Tokens generated per request", kTokenCountBuckets},
+    {"fastdeploy:request_prompt_tokens", "Prompt tokens per request", kTokenCountBuckets},
+    {"fastdeploy:request_params_max_tokens", "Most tokens a request may generate",
+     kTokenCountBuckets},
+};
+
+Counter& add_counter(Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add({});
+}
+
 }  // namespace
 
 struct Metrics::State {
+  State() {
+    for (const GaugeRow& row : kGauges)
+      gauges.push_back(
+          &prometheus::BuildGauge().Name(row.name).Help(row.help).Register(registry).Add({}));
+    for (const TotalRow& row : kTotals)
+      totals.push_back(&add_counter(registry, row.name, row.help));
+    for (const CountedRow& row : kCounted)
+      counted.push_back(&add_counter(registry, row.name, row.help));
+    for (const ObservedRow& row : kObserved)
+      observed.push_back(
+          &prometheus::BuildHistogram().Name(row.name).Help(row.help).Register(registry).Add(
+              {}, row.buckets));
+    http_requests = &prometheus::BuildCounter()
+                         .Name("http_requests_total")
+                         .Help("HTTP requests answered")
+                         .Register(registry);
+    http_seconds = &prometheus::BuildHistogram()
+                        .Name("http_request_duration_seconds")
+                        .Help("From the header to the end of the answer")
+                        .Register(registry);
+  }
+
   Registry registry;
   std::mutex render_mutex;
-
-  Gauge& running = gauge(registry, "fastdeploy:num_requests_running", "Requests being computed");
-  Gauge& waiting = gauge(registry, "fastdeploy:num_requests_waiting", "Requests waiting");
-  Gauge& batch_size = gauge(registry, "fastdeploy:batch_size", "Requests being computed");
-  Gauge& max_batch_size =
-      gauge(registry, "fastdeploy:max_batch_size", "Most requests computed at once");
-  Gauge& available_batch_size =
-      gauge(registry, "fastdeploy:available_batch_size", "Room for more requests at once");
-  Gauge& cache_usage =
-      gauge(registry, "fastdeploy:gpu_cache_usage_perc", "Share of KV blocks in use, 0 to 1");
-  Gauge& max_blocks = gauge(registry, "fastdeploy:max_gpu_block_num", "KV blocks");
-  Gauge& free_blocks =
-      gauge(registry, "fastdeploy:free_gpu_block_num", "KV blocks that hold nothing");
-  Gauge& available_blocks = gauge(registry, "fastdeploy:available_gpu_block_num",
-                                  "KV blocks free or holding a prefix nobody uses now");
-  Gauge& available_share =
-      gauge(registry, "fastdeploy:available_gpu_resource", "Share of KV blocks available, 0 to 1");
-  Gauge& hit_token_rate = gauge(registry, "fastdeploy:hit_token_rate",
-                                "Share of prompt tokens that came from the prefix cache, 0 to 1");
-  Gauge& token_budget = gauge(registry, "erne:step_token_budget",
-                              "Most tokens the last step might compute, so that prompts do not "
-                              "hold up answers");
-  Counter& generated = counter(registry, "fastdeploy:generation_tokens_total", "Tokens generated");
-  Counter& prompt = counter(registry, "fastdeploy:prompt_tokens_total", "Prompt tokens admitted");
-  Counter& cached = counter(registry, "fastdeploy:prefix_cache_token_num_total",
-                            "Prompt tokens that came from the prefix cache");
-  Counter& cached_device = counter(registry, "fastdeploy:prefix_gpu_cache_token_num_total",
-                                   "Prompt tokens that came from the device's prefix cache");
-  Counter& preemptions =
-      counter(registry, "fastdeploy:preemptions_total", "Requests put back for want of KV blocks");
-  Counter& requests =
-      counter(registry, "fastdeploy:requests_number_total", "Requests given to the engine");
-  Counter& successes =
-      counter(registry, "fastdeploy:request_success_total", "Requests that ended with a result");
-
-  Histogram& first_token = histogram(registry, "fastdeploy:time_to_first_token_seconds",
-                                     "From submission to the first token", kFirstTokenBuckets);
-  Histogram& per_token = histogram(registry, "fastdeploy:time_per_output_token_seconds",
-                                   "Between one token and the next", kPerTokenBuckets);
-  Histogram& queued = histogram(registry, "fastdeploy:request_queue_time_seconds",
-                                "From submission to the first step", kRequestBuckets);
-  Histogram& prefill = histogram(registry, "fastdeploy:request_prefill_time_seconds",
-                                 "From the first step to the first token", kRequestBuckets);
-  Histogram& decode = histogram(registry, "fastdeploy:request_decode_time_seconds",
-                                "From the first token to the last", kRequestBuckets);
-  Histogram& inference = histogram(registry, "fastdeploy:request_inference_time_seconds",
-                                   "From the first step to the end", kRequestBuckets);
-  Histogram& total = histogram(registry, "fastdeploy:e2e_request_latency_seconds",
-                               "From submission to the end", kRequestBuckets);
-  Histogram& generated_tokens = histogram(registry, "fastdeploy:request_generation_tokens",
-                                          "Tokens generated per request", kTokenCountBuckets);
-  Histogram& prompt_tokens = histogram(registry, "fastdeploy:request_prompt_tokens",
-                                       "Prompt tokens per request", kTokenCountBuckets);
-  Histogram& max_tokens = histogram(registry, "fastdeploy:request_params_max_tokens",
-                                    "Most tokens a request may generate", kTokenCountBuckets);
-
-  prometheus::Family<Counter>& http_requests = prometheus::BuildCounter()
-                                                   .Name("http_requests_total")
-                                                   .Help("HTTP requests answered")
-                                                   .Register(registry);
-  prometheus::Family<Histogram>& http_seconds =
-      prometheus::BuildHistogram()
-          .Name("http_request_duration_seconds")
-          .Help("From the header to the end of the answer")
-          .Register(registry);
+  std::vector<Gauge*> gauges;
+  std::vector<Counter*> totals, counted;
+  std::vector<Histogram*> observed;
+  prometheus::Family<Counter>* http_requests;
+  prometheus::Family<Histogram>* http_seconds;
 };
 
 Metrics::Metrics() : state_(std::make_unique<State>()) {}
@@ -129,57 +187,41 @@ void Metrics::http_answered(std::string_view method, std::string_view route, int
                             double seconds) {
   const std::map<std::string, std::string> labels = {{"method", std::string(method)},
                                                      {"path", std::string(route)}};
-  state_->http_seconds.Add(labels, kHttpBuckets).Observe(seconds);
+  state_->http_seconds->Add(labels, kHttpBuckets).Observe(seconds);
   auto with_status = labels;
   with_status.emplace("status_code", std::to_string(status));
-  state_->http_requests.Add(with_status).Increment();
+  state_->http_requests->Add(with_status).Increment();
 }
 
 void Metrics::request_submitted(int prompt_tokens, int max_tokens) {
-  state_->requests.Increment();
-  state_->prompt_tokens.Observe(prompt_tokens);
-  state_->max_tokens.Observe(max_tokens);
+  state_->counted[kRequests]->Increment();
+  state_->observed[kPromptTokens]->Observe(prompt_tokens);
+  state_->observed[kMaxTokens]->Observe(max_tokens);
 }
 
 void Metrics::inter_token(double seconds) {
-  state_->per_token.Observe(seconds);
+  state_->observed[kPerToken]->Observe(seconds);
 }
 
 void Metrics::first_token(double since_submitted_s, double queued_s, double prefill_s) {
-  state_->first_token.Observe(since_submitted_s);
-  state_->queued.Observe(queued_s);
-  state_->prefill.Observe(prefill_s);
+  state_->observed[kFirstToken]->Observe(since_submitted_s);
+  state_->observed[kQueued]->Observe(queued_s);
+  state_->observed[kPrefill]->Observe(prefill_s);
 }
 
 void Metrics::request_finished(const Finished& finished) {
-  if (finished.success) state_->successes.Increment();
-  state_->generated_tokens.Observe(finished.generated_tokens);
-  state_->inference.Observe(finished.inference_s);
-  state_->decode.Observe(finished.decode_s);
-  state_->total.Observe(finished.total_s);
+  if (finished.success) state_->counted[kSuccesses]->Increment();
+  state_->observed[kGeneratedTokens]->Observe(finished.generated_tokens);
+  state_->observed[kInference]->Observe(finished.inference_s);
+  state_->observed[kDecode]->Observe(finished.decode_s);
+  state_->observed[kTotal]->Observe(finished.total_s);
 }
 
 std::string Metrics::render(const engine::EngineStats& stats) {
   State& s = *state_;
-  std::lock_guard lock(s.render_mutex);
-  const int available = stats.free_blocks + stats.cached_blocks;
-  s.running.Set(stats.running);
-  s.waiting.Set(stats.waiting);
-  s.batch_size.Set(stats.running);
-  s.max_batch_size.Set(stats.max_running);
-  s.available_batch_size.Set(stats.max_running - stats.running);
-  s.cache_usage.Set(ratio(stats.total_blocks - available, stats.total_blocks));
-  s.max_blocks.Set(stats.total_blocks);
-  s.free_blocks.Set(stats.free_blocks);
-  s.available_blocks.Set(available);
-  s.available_share.Set(ratio(available, stats.total_blocks));
-  s.hit_token_rate.Set(ratio(stats.cached_prompt_tokens, stats.prompt_tokens));
-  s.token_budget.Set(stats.token_budget);
-  advance(s.generated, stats.generated_tokens);
-  advance(s.prompt, stats.prompt_tokens);
-  advance(s.cached, stats.cached_prompt_tokens);
-  advance(s.cached_device, stats.cached_prompt_tokens);
-  advance(s.preemptions, stats.preemptions);
+  const std::lock_guard lock(s.render_mutex);
+  for (size_t i = 0; i < std::size(kGauges); ++i) s.gauges[i]->Set(kGauges[i].value(stats));
+  for (size_t i = 0; i < std::size(kTotals); ++i) advance(*s.totals[i], kTotals[i].total(stats));
   return prometheus::TextSerializer().Serialize(s.registry.Collect());
 }
 

@@ -8,26 +8,21 @@ class CompletionReply final : public Reply {
  public:
   using Reply::Reply;
 
-  Json whole_choice(int index, const Piece& all, const PreparedPrompt& prompt) const override {
-    return chunk_choice(index, all, prompt, /*first=*/true);
-  }
-  Json opening(int, const PreparedPrompt&) const override { return Json(); }
-  Json chunk_choice(int index, const Piece& piece, const PreparedPrompt& prompt,
-                    bool first) const override {
-    Json out;
-    out.set("index", index).set("text", piece.text);
-    out.set("logprobs", piece.scores.empty() ? Json() : completion_logprobs(piece.scores, names_));
-    add_prompt_logprobs(out, piece);
-    if (wants_ids()) {
-      if (first) out.set("prompt_token_ids", ids_json(prompt.ids));
-      out.set("completion_token_ids", ids_json(piece.token_ids));
-    }
-    out.set("finish_reason", finish_reason(piece));
-    return out;
-  }
+  bool has_opening() const override { return false; }
 
  private:
   std::string_view object(bool) const override { return "text_completion"; }
+  Json logprobs(const std::vector<ScoredToken>& scores) const override {
+    return completion_logprobs(scores, names_);
+  }
+  void add_answer(Json& choice, Part, const Delta& delta, const PreparedPrompt&) const override {
+    choice.set("text", delta.content);
+  }
+  void add_ids(Json& choice, Part part, const Delta& delta,
+               const PreparedPrompt& prompt) const override {
+    if (part != Part::kNext) choice.set("prompt_token_ids", ids_json(prompt.ids));
+    choice.set("completion_token_ids", ids_json(delta.token_ids));
+  }
 };
 
 }  // namespace

@@ -33,7 +33,6 @@ Result<void> read_stream(const Arg& arg, GenerationRequest& r) {
 
 Result<void> read_stream_options(const Arg& arg, GenerationRequest& r) {
   if (!arg.value.is_object()) return arg.wrong("an object");
-  r.has_stream_options = true;
   for (const auto& [key, value] : arg.value.as_object()) {
     const Arg option{arg.name + "." + key, value, arg.limits};
     if (value.is_null()) continue;
@@ -53,25 +52,38 @@ Result<void> read_stream_options(const Arg& arg, GenerationRequest& r) {
   return {};
 }
 
+Result<int> num_alternatives(const Arg& arg) {
+  return static_cast<int>(TRY(integer(arg, 0, arg.limits.max_logprobs)));
+}
+
 Result<void> read_chat_logprobs(const Arg& arg, GenerationRequest& r) {
-  r.logprobs = TRY(boolean(arg));
+  if (TRY(boolean(arg))) r.output_scores = 0;
   return {};
 }
 
+// Its row comes after that of logprobs.
 Result<void> read_top_logprobs(const Arg& arg, GenerationRequest& r) {
-  r.top_logprobs = static_cast<int>(TRY(integer(arg, 0, arg.limits.max_logprobs)));
+  const int count = TRY(num_alternatives(arg));
+  if (r.output_scores)
+    r.output_scores = count;
+  else if (count > 0)
+    return invalid("top_logprobs needs logprobs to be true", arg.name);
+  return {};
+}
+
+// false asks for none, as clients of both endpoints write it.
+Result<void> read_scores(const Arg& arg, std::optional<int>& scores) {
+  if (arg.value == Json(false)) return {};
+  scores = TRY(num_alternatives(arg));
   return {};
 }
 
 Result<void> read_completion_logprobs(const Arg& arg, GenerationRequest& r) {
-  r.sampling.logprobs = static_cast<int>(TRY(integer(arg, 0, arg.limits.max_logprobs)));
-  r.logprobs = true;
-  return {};
+  return read_scores(arg, r.output_scores);
 }
 
 Result<void> read_prompt_logprobs(const Arg& arg, GenerationRequest& r) {
-  r.prompt_logprobs_asked = static_cast<int>(TRY(integer(arg, 0, arg.limits.max_logprobs)));
-  return {};
+  return read_scores(arg, r.prompt_scores);
 }
 
 Result<void> read_echo(const Arg& arg, GenerationRequest& r) {

@@ -4,8 +4,14 @@
 
 #include <algorithm>
 
+#include "server/text_offsets.h"
+
 namespace erne::server {
 namespace {
+
+// A seed has 65 bits, the sign in a bit of the stream that no choice's number has: -1 and 2^64 - 1
+// draw differently.
+constexpr uint64_t kNegativeSeeds = uint64_t{1} << 63;
 
 constexpr size_t kMaxTotalPromptTokens = size_t{8} << 20;  // of all choices of a request
 
@@ -14,13 +20,26 @@ Status needs_tokenizer(const char* field) {
       fmt::format("this server runs without a tokenizer: {} must be token ids", field), field);
 }
 
+// Appends ids to what is echoed, with what they say.
+void echo_ids(const ServerContext& context, const GenerationRequest& r,
+              const std::vector<TokenId>& ids, PreparedPrompt& prompt) {
+  if (!r.echo || context.tokenizer == nullptr) return;
+  CountingDetokenizer detokenizer(*context.tokenizer, r.skip_special_tokens,
+                                  num_characters(prompt.text));
+  for (const TokenId id : ids) {
+    const CountingDetokenizer::Pushed pushed = detokenizer.push(id);
+    prompt.text += pushed.text;
+    if (r.output_scores) prompt.text_offsets.push_back(pushed.offset);
+  }
+  prompt.text += detokenizer.finish();
+}
+
 Result<PreparedPrompt> prepare_prompt(const ServerContext& context, const GenerationRequest& r,
                                       const Prompt& prompt) {
   PreparedPrompt out;
   if (const auto* ids = std::get_if<std::vector<TokenId>>(&prompt)) {
     out.ids = *ids;
-    if (r.echo && context.tokenizer != nullptr)
-      out.text = context.tokenizer->decode(out.ids, r.skip_special_tokens);
+    echo_ids(context, r, out.ids, out);
     return out;
   }
   if (context.tokenizer == nullptr) return needs_tokenizer("prompt");
@@ -33,17 +52,9 @@ Result<PreparedPrompt> prepare_prompt(const ServerContext& context, const Genera
                               out.text.size(), context.options.max_model_len),
                   "prompt"};
   out.ids = context.tokenizer->encode(out.text, text::Specials::kParse);
+  if (r.echo && r.output_scores)
+    out.text_offsets = offsets_in(out.text, out.ids, *context.tokenizer);
   return out;
-}
-
-// A tokenizer may know more tokens than the model has rows for.
-Result<void> check_vocabulary(const ServerContext& context, const PreparedPrompt& prompt) {
-  for (TokenId id : prompt.ids)
-    if (id >= context.options.vocab_size)
-      return invalid(fmt::format("the prompt has token {}, this model's tokens end at {}", id,
-                                 context.options.vocab_size - 1),
-                     "prompt");
-  return {};
 }
 
 Result<std::vector<PreparedPrompt>> prepare_prompts(const ServerContext& context,
@@ -56,9 +67,7 @@ Result<std::vector<PreparedPrompt>> prepare_prompts(const ServerContext& context
   for (PreparedPrompt& prompt : prompts) {
     prompt.ids.insert(prompt.ids.end(), r.completion_token_ids.begin(),
                       r.completion_token_ids.end());
-    if (r.echo && context.tokenizer != nullptr)
-      prompt.text += context.tokenizer->decode(r.completion_token_ids, r.skip_special_tokens);
-    TRY(check_vocabulary(context, prompt));
+    echo_ids(context, r, r.completion_token_ids, prompt);
     num_tokens += prompt.ids.size() * r.n;
   }
   if (num_tokens > kMaxTotalPromptTokens)
@@ -109,7 +118,7 @@ Result<PreparedPrompt> render_chat(const ServerContext& context, const Json& mes
                        "messages");
   text::RenderedChat rendered = TRY(
       context.chat->render(messages, Json(), template_variables, context.options.max_model_len));
-  return PreparedPrompt{std::move(rendered.ids), std::move(rendered.text)};
+  return PreparedPrompt{std::move(rendered.ids), std::move(rendered.text), {}};
 }
 
 Result<PreparedRequest> prepare(const ServerContext& context, uint64_t seed,
@@ -118,20 +127,24 @@ Result<PreparedRequest> prepare(const ServerContext& context, uint64_t seed,
     return unsupported("this server runs without a tokenizer: use stop_token_ids", "stop");
   sched::Request common;
   common.sampling = r.sampling;
-  common.sampling.seed = r.seed.value_or(seed);
+  common.sampling.seed = r.seed ? r.seed->bits : seed;
+  common.sampling.logprobs = r.output_scores.value_or(-1);
+  common.sampling.prompt_logprobs =
+      std::max(r.prompt_scores.value_or(-1), r.echo ? common.sampling.logprobs : -1);
   common.sampling.bad_words = TRY(bad_words(context, r));
   common.stop.eos_ids = context.options.eos_ids;
   common.stop.stop_token_ids = r.stop_token_ids;
   common.stop.ignore_eos = r.ignore_eos;
   common.stop.min_new_tokens = r.min_tokens;
 
+  const bool is_negative = r.seed && r.seed->is_negative;
   PreparedRequest prepared{TRY(prepare_prompts(context, r)), {}};
   for (const PreparedPrompt& prompt : prepared.prompts) {
     sched::Request request = common;
     request.prompt = prompt.ids;
     request.stop.max_new_tokens = TRY(max_new_tokens(context, r, prompt));
     for (int k = 0; k < r.n; ++k) {
-      request.sampling.stream = k;
+      request.sampling.stream = k | (is_negative ? kNegativeSeeds : 0);
       prepared.choices.push_back(request);
     }
   }

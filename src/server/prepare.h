@@ -1,6 +1,7 @@
 // From a checked request to what the engine computes: prompts in tokens, limits in tokens.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,8 @@ namespace erne::server {
 
 struct PreparedPrompt {
   std::vector<TokenId> ids;
-  std::string text;  // what echo shows
+  std::string text;                   // what echo shows
+  std::vector<int64_t> text_offsets;  // of `ids` in it, where echo shows scores; see text_offsets.h
 };
 
 struct PreparedRequest {

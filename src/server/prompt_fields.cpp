@@ -5,6 +5,7 @@
 #include <array>
 
 #include "server/fields.h"
+#include "text/chat_messages.h"
 
 namespace erne::server {
 namespace {
@@ -27,39 +28,48 @@ Result<std::vector<TokenId>> prompt_ids(const Arg& arg) {
   return token_ids(arg);
 }
 
-Result<void> check_part(const Arg& part) {
-  const Json* type = part.value.find("type");
-  if (type == nullptr || !type->is_string()) return part.wrong("an object with a \"type\"");
-  if (type->as_string() != "text")
-    return unsupported(
-        fmt::format("{} has the type \"{}\"; only parts of type \"text\" are built so "
-                    "far",
-                    part.name, type->as_string().substr(0, 40)),
-        part.name);
-  const Json* text = part.value.find("text");
-  if (text == nullptr || !text->is_string()) return part.wrong("an object with a string \"text\"");
+// What of a message's shape (text::check_messages) this API takes and owes.
+Result<void> check_parts(const Arg& content) {
+  TRY(list_of_at_most(content, kMaxParts, "parts"));
+  for (size_t i = 0; i < content.value.as_array().size(); ++i) {
+    const Arg part = content.item(i);
+    const std::string& type = part.value.find("type")->as_string();
+    if (type != "text")
+      return unsupported(
+          fmt::format("{} has the type \"{}\"; only parts of type \"text\" are built so "
+                      "far",
+                      part.name, type.substr(0, 40)),
+          part.name);
+  }
   return {};
 }
 
-Result<void> check_content(const Arg& content) {
-  if (content.value.is_null() || content.value.is_string()) return {};
-  if (!content.value.is_array()) return content.wrong("a string or a list of parts");
-  TRY(list_of_at_most(content, kMaxParts, "parts"));
-  for (size_t i = 0; i < content.value.as_array().size(); ++i) TRY(check_part(content.item(i)));
-  return {};
+// An assistant's turn may have been calls, thoughts or a refusal instead.
+bool may_lack_content(const Json& message, const std::string& role) {
+  if (role != "assistant") return false;
+  for (const char* name : {"tool_calls", "function_call", "reasoning_content", "refusal"}) {
+    const Json* instead = message.find(name);
+    const bool is_there = instead != nullptr && !instead->is_null() &&
+                          !(instead->is_array() && instead->as_array().empty());
+    if (is_there) return true;
+  }
+  return false;
 }
 
 Result<void> check_message(const Arg& message) {
-  const Json* role = message.value.find("role");
-  if (role == nullptr || !role->is_string())
-    return message.wrong("an object with a \"role\" and a \"content\"");
-  if (std::find(kRoles.begin(), kRoles.end(), role->as_string()) == kRoles.end())
-    return Arg{message.name + ".role", *role, message.limits}.wrong(
+  const Json& role = *message.value.find("role");
+  if (std::find(kRoles.begin(), kRoles.end(), role.as_string()) == kRoles.end())
+    return Arg{message.name + ".role", role, message.limits}.wrong(
         fmt::format("one of {}", fmt::join(kRoles, ", ")));
   const Json* content = message.value.find("content");
-  return content == nullptr
-             ? Result<void>()
-             : check_content(Arg{message.name + ".content", *content, message.limits});
+  if (content != nullptr && content->is_array())
+    return check_parts(Arg{message.name + ".content", *content, message.limits});
+  const bool is_there = content != nullptr && !content->is_null();
+  if (is_there || may_lack_content(message.value, role.as_string())) return {};
+  return invalid(fmt::format("{0}.content is missing: a string or a list of parts; an assistant's "
+                             "message may leave it out where it has tool_calls",
+                             message.name),
+                 message.name + ".content");
 }
 
 // OpenAI's newer name of the system's role; templates know the older.
@@ -67,13 +77,16 @@ void rename_developer(Json& message) {
   if (message.find("role")->as_string() == "developer") message.set("role", "system");
 }
 
-// FastDeploy also takes a list of token ids here.
+// FastDeploy also takes a list of token ids here. prompt_token_ids, whose row comes first, counts
+// before it.
 Result<void> read_messages(const Arg& arg, GenerationRequest& r) {
   if (is_list_of_integers(arg.value)) {
-    if (r.prompts.empty()) r.prompts = {TRY(prompt_ids(arg))};
+    std::vector<TokenId> ids = TRY(prompt_ids(arg));
+    if (r.prompts.empty()) r.prompts = {std::move(ids)};
     return {};
   }
   TRY(list_of_at_most(arg, kMaxMessages, "messages"));
+  TRY(text::check_messages(arg.value));
   for (size_t i = 0; i < arg.value.as_array().size(); ++i) TRY(check_message(arg.item(i)));
   r.messages = arg.value;
   for (Json& message : r.messages.as_array()) rename_developer(message);
@@ -91,11 +104,18 @@ Result<void> read_template_variables(const Arg& arg, GenerationRequest& r) {
 }
 
 Result<void> read_add_generation_prompt(const Arg& arg, GenerationRequest& r) {
-  r.template_variables.set(arg.name, TRY(boolean(arg)));
+  const Json asked = TRY(boolean(arg));
+  const Json* other = r.template_variables.find(arg.name);  // its row comes before this one
+  if (other != nullptr && !(*other == asked))
+    return invalid(fmt::format("{0} is {1}, and chat_template_kwargs.{0} says otherwise: send one "
+                               "of them",
+                               arg.name, asked.dump()),
+                   arg.name);
+  r.template_variables.set(arg.name, asked);
   return {};
 }
 
-// Comes before messages and prompt, whatever their order in the body.
+// Its row is before those of messages and prompt: it counts before them.
 Result<void> read_prompt_token_ids(const Arg& arg, GenerationRequest& r) {
   const bool nested =
       arg.value.is_array() && !arg.value.as_array().empty() && arg.value.as_array()[0].is_array();
@@ -118,19 +138,23 @@ Result<Prompt> read_one_prompt(const Arg& arg) {
 }
 
 // A text, a list of texts, token ids or a list of lists of token ids.
-Result<void> read_prompt(const Arg& arg, GenerationRequest& r) {
-  if (!r.prompts.empty()) return {};  // prompt_token_ids
+Result<std::vector<Prompt>> prompts_of(const Arg& arg) {
+  std::vector<Prompt> prompts;
   if (arg.value.is_string() || is_list_of_integers(arg.value)) {
-    r.prompts = {TRY(read_one_prompt(arg))};
-    return {};
+    prompts.push_back(TRY(read_one_prompt(arg)));
+    return prompts;
   }
   if (!arg.value.is_array() || arg.value.as_array().empty())
     return arg.wrong("a string, a list of strings, a list of token ids or a list of such lists");
   TRY(list_of_at_most(arg, kMaxChoices, "prompts"));
-  std::vector<Prompt> prompts;
   for (size_t i = 0; i < arg.value.as_array().size(); ++i)
     prompts.push_back(TRY(read_one_prompt(arg.item(i))));
-  r.prompts = std::move(prompts);
+  return prompts;
+}
+
+Result<void> read_prompt(const Arg& arg, GenerationRequest& r) {
+  std::vector<Prompt> prompts = TRY(prompts_of(arg));
+  if (r.prompts.empty()) r.prompts = std::move(prompts);
   return {};
 }
 
@@ -140,11 +164,11 @@ Result<void> read_completion_token_ids(const Arg& arg, GenerationRequest& r) {
 }
 
 constexpr Field kFields[] = {
+    {"prompt_token_ids", kBoth, read_prompt_token_ids},
     {"messages", kChatOnly, read_messages},
     {"chat_template_kwargs", kChatOnly, read_template_variables},
     {"add_generation_prompt", kChatOnly, read_add_generation_prompt},
     {"prompt", kCompletionsOnly, read_prompt},
-    {"prompt_token_ids", kBoth, read_prompt_token_ids},
     {"completion_token_ids", kBoth, read_completion_token_ids},
 };
 

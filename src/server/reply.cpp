@@ -39,12 +39,16 @@ std::string Reply::chunk(Json::Array choices, const Usage* usage) const {
   return out.dump();
 }
 
-Json Reply::finish_reason(const Piece& piece) const {
-  return piece.finish_reason ? Json(*piece.finish_reason) : Json();
-}
-
-void Reply::add_prompt_logprobs(Json& choice, const Piece& piece) const {
-  if (!piece.prompt.empty()) choice.set("prompt_logprobs", prompt_logprobs(piece.prompt, names_));
+Json Reply::choice(int index, Part part, const Delta& delta, const PreparedPrompt& prompt) const {
+  Json out;
+  out.set("index", index);
+  add_answer(out, part, delta, prompt);
+  out.set("logprobs", delta.scores.empty() ? Json() : logprobs(delta.scores));
+  if (!delta.prompt_scores.empty())
+    out.set("prompt_logprobs", prompt_logprobs(delta.prompt_scores, names_));
+  if (wants_ids()) add_ids(out, part, delta, prompt);
+  out.set("finish_reason", delta.finish ? Json(finish_word(*delta.finish)) : Json());
+  return out;
 }
 
 }  // namespace erne::server

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "server/choice.h"
+#include "server/delta.h"
 #include "server/generation_request.h"
 #include "server/logprobs_json.h"
 #include "server/prepare.h"
@@ -29,6 +29,14 @@ struct ReplyHead {
   std::string model;
 };
 
+// Of one choice.
+enum class Part {
+  kWhole,    // all of it, in a reply in one piece
+  kOpening,  // before anything has come, where the endpoint has such a chunk
+  kFirst,    // what came first, and what came after that, in chunks
+  kNext,
+};
+
 class Reply {
  public:
   // `request` outlives this.
@@ -41,18 +49,23 @@ class Reply {
   // A chunk with one choice or none. `usage`: null where this chunk has none.
   std::string chunk(Json::Array choices, const Usage* usage) const;
 
-  virtual Json whole_choice(int index, const Piece& all, const PreparedPrompt& prompt) const = 0;
-  // What comes before a choice's first piece; null: nothing.
-  virtual Json opening(int index, const PreparedPrompt& prompt) const = 0;
-  virtual Json chunk_choice(int index, const Piece& piece, const PreparedPrompt& prompt,
-                            bool first) const = 0;
+  // {"index", what the endpoint calls the answer, "logprobs", "prompt_logprobs", "finish_reason"}.
+  Json choice(int index, Part part, const Delta& delta, const PreparedPrompt& prompt) const;
+
+  // Whether a choice in chunks begins with an opening.
+  virtual bool has_opening() const = 0;
 
  protected:
   bool wants_ids() const { return request_.return_token_ids; }
-  Json finish_reason(const Piece& piece) const;
-  void add_prompt_logprobs(Json& choice, const Piece& piece) const;
 
   virtual std::string_view object(bool chunk) const = 0;
+  // Sets the members with text and ids.
+  virtual void add_answer(Json& choice, Part part, const Delta& delta,
+                          const PreparedPrompt& prompt) const = 0;
+  virtual Json logprobs(const std::vector<ScoredToken>& scores) const = 0;
+  // Behind the log-probabilities.
+  virtual void add_ids(Json& choice, Part part, const Delta& delta,
+                       const PreparedPrompt& prompt) const = 0;
 
   const ReplyHead head_;
   const GenerationRequest& request_;

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <limits>
+#include <set>
 
 #include "server/fields.h"
 
@@ -63,8 +64,10 @@ Result<void> read_presence_penalty(const Arg& arg, GenerationRequest& r) {
 }
 
 Result<void> read_seed(const Arg& arg, GenerationRequest& r) {
-  using Limits = std::numeric_limits<int64_t>;
-  r.seed = static_cast<uint64_t>(TRY(integer(arg, Limits::min(), Limits::max())));
+  if (!arg.value.is_integer())
+    return arg.wrong(fmt::format("an integer from {} to {}", std::numeric_limits<int64_t>::min(),
+                                 std::numeric_limits<uint64_t>::max()));
+  r.seed = Seed{arg.value.as_bits(), arg.value.as_int() < 0};
   return {};
 }
 
@@ -72,8 +75,9 @@ Result<void> read_logit_bias(const Arg& arg, GenerationRequest& r) {
   if (!arg.value.is_object() || arg.value.as_object().size() > kMaxBiases)
     return arg.wrong(
         fmt::format("an object of at most {} token ids with their biases", kMaxBiases));
+  std::set<TokenId> seen;
   for (const auto& [key, bias] : arg.value.as_object()) {
-    int64_t id = -1;
+    TokenId id = -1;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
     if (error != std::errc() || end != key.data() + key.size() || id < 0 ||
         id >= arg.limits.vocab_size)
@@ -81,9 +85,10 @@ Result<void> read_logit_bias(const Arg& arg, GenerationRequest& r) {
           fmt::format("logit_bias must have token ids from 0 to {} as keys, found \"{}\"",
                       arg.limits.vocab_size - 1, key.substr(0, 20)),
           arg.name);
+    if (!seen.insert(id).second)
+      return invalid(fmt::format("logit_bias names token {} more than once", id), arg.name);
     const Arg item{fmt::format("{}.{}", arg.name, id), bias, arg.limits};
-    r.sampling.logit_bias.emplace_back(static_cast<TokenId>(id),
-                                       static_cast<float>(TRY(number(item, -100, 100))));
+    r.sampling.logit_bias.emplace_back(id, static_cast<float>(TRY(number(item, -100, 100))));
   }
   return {};
 }
@@ -120,15 +125,15 @@ Result<void> read_best_of(const Arg& arg, GenerationRequest& r) {
 }
 
 // What exceeds the context is cut to it: the reply then ends with "length".
-constexpr int64_t kMaxAskedTokens = std::numeric_limits<int32_t>::max();
+constexpr int kMaxAskedTokens = std::numeric_limits<int32_t>::max();
 
 Result<void> read_max_tokens(const Arg& arg, GenerationRequest& r) {
-  r.max_tokens = static_cast<int>(TRY(integer(arg, 0, kMaxAskedTokens)));
+  r.max_tokens = TRY(count_up_to(arg, kMaxAskedTokens));
   return {};
 }
 
 Result<void> read_max_completion_tokens(const Arg& arg, GenerationRequest& r) {
-  r.max_completion_tokens = static_cast<int>(TRY(integer(arg, 0, kMaxAskedTokens)));
+  r.max_completion_tokens = TRY(count_up_to(arg, kMaxAskedTokens));
   return {};
 }
 

@@ -63,4 +63,9 @@ const std::string& ServerContext::model_name() const {
                                             : options.served_model_names.front();
 }
 
+std::unique_ptr<DeltaParser> ServerContext::parser_for(const GenerationRequest& request) const {
+  if (request.endpoint == Endpoint::kChat && options.make_parser) return options.make_parser();
+  return std::make_unique<DeltaParser>();
+}
+
 }  // namespace erne::server

@@ -4,11 +4,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/counter_rng.h"
 #include "engine/engine_client.h"
+#include "server/delta_parser.h"
 #include "server/generation_request.h"
 #include "server/metrics.h"
 #include "server/server_options.h"
@@ -42,6 +44,8 @@ struct ServerContext {
   Result<void> check_model(const std::string& name) const;
   // What replies call the model.
   const std::string& model_name() const;
+  // For one choice. A completion's text is not told apart.
+  std::unique_ptr<DeltaParser> parser_for(const GenerationRequest& request) const;
 
   const ServerOptions options;
   engine::EngineClient& engine;

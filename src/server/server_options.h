@@ -8,6 +8,7 @@
 
 #include "http/server.h"
 #include "sched/request.h"
+#include "server/delta_parser.h"
 
 namespace erne::server {
 
@@ -48,6 +49,7 @@ struct ServerOptions {
   int max_logprobs = 20;
   std::optional<uint64_t> seed;  // of requests without one; absent: different in every process
   std::string chat_template;     // its text, for /tokenizer_info
+  MakeDeltaParser make_parser;   // of chats; none: all text is content
 
   int num_text_threads = 4;
 };

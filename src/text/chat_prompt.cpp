@@ -4,6 +4,8 @@
 
 #include <optional>
 
+#include "text/chat_messages.h"
+
 namespace erne::text {
 namespace {
 
@@ -92,46 +94,32 @@ bool ChatPrompt::walks_through_parts() const {
   return expected.has_value() && template_.try_render(as_parts) == expected;
 }
 
+// Of a message whose shape is right.
 Result<Json> ChatPrompt::prepared_content(const Json* content, const std::string& where) const {
   if (content == nullptr || content->is_null()) return Json("");
-  if (content->is_string()) return marks_.escape(*content);
-  if (!content->is_array())
-    return invalid(fmt::format("{}: expected a string or a list of parts, found {}", where,
-                               content->type_name()),
-                   where);
+  if (content->is_string() || takes_parts_) return marks_.escape(*content);
   std::string joined;
   for (size_t i = 0; i < content->as_array().size(); ++i) {
     const Json& part = content->as_array()[i];
+    const std::string& type = part.find("type")->as_string();
     const std::string name = fmt::format("{}[{}]", where, i);
-    const Json* type = part.find("type");
-    const Json* text = part.find("text");
-    if (type == nullptr || !type->is_string())
-      return invalid(fmt::format("{}: expected an object with a type", name), name);
-    const bool is_text = type->as_string() == "text";
-    if (is_text && (text == nullptr || !text->is_string()))
-      return invalid(fmt::format("{}.text: expected a string", name), name + ".text");
-    if (is_text) joined += text->as_string();
-    if (!is_text && !takes_parts_)
+    if (type != "text")
       return unsupported(fmt::format("{}: this model's chat template takes text parts only, not {}",
-                                     name, type->as_string()),
+                                     name, type.substr(0, 40)),
                          name);
+    joined += part.find("text")->as_string();
   }
-  return takes_parts_ ? marks_.escape(*content) : Json(marks_.escape_text(joined));
+  return Json(marks_.escape_text(joined));
 }
 
 Result<Json> ChatPrompt::prepared(const Json& messages) const {
-  if (!messages.is_array())
-    return invalid(fmt::format("messages: expected an array, found {}", messages.type_name()),
-                   "messages");
+  TRY(check_messages(messages));
   Json::Array prepared;
   for (size_t i = 0; i < messages.as_array().size(); ++i) {
     const Json& message = messages.as_array()[i];
-    const std::string where = fmt::format("messages[{}]", i);
-    const Json* role = message.find("role");
-    if (role == nullptr || !role->is_string())
-      return invalid(fmt::format("{}: expected an object with a role", where), where + ".role");
+    const std::string where = fmt::format("messages[{}].content", i);
     Json copy = marks_.escape(message);
-    copy.set("content", TRY(prepared_content(message.find("content"), where + ".content")));
+    copy.set("content", TRY(prepared_content(message.find("content"), where)));
     prepared.push_back(std::move(copy));
   }
   return Json(std::move(prepared));

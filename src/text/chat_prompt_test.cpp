@@ -211,12 +211,12 @@ TEST(ChatPrompt, WrongMessagesAreRefusedByName) {
     const char* param;
   } cases[] = {
       {"hello", Code::kInvalid, "messages"},
-      {Json::Array{Json("hello")}, Code::kInvalid, "messages[0].role"},
+      {Json::Array{Json("hello")}, Code::kInvalid, "messages[0]"},
       {Json::Array{message("user", 3)}, Code::kInvalid, "messages[0].content"},
       {Json::Array{message("user", Json::Array{Json("a")})}, Code::kInvalid,
        "messages[0].content[0]"},
       {Json::Array{message("user", Json::Array{Json(Json::Object{{"type", "text"}})})},
-       Code::kInvalid, "messages[0].content[0].text"},
+       Code::kInvalid, "messages[0].content[0]"},
       {Json::Array{message("user", Json::Array{text_part("a"), image})}, Code::kUnsupported,
        "messages[0].content[1]"},
       {Json::Array{message("king", "a")}, Code::kInvalid, "messages"},

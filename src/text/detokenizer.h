@@ -19,6 +19,8 @@ class Detokenizer {
   std::string_view push(TokenId id);
   // The end of the sequence: bytes still held back will never be a character, and become U+FFFD.
   std::string_view finish();
+  // Whether bytes are held back.
+  bool is_undecided() const { return !pending_.empty(); }
 
  private:
   void take_pending(bool at_end);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <utility>
 
 namespace erne::cpu {
 namespace {
@@ -68,6 +69,24 @@ std::vector<ControlGroup> memory_groups(const std::filesystem::path& root) {
   return groups;
 }
 
+// Bytes that the limits of this process itself (ulimit -v, -d) leave; none where there is no limit.
+std::optional<size_t> left_by_limits(const std::filesystem::path& root) {
+  const std::string limits = read_text(root / "proc/self/limits");
+  const std::string status = read_text(root / "proc/self/status");
+  std::optional<size_t> left;
+  for (const auto& [limit, usage] :
+       {std::pair{"Max address space", "VmSize:"}, std::pair{"Max data size", "VmData:"}}) {
+    const size_t at = limits.find(limit);
+    if (at == std::string::npos) continue;
+    std::istringstream words(limits.substr(at + std::string(limit).size()));
+    size_t most;
+    if (!(words >> most)) continue;  // "unlimited"
+    const size_t used = field(status, usage).value_or(0) * 1024;
+    left = std::min(left.value_or(most), most - std::min(most, used));
+  }
+  return left;
+}
+
 }  // namespace
 
 HostBuffer allocate_host(size_t bytes) {
@@ -106,6 +125,8 @@ MemoryInfo host_memory(const std::filesystem::path& root) {
     info.total_bytes = *limit;
     info.available_bytes = std::min(info.available_bytes, *limit - std::min(*limit, used));
   }
+  if (const auto left = left_by_limits(root))
+    info.available_bytes = std::min(info.available_bytes, *left);
   return info;
 }
 

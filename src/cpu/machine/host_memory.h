@@ -24,7 +24,7 @@ class Scratch {
 };
 
 // The machine's memory or the control group's limit, whichever is smaller, and what of it can still
-// be had without swapping. `root` is "/" but for tests.
+// be had without swapping and within the process's own limits. `root` is "/" but for tests.
 MemoryInfo host_memory(const std::filesystem::path& root = "/");
 
 // CPUs in the affinity mask, at most the CPU quota of the control group, at least 1.

@@ -67,6 +67,27 @@ TEST_F(HostMemory, FilesThatMakeNoSenseAreNoLimit) {
   expect(0, 0);
 }
 
+TEST_F(HostMemory, TheProcessesOwnLimitsCount) {
+  write("proc/self/status", "VmPeak:  400 kB\nVmSize:\t     300 kB\nVmData:\t  50 kB\n");
+  const auto limits = [&](const std::string& space, const std::string& data) {
+    write("proc/self/limits",
+          "Limit                     Soft Limit           Hard Limit           Units     \n"
+          "Max data size             " +
+              data +
+              "            unlimited            bytes     \n"
+              "Max address space         " +
+              space + "            unlimited            bytes     \n");
+  };
+  limits("unlimited", "unlimited");
+  expect(1000, 600);
+  limits("512000", "unlimited");
+  expect(1000, 200);
+  limits("512000", "153600");
+  expect(1000, 100);
+  limits("1024", "153600");
+  expect(1000, 0);
+}
+
 TEST_F(HostMemory, CpuQuotaRoundsToWholeCpus) {
   const int all = host_cpus(root_);
   EXPECT_GE(all, 1);

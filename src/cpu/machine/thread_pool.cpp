@@ -59,11 +59,20 @@ std::vector<int> allowed_cpus() {
 
 ThreadPool::ThreadPool(int threads) : cpus_(allowed_cpus()) {
   CHECK_GE(threads, 1);
-  for (int worker = 1; worker < threads; ++worker)
-    workers_.emplace_back([this, worker] { work(worker); });
+  try {
+    for (int worker = 1; worker < threads; ++worker)
+      workers_.emplace_back([this, worker] { work(worker); });
+  } catch (...) {  // std::system_error: there are no more threads to be had
+    end_workers();
+    throw;
+  }
 }
 
 ThreadPool::~ThreadPool() {
+  end_workers();
+}
+
+void ThreadPool::end_workers() {
   posts_.fetch_or(kStop);
   posts_.notify_all();
   for (std::thread& worker : workers_) worker.join();

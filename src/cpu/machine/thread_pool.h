@@ -51,6 +51,7 @@ class ThreadPool {
   void take_tasks(int worker);
   void wait_until_done();
   void place_workers();
+  void end_workers();
 
   std::vector<std::thread> workers_;
   std::vector<int> cpus_;  // that this process may use
