@@ -57,6 +57,72 @@ TEST_F(PackedCheckpointTest, holds_what_loading_gives_copied_or_mapped) {
   }
 }
 
+// Three experts' matrices, then a number of each.
+std::vector<TensorSpec> stacked_specs() {
+  std::vector<TensorSpec> specs;
+  for (const char* which : {"w", "s"})
+    for (int64_t e = 0; e < 3; ++e) {
+      const bool is_matrix = *which == 'w';
+      specs.push_back({.name = std::to_string(e) + "." + which,
+                       .kind = is_matrix ? TensorKind::kExpert : TensorKind::kScale,
+                       .shape = is_matrix ? Shape{5, 24} : Shape{1},
+                       .parts = {{"", is_matrix ? 5 : 1}},
+                       .member = {which, e, 3}});
+    }
+  return specs;
+}
+
+// A vector's numbers are the digit that its name begins with.
+class NumberedSource final : public WeightSource {
+ public:
+  Result<DType> stored_dtype(const TensorSpec&) override { return DType::kBf16; }
+  Result<void> read_rows(const TensorSpec& spec, int64_t first, TensorView out) override {
+    if (is_matrix(spec.kind)) return RandomSource(3).read_rows(spec, first, out);
+    *out.as<float>() = static_cast<float>(spec.name[0] - '0');
+    return {};
+  }
+  std::string identity() const override { return "numbered"; }
+};
+
+TEST_F(PackedCheckpointTest, stacks_lie_together_copied_or_mapped) {
+  const std::vector<TensorSpec> specs = stacked_specs();
+  NumberedSource source;
+  ASSERT_TRUE(write_packed_checkpoint(backend_, source, specs, {}, file()));
+  const WeightStore loaded = load_weights(backend_, source, specs, {}).value();
+  for (const Residence residence : {Residence::kCopied, Residence::kMapped}) {
+    const auto packed = load_packed_checkpoint(backend_, specs, {}, file(), residence);
+    ASSERT_TRUE(packed) << packed.status().message;
+    const StackedLinear& stack = packed->stack("w");
+    EXPECT_EQ(stack.count, 3);
+    for (int64_t e = 0; e < 3; ++e) {
+      const auto found = Readback(backend_).read(stack.linear(e).data.span());
+      const auto expected =
+          Readback(backend_).read(loaded.linear(std::to_string(e) + ".w").data.span());
+      EXPECT_TRUE(std::ranges::equal(found, expected)) << e;
+    }
+    EXPECT_THAT(Readback(backend_).read<float>(packed->vector_stack("s")),
+                testing::ElementsAre(0, 1, 2));
+  }
+}
+
+// Its memory is not the host's.
+class FarBackend final : public NullBackend {
+ public:
+  bool reads_host_memory() const override { return false; }
+};
+
+TEST_F(PackedCheckpointTest, a_device_of_another_memory_has_a_copy) {
+  FarBackend backend;
+  RandomSource source(3);
+  ASSERT_TRUE(write_packed_checkpoint(backend, source, kSpecs, {}, file()));
+  const auto packed = load_packed_checkpoint(backend, kSpecs, {}, file());
+  ASSERT_TRUE(packed) << packed.status().message;
+  std::vector<float> bias(5);
+  ASSERT_TRUE(source.read(kSpecs[3], {bias.data(), DType::kF32, {5}}));
+  EXPECT_THAT(Readback(backend).read<float>(packed->vector("bias")),
+              testing::ElementsAreArray(bias));
+}
+
 TEST_F(PackedCheckpointTest, packs_one_tensor_at_a_time) {
   ASSERT_TRUE(write());
   EXPECT_LE(backend_.peak_bytes, 3u * 200 * 24 * sizeof(Bf16));  // and rows as read

@@ -130,6 +130,25 @@ TEST(WeightStore, a_failure_frees_everything_and_names_the_tensor) {
   EXPECT_EQ(backend.live_bytes(), 0u);
 }
 
+// A file may hold anything: what is used as one must lie together.
+TEST(WeightStore, a_mapped_member_that_lies_elsewhere_is_refused) {
+  const std::vector<TensorSpec> specs = {
+      {.name = "0", .shape = {8, 16}, .parts = {{"a", 8}}, .member = {"stack", 0, 2}},
+      {.name = "1", .shape = {8, 16}, .parts = {{"b", 8}}, .member = {"stack", 1, 2}}};
+  MemoryBackend backend;
+  RandomSource source(7);
+  const auto plans = plan_weights(backend, source, specs, {}).value();
+  alignas(64) std::byte file[3 * 8 * 16 * 2] = {};
+  for (const size_t gap : {0, 64, 256}) {
+    WeightStore store(nullptr, plans, false);
+    ASSERT_TRUE(store.add_in_place(backend, plans[0], std::span(file).first(256)));
+    const auto second =
+        store.add_in_place(backend, plans[1], std::span(file).subspan(256 + gap, 256));
+    EXPECT_EQ(second.ok(), gap == 0) << gap;
+    EXPECT_EQ(second.ok() ? "1" : second.status().param, "1");
+  }
+}
+
 TEST(RandomSource, depends_on_seed_name_and_index_alone) {
   const TensorSpec spec{"w", TensorKind::kLinear, {40, 100}, {{"w", 40}}};
   const auto draw = [&](uint64_t seed, const std::string& name) {
