@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "apps/prompt_limits.h"
 #include "model/kv_layers.h"
 
 namespace erne::apps {
@@ -165,6 +166,7 @@ Result<Capacity> choose_capacity(const ServeOptions& options, const model::Ernie
   limits.share_prefixes = options.enable_prefix_caching;
   limits.chunk_prompts = options.enable_chunked_prefill;
   limits.max_tokens = TRY(choose_step_tokens(options, limits));
+  TRY(choose_prompt_limits(options, limits));
 
   const auto block_tokens = static_cast<int>(options.block_size);
   if (block_tokens % backend.block_tokens_multiple != 0)

@@ -80,6 +80,16 @@ const FlagRow<O> kFlags[] = {
      "tokens computed in one step; 0: 512, or more where --max-num-seqs or unchunked prompts need "
      "it",
      from_to(0, 1 << 20)},
+    {"--max-num-partial-prefills", "Capacity", &O::max_num_partial_prefills,
+     "prompts that may be computed in part at once; 0: as many as --max-num-seqs",
+     from_to(0, 4096)},
+    {"--max-long-partial-prefills", "Capacity", &O::max_long_partial_prefills,
+     "of these, long prompts; half of what a step can compute is kept for them, short prompts "
+     "have the other half",
+     from_to(1, 4096)},
+    {"--long-prefill-token-threshold", "Capacity", &O::long_prefill_token_threshold,
+     "a prompt is long while more tokens than this are left of it; 0: 4 % of --max-model-len",
+     from_to(0, 1 << 24)},
     {"--max-decode-slowdown", "Capacity", &O::max_decode_slowdown,
      "how many times longer a step may take where prompts are computed beside sequences that "
      "decode: it takes as many prompt tokens as measured times allow (inf: as many as "
@@ -165,8 +175,6 @@ constexpr ForeignFlag kNotBuilt[] = {
     {"--revision", true, "master main",
      "models are folders: download one and name it with --model"},
     {"--controller-port", true, "-1", kNotYet},
-    {"--max-num-partial-prefills", true, "1", "only one chunked prompt per step is built"},
-    {"--max-long-partial-prefills", true, "1", "only one chunked prompt per step is built"},
     {"--max-waiting-time", true, "-1", "a time limit for waiting requests is not built yet"},
 };
 

@@ -37,7 +37,10 @@ struct ServeOptions {
   // How much at once
   int64_t max_model_len = 0;  // 0: 2048 or the model's own limit, whichever is less
   int64_t max_num_seqs = 8;
-  int64_t max_num_batched_tokens = 0;  // 0: chosen
+  int64_t max_num_batched_tokens = 0;    // 0: chosen
+  int64_t max_num_partial_prefills = 0;  // 0: as many as sequences
+  int64_t max_long_partial_prefills = 1;
+  int64_t long_prefill_token_threshold = 0;  // 0: chosen
   int64_t block_size = 64;
   std::string kv_cache_dtype = "auto";
   int64_t num_gpu_blocks_override = 0;  // 0: chosen

@@ -1,9 +1,10 @@
-// The loop: messages in, plan, run, commit, events out. One thread calls run() or step(); it owns
-// the scheduler, the cache and the producing end of every stream. Other threads use the client,
-// drain() and stop().
+// The engine is the loop of a server. A turn of it, a step, takes the messages that have come in,
+// asks the scheduler for a plan, lets the executor run it, commits the results, and hands every
+// request's events to its stream. One thread calls run() or step(); it owns the scheduler, the KV
+// cache and the producing end of every stream. Other threads use client(), drain() and stop().
 //
-// A request's life goes on from here to sched/scheduler.h (plan, commit) and to whichever Executor
-// apps/ chose (run), usually exec/model_executor.h.
+// A request's way goes on from here to sched/scheduler.h, which plans and commits, and to whichever
+// sched::Executor apps/ chose to run plans: usually exec/model_executor.h.
 #pragma once
 
 #include <memory>
@@ -63,8 +64,8 @@ class Engine {
   Inbox inbox_;
   StatsBoard board_;
   LocalEngineClient client_;
-  std::unordered_map<sched::RequestId, Recipient>
-      recipients_;  // of the requests that have not ended
+  // Of the requests that have not ended.
+  std::unordered_map<sched::RequestId, Recipient> recipients_;
   const int max_running_;
   sched::Step step_ = 0;
   int token_budget_;  // of the last step

@@ -1,18 +1,19 @@
-// The KV blocks of all sequences: which are free, held by sequences, or cached for whoever comes
-// with the same prefix. A sequence's claim is a KvHold; the rules are
+// The cache knows which KV block holds which tokens: which blocks are free, which are held by
+// sequences, and which are kept for whoever comes with the same beginning of a prompt (a prefix).
+// It does bookkeeping only; the memory itself is the executor's. A sequence's claim on blocks is a
+// KvHold. One thread, the scheduler's, uses a cache and its holds. The rules are:
 //
-//   - only full blocks whose every slot is written are shared (published), and they are never
-//   written
-//     again; the block a sequence writes to is its own;
-//   - a hold's shared blocks are a chain of the prefix tree from its root, so a node with a
-//   reference
-//     has a parent with a reference, and releasing from the leaf to the root puts children before
-//     parents in order of last use: the oldest unreferenced node is always a leaf;
-//   - a cached block nobody references moves to the host tier when its device block is needed, and
-//     back when matched; without a host tier, or when that is full, the oldest one is forgotten.
-//     What a reference reaches is on the device, so the tree's device part is closed under parents.
+//   - Only full blocks whose every slot is written are shared (published), and they are never
+//     written again. The block that a sequence writes to is its own.
+//   - The shared blocks of a hold are a chain of the prefix tree from its root on. So a node that
+//     has a reference has a parent that has one, too; and since releasing goes from the leaf to
+//     the root, the unreferenced node that was used longest ago is always a leaf.
+//   - A cached block that nobody references moves to the host tier when its device block is
+//     needed, and back when it is matched. Without a host tier, or when that is full, the oldest
+//     one is forgotten. What a reference reaches is on the device, so the part of the tree that is
+//     on the device is closed under parents.
 //
-// Time is the order of calls.
+// Time is the order of calls: there is no clock.
 #pragma once
 
 #include <cstdint>

@@ -52,8 +52,8 @@ class PrefixTree {
   std::vector<Node> nodes_;
   std::vector<int32_t> tokens_;  // block_tokens_ per node
   std::vector<NodeId> free_ids_;
-  std::unordered_map<uint64_t, NodeId>
-      by_key_;  // looked up, never iterated: its order decides nothing
+  // Looked up, never iterated: its order decides nothing.
+  std::unordered_map<uint64_t, NodeId> by_key_;
 };
 
 }  // namespace erne::kv

@@ -18,8 +18,16 @@ struct Limits {
   int vocab_size = std::numeric_limits<int>::max();  // ids a request may name are below it
   int max_waiting = 2048;                            // requests that wait for their first step
   int max_drafts = 0;                                // unverified tokens per row; 0: no speculation
-  int min_free_blocks =
-      0;  // kept available for running sequences to grow into when another is admitted
+  // Kept available for running sequences to grow into when another is admitted.
+  int min_free_blocks = 0;
+  // Prompt tokens that a step may score (prompt_logprobs), which takes longer than to compute them.
+  int max_scored = 64;
+  // Prompts that may be begun and not yet computed to their end, and how many of these may be long,
+  // once more as many that are scored. A prompt is long while more than `long_prompt` tokens of it
+  // are left to compute.
+  int max_partial_prompts = std::numeric_limits<int>::max();
+  int max_long_prompts = 1;
+  int long_prompt = std::numeric_limits<int>::max();
   bool share_prefixes = true;
   bool chunk_prompts = true;  // a prompt may take several steps
 };

@@ -143,6 +143,13 @@ TEST(CheckLimits, NamesTheFieldItsValueAndTheLeast) {
             "max_drafts is -1; it must be at least 0");
   EXPECT_EQ(refusal([](L& l, G&) { l.min_free_blocks = -1; }),
             "min_free_blocks is -1; it must be at least 0");
+  EXPECT_EQ(refusal([](L& l, G&) { l.max_scored = 0; }), "max_scored is 0; it must be at least 1");
+  EXPECT_EQ(refusal([](L& l, G&) { l.max_partial_prompts = 0; }),
+            "max_partial_prompts is 0; it must be at least 1");
+  EXPECT_EQ(refusal([](L& l, G&) { l.max_long_prompts = 0; }),
+            "max_long_prompts is 0; it must be at least 1");
+  EXPECT_EQ(refusal([](L& l, G&) { l.long_prompt = 0; }),
+            "long_prompt is 0; it must be at least 1");
   EXPECT_EQ(refusal([](L&, G& g) { g.device_blocks = 0; }),
             "device_blocks is 0; it must be at least 1");
   EXPECT_EQ(refusal([](L&, G& g) { g.host_blocks = -1; }),
@@ -152,6 +159,7 @@ TEST(CheckLimits, NamesTheFieldItsValueAndTheLeast) {
   EXPECT_EQ(refusal([](L& l, G& g) {
               l.max_rows = l.max_tokens = l.max_model_len = l.max_waiting = 1;
               l.max_drafts = l.min_free_blocks = 0;
+              l.max_scored = l.max_partial_prompts = l.max_long_prompts = l.long_prompt = 1;
               g = {.device_blocks = 1, .host_blocks = 0, .block_tokens = 1};
             }),
             "accepted");

@@ -1,9 +1,9 @@
-// sched: which sequence computes which tokens in the next step. Owns every sequence and its claim
-// on KV blocks. One thread (the engine's), no clock, no lock, no device, no text: a plan is a
-// function of the messages so far and the step number, which is what makes it simulable and
-// replayable.
+// sched: decides which sequence computes which tokens in the next step. It owns every sequence and
+// its claim on KV blocks. One thread (the engine's) uses it, and it knows no clock, lock, device or
+// text: a plan follows from the messages so far and the number of the step, so that plans can be
+// simulated and repeated.
 //
-// This header: what a client asks for, as plain data, and what comes back.
+// This header has what a client asks for, as plain data, and what comes back.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +39,7 @@ struct SamplingParams {
 
 // When a sequence ends, in tokens. Stop strings are text: server/ matches them and cancels.
 struct StopRules {
-  std::vector<TokenId>
-      eos_ids;  // the model's; ignored with ignore_eos, masked before min_new_tokens
+  std::vector<TokenId> eos_ids;         // the model's; unless ignored, masked before min_new_tokens
   std::vector<TokenId> stop_token_ids;  // the client's; masked before min_new_tokens
   bool ignore_eos = false;
   int min_new_tokens = 0;
@@ -52,7 +51,12 @@ struct Request {  // immutable once submitted
   std::vector<TokenId> prompt;  // at least one token
   SamplingParams sampling;
   StopRules stop;
-  int priority = 0;  // smaller is sooner; ties by id
+  int priority = 0;  // smaller is sooner
+  // Who asks, for fairness (turns.h). Requests that nothing tells apart are one client's.
+  uint64_t client = 0;
+  // The id of the first of the requests that came together, such as the n choices of one question;
+  // 0: it came alone.
+  RequestId party = 0;
 };
 
 enum class FinishReason { kStop, kLength, kCancelled, kError };

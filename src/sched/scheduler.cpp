@@ -1,18 +1,11 @@
 #include "sched/scheduler.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "base/check.h"
 
 namespace erne::sched {
-
-bool Scheduler::MoreImportant::operator()(const Sequence* a, const Sequence* b) const {
-  return std::pair(a->request.priority, a->request.id) <
-         std::pair(b->request.priority, b->request.id);
-}
 
 Scheduler::Scheduler(const Limits& limits, kv::KvCache& cache) : limits_(limits), cache_(cache) {
   check_limits(limits, cache.geometry()).value();
@@ -22,8 +15,8 @@ Result<void> Scheduler::add(Request request) {
   if (Result<void> fits = check_request(request, limits_, cache_.geometry()); !fits.ok()) {
     return fits;
   }
-  if (static_cast<int>(waiting_.size()) >= limits_.max_waiting) {
-    return too_many_waiting(waiting_.size());
+  if (turns_.num_waiting() >= limits_.max_waiting) {
+    return too_many_waiting(turns_.num_waiting());
   }
   const RequestId id = request.id;
   const auto [it, is_new] = live_.try_emplace(id, std::make_unique<Sequence>());
@@ -31,7 +24,7 @@ Result<void> Scheduler::add(Request request) {
   Sequence& sequence = *it->second;
   sequence.tokens = request.prompt;
   sequence.request = std::move(request);
-  waiting_.insert(&sequence);
+  turns_.begin_waiting(sequence);
   update_counts();
   return {};
 }
@@ -60,8 +53,8 @@ const BatchPlan& Scheduler::plan(Step step, int token_budget) {
   planned_.clear();
 
   const bool short_of_blocks = secure_blocks();
-  const int spare = share_out(spare_tokens(token_budget));
-  if (!short_of_blocks) admit(spare);
+  give_one_token_each(token_budget);
+  share_out(!short_of_blocks);
   for (Sequence* sequence : running_) write_row(*sequence);
   if (!plan_.rows.empty()) cache_.take_copies(plan_.copies);
   update_counts();
@@ -70,29 +63,33 @@ const BatchPlan& Scheduler::plan(Step step, int token_budget) {
 
 bool Scheduler::secure_blocks() {
   const int64_t preemptions = stats_.preemptions;
-  for (size_t i = 0; i < running_.size(); ++i) {
+  for (size_t i = 0; i < running_.size();) {
     Sequence& sequence = *running_[i];
-    while (!cache_.reserve(sequence.kv, sequence.size() + sequence.num_drafts())) {
-      if (!sequence.drafts.empty()) {
-        sequence.drafts.clear();  // a guess is not worth another's blocks
-        continue;
-      }
-      const bool itself = running_.back() == &sequence;
-      preempt_least_important();
-      if (itself) break;
+    if (cache_.reserve(sequence.kv, sequence.size() + sequence.num_drafts())) {
+      ++i;
+    } else if (!sequence.drafts.empty()) {
+      sequence.drafts.clear();  // a guess is not worth another's blocks
+    } else {
+      Sequence& yields = turns_.first_to_yield(running_);
+      const bool came_before = MoreImportant()(&yields, &sequence);
+      preempt(yields);
+      if (came_before) --i;  // the others have moved up
     }
   }
   return stats_.preemptions > preemptions;
 }
 
-void Scheduler::preempt_least_important() {
-  Sequence& sequence = *running_.back();
-  running_.pop_back();
+void Scheduler::preempt(Sequence& sequence) {
+  spare_ += sequence.planned;
+  if (sequence.wants_prompt_logprobs()) scored_left_ += sequence.planned;
+  std::erase(running_, &sequence);
+  turns_.give_row(sequence);
   cache_.release(sequence.kv);
   sequence.computed = 0;
+  sequence.planned = 0;
   sequence.drafts.clear();
   sequence.state = State::kWaiting;
-  waiting_.insert(&sequence);
+  turns_.begin_waiting(sequence);
   ++stats_.preemptions;
 }
 
@@ -104,43 +101,136 @@ int Scheduler::decode_tokens() const {
   return tokens;
 }
 
-// Of the step, once every running sequence has its one token.
-int Scheduler::spare_tokens(int token_budget) const {
+void Scheduler::give_one_token_each(int token_budget) {
   const int owned = static_cast<int>(running_.size());
   CHECK_LE(owned, limits_.max_tokens);
-  if (!limits_.chunk_prompts) return limits_.max_tokens - owned;
   const int least = std::max(owned, 1);  // where nothing runs, something may begin
-  return std::clamp(token_budget, least, limits_.max_tokens) - owned;
+  const int budget = limits_.chunk_prompts ? std::clamp(token_budget, least, limits_.max_tokens)
+                                           : limits_.max_tokens;
+  spare_ = budget;
+  scored_left_ = limits_.max_scored;
+  for (Sequence* sequence : running_) give(*sequence, 1);
 }
 
-int Scheduler::share_out(int spare) {
-  const auto take = [&spare](Sequence& sequence) {
-    const int extra = std::min(sequence.work() - 1, spare);
-    spare -= extra;
-    sequence.planned = 1 + extra;
+void Scheduler::share_out(bool may_admit) {
+  for (Sequence* sequence : running_) {
+    if (sequence->decodes()) give(*sequence, spare_);
+  }
+  // Whoever wants less than was kept for it leaves the rest for another round.
+  for (int before = spare_ + 1; before > spare_;) {
+    before = spare_;
+    const Want shortest = shortest_want();
+    const int kept_for_long = long_prompts(shortest.first).empty() ? 0 : spare_ / 2;
+    if (may_admit) admit(shortest, kept_for_long);
+    give_short_prompts(spare_ - kept_for_long);
+    if (may_admit) admit(kNobodyWants, kept_for_long);
+    give_long_prompts();
+  }
+}
+
+void Scheduler::give(Sequence& sequence, int most) {
+  const bool scores = limits_.chunk_prompts && sequence.wants_prompt_logprobs();
+  if (scores && sequence.planned > 0) most = std::min(most, scored_left_);
+  const int tokens = std::clamp(sequence.work() - sequence.planned, 0, std::max(most, 0));
+  sequence.planned += tokens;
+  spare_ -= tokens;
+  if (scores) scored_left_ -= tokens;
+}
+
+void Scheduler::give_short_prompts(int most) {
+  std::vector<Sequence*> prompts;
+  for (Sequence* sequence : running_) {
+    if (is_unfinished(*sequence) && !is_long(*sequence)) prompts.push_back(sequence);
+  }
+  std::ranges::stable_sort(prompts, {}, want_of);
+  for (Sequence* sequence : prompts) {
+    const int before = spare_;
+    give(*sequence, most);
+    most -= before - spare_;
+  }
+}
+
+void Scheduler::give_long_prompts() {
+  std::vector<Sequence*> prompts = long_prompts(kNobodyWants.first);
+  const auto priority = [](const Sequence* sequence) { return sequence->request.priority; };
+  if (!prompts.empty()) {
+    const int first = std::ranges::min(prompts, {}, priority)->request.priority;
+    prompts = long_prompts(first);
+  }
+  int left = static_cast<int>(prompts.size());
+  for (Sequence* sequence : prompts) {
+    give(*sequence, (spare_ + left - 1) / left);
+    --left;
+  }
+}
+
+std::vector<Sequence*> Scheduler::long_prompts(int least_priority) const {
+  std::vector<Sequence*> prompts;
+  for (Sequence* sequence : running_) {
+    const bool matters = sequence->request.priority <= least_priority;
+    if (matters && is_unfinished(*sequence) && is_long(*sequence)) prompts.push_back(sequence);
+  }
+  return prompts;
+}
+
+// Of a waiting prompt nobody knows yet how much of it is cached.
+bool Scheduler::is_long(const Sequence& sequence) const {
+  return limits_.chunk_prompts && sequence.size() - sequence.computed > limits_.long_prompt;
+}
+
+Scheduler::Want Scheduler::shortest_want() const {
+  Want shortest = kNobodyWants;
+  for (const Sequence* sequence : running_) {
+    if (is_unfinished(*sequence) && !is_long(*sequence))
+      shortest = std::min(shortest, want_of(sequence));
+  }
+  return shortest;
+}
+
+void Scheduler::admit(const Want& before, int kept_for_long) {
+  const auto fits = [&](const Sequence& sequence) {
+    return want_of(&sequence) <= before && may_begin(sequence, kept_for_long);
   };
-  for (Sequence* sequence : running_) {
-    if (sequence->decodes()) take(*sequence);
+  const auto most_rows = static_cast<size_t>(std::min(limits_.max_rows, limits_.max_tokens));
+  while (true) {
+    const bool is_full = running_.size() == most_rows;
+    Sequence* next = is_full ? turns_.next_to_get_a_row_of(running_, fits) : turns_.next(fits);
+    if (next == nullptr) return;
+    if (is_full) {
+      preempt(*turns_.yields_to(*next, running_));  // which had a token at least
+    } else if (spare_ <= (is_long(*next) ? 0 : kept_for_long)) {
+      return;
+    }
+    if (!hold_blocks(*next)) return;
+    begin(*next);
+    const int most = spare_ - kept_for_long;
+    if (!is_long(*next) || next->work() - next->planned <= most) {
+      give(*next, most);
+    } else if (kept_for_long == 0) {
+      kept_for_long = spare_ / 2;
+    }
   }
-  for (Sequence* sequence : running_) {
-    if (!sequence->decodes()) take(*sequence);
-  }
-  return spare;
 }
 
-void Scheduler::admit(int spare) {
-  while (spare > 0 && static_cast<int>(running_.size()) < limits_.max_rows && !waiting_.empty()) {
-    Sequence& sequence = **waiting_.begin();
-    if (!try_admit(sequence, spare)) return;
-    waiting_.erase(waiting_.begin());
-    running_.insert(std::ranges::upper_bound(running_, &sequence, MoreImportant()), &sequence);
-    sequence.state = State::kRunning;
-    sequence.planned = std::min(sequence.work(), spare);
-    spare -= sequence.planned;
+// Whether the limits of unfinished prompts let it: always, if it will be none. Long prompts that
+// are scored take many more steps than others, so they are counted apart.
+bool Scheduler::may_begin(const Sequence& sequence, int kept_for_long) const {
+  if (!limits_.chunk_prompts) return true;
+  const bool scores = sequence.wants_prompt_logprobs();
+  if (scores && scored_left_ < 1) return false;
+  const int most = std::min(spare_ - kept_for_long, scores ? scored_left_ : spare_);
+  if (sequence.size() <= most) return true;
+  int partial = 0, partial_long = 0;
+  for (const Sequence* other : running_) {
+    if (!is_unfinished(*other)) continue;
+    ++partial;
+    partial_long += is_long(*other) && other->wants_prompt_logprobs() == scores;
   }
+  return partial < limits_.max_partial_prompts &&
+         (!is_long(sequence) || partial_long < limits_.max_long_prompts);
 }
 
-bool Scheduler::try_admit(Sequence& sequence, int spare) {
+bool Scheduler::hold_blocks(Sequence& sequence) {
   if (limits_.share_prefixes) {
     int limit = sequence.size() - 1;
     if (sequence.wants_prompt_logprobs()) limit = std::min(limit, sequence.scored);
@@ -149,20 +239,29 @@ bool Scheduler::try_admit(Sequence& sequence, int spare) {
   // Only a prompt is held together: what a preempted sequence generated may have made it longer
   // than any step.
   const bool whole = !limits_.chunk_prompts && sequence.generated() == 0;
-  const bool in_time = !whole || sequence.work() <= spare;
-  const int keep = running_.empty() ? 0 : limits_.min_free_blocks;
+  bool holds = !whole || sequence.work() <= spare_;
   // All its tokens' blocks at once: a prompt, once begun, is not short of blocks.
-  if (!in_time || !cache_.reserve(sequence.kv, sequence.size(), keep)) {
-    cache_.release(sequence.kv);
-    sequence.computed = 0;
-    return false;
+  while (holds) {
+    const int keep = running_.empty() ? 0 : limits_.min_free_blocks;
+    if (cache_.reserve(sequence.kv, sequence.size(), keep)) return true;
+    Sequence* yields = turns_.yields_to(sequence, running_);
+    holds = yields != nullptr;
+    if (holds) preempt(*yields);
   }
-  if (sequence.cached_tokens < 0) {
-    sequence.cached_tokens = sequence.computed;
-    stats_.prompt_tokens += sequence.prompt_size();
-    stats_.cached_prompt_tokens += sequence.computed;
-  }
-  return true;
+  cache_.release(sequence.kv);
+  sequence.computed = 0;
+  return false;
+}
+
+void Scheduler::begin(Sequence& sequence) {
+  turns_.take_row(sequence);
+  running_.insert(std::ranges::upper_bound(running_, &sequence, MoreImportant()), &sequence);
+  sequence.state = State::kRunning;
+  give(sequence, 1);
+  if (sequence.cached_tokens >= 0) return;
+  sequence.cached_tokens = sequence.computed;
+  stats_.prompt_tokens += sequence.prompt_size();
+  stats_.cached_prompt_tokens += sequence.computed;
 }
 
 void Scheduler::write_row(Sequence& sequence) {
@@ -292,15 +391,17 @@ void Scheduler::end(Sequence& sequence, FinishReason reason, TokenEvent event,
   events.push_back(std::move(event));
   if (sequence.state == State::kRunning) {
     std::erase(running_, &sequence);
+    turns_.give_row(sequence);
   } else {
-    waiting_.erase(&sequence);
+    turns_.end_waiting(sequence);
   }
   live_.erase(sequence.request.id);  // its hold gives the blocks back
 }
 
 void Scheduler::end_all(const Status& failure) {
   while (!live_.empty()) {
-    Sequence& sequence = running_.empty() ? **waiting_.begin() : *running_.front();
+    const auto any = [](const Sequence&) { return true; };
+    Sequence& sequence = running_.empty() ? *turns_.next(any) : *running_.front();
     TokenEvent event;
     event.error = failure;
     end(sequence, FinishReason::kError, std::move(event), events_);
@@ -309,11 +410,11 @@ void Scheduler::end_all(const Status& failure) {
 
 void Scheduler::update_counts() {
   stats_.running = static_cast<int>(running_.size());
-  stats_.waiting = static_cast<int>(waiting_.size());
+  stats_.waiting = turns_.num_waiting();
 }
 
 void Scheduler::check_invariants() const {
-  CHECK_EQ(running_.size() + waiting_.size(), live_.size());
+  CHECK_EQ(running_.size() + turns_.num_waiting(), live_.size());
   CHECK_LE(static_cast<int>(running_.size()), std::min(limits_.max_rows, limits_.max_tokens));
   CHECK(std::ranges::is_sorted(running_, MoreImportant()));
   std::vector<const kv::KvHold*> holds;
@@ -330,11 +431,12 @@ void Scheduler::check_invariants() const {
     CHECK(!sequence->wants_prompt_logprobs() || sequence->computed <= sequence->scored);
     holds.push_back(&sequence->kv);
   }
-  for (const Sequence* sequence : waiting_) {
-    CHECK(sequence->state == State::kWaiting);
-    CHECK_EQ(sequence->computed + sequence->planned + sequence->num_drafts(), 0);
-    CHECK(sequence->kv.blocks().empty());
-  }
+  turns_.for_each_waiting([](const Sequence& sequence) {
+    CHECK(sequence.state == State::kWaiting);
+    CHECK_EQ(sequence.computed + sequence.planned + sequence.num_drafts(), 0);
+    CHECK(sequence.kv.blocks().empty());
+  });
+  turns_.check_rows(running_);
   cache_.check_invariants(holds);
 }
 

@@ -1,26 +1,34 @@
-// Which sequence computes which tokens in the next step.
+// The scheduler decides which sequence computes which tokens in the next step. It owns every
+// sequence that has not ended, and with it the sequence's claim on KV blocks. The engine's thread
+// alone calls it: add() and cancel() when requests come and go, plan() before a step and commit()
+// after it. There is no clock, lock or device here: a plan follows from the calls so far.
 //
-// Sequences are ordered by importance: priority, then id. A plan is made in four passes:
-//   1. running sequences, most important first, get blocks for their work; where blocks are short,
-//   the
-//      least important running one is preempted: it gives back its blocks and waits again. What it
-//      published stays cached, so coming back is a prefix hit and needs no state of its own.
-//   2. every running sequence owns one token of the step's budget, so none ever stands still. What
-//      is spare goes to drafts first, then to prompts, most important first.
-//   3. waiting sequences are admitted in order while rows, spare tokens and blocks last. None
-//   overtakes,
-//      so none starves but by a stream of more important ones.
-//   4. rows are written in order of importance.
+// The tokens of a step are its budget. A plan is made of it like this:
+//   1. Running sequences, most important first (by priority, then by id), get blocks for their
+//      work. Where blocks are short, the sequence that is the first to yield (turns.h) is
+//      preempted: it gives its blocks back and waits again. What it published stays cached, so
+//      coming back is a prefix hit and needs no state of its own.
+//   2. Every running sequence has one token of the budget, so none ever stands still. Of what is
+//      spare, drafts get theirs first, then prompts.
+//   3. While a long prompt is under way, half of the spare tokens are kept for it, and the other
+//      half goes to short prompts: the one with the fewest tokens left first. So a short prompt is
+//      done after a few steps, whatever long ones there are, and after as many steps as it has
+//      tokens at the latest. Long prompts divide evenly what short ones leave.
+//   4. Waiting sequences begin in the order of their turns while rows, spare tokens and blocks
+//      last. Where rows or blocks are short, a client that holds more than its share yields some. A
+//      prompt that the limits do not let begin is passed by others; where blocks are short, none
+//      overtakes.
 //
-// The most important sequence in the engine can take every block and always advances, so whatever
-// fits alone finishes.
+// The most important running sequence yields to none and advances in every step, so whatever fits
+// alone finishes.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "kv/kv_cache.h"
@@ -28,6 +36,7 @@
 #include "sched/limits.h"
 #include "sched/request.h"
 #include "sched/sequence.h"
+#include "sched/turns.h"
 
 namespace erne::sched {
 
@@ -73,16 +82,37 @@ class Scheduler {
   void check_invariants() const;
 
  private:
-  struct MoreImportant {
-    bool operator()(const Sequence* a, const Sequence* b) const;
-  };
+  bool secure_blocks();  // true: somebody was preempted
+  void preempt(Sequence& sequence);
 
-  bool secure_blocks();  // pass 1; true: somebody was preempted
-  void preempt_least_important();
-  int spare_tokens(int token_budget) const;
-  int share_out(int spare);  // pass 2; returns what is left
-  void admit(int spare);
-  bool try_admit(Sequence& sequence, int spare);
+  void give_one_token_each(int token_budget);
+  void share_out(bool may_admit);
+  // Up to `most` tokens of what is spare.
+  void give(Sequence& sequence, int most);
+  void give_short_prompts(int most);
+  void give_long_prompts();
+  // That want more tokens, and are as important as this.
+  std::vector<Sequence*> long_prompts(int least_priority) const;
+  bool is_long(const Sequence& sequence) const;
+  // Whether it has a prompt of which some tokens are in no plan yet.
+  static bool is_unfinished(const Sequence& sequence) {
+    return !sequence.decodes() && sequence.planned < sequence.work();
+  }
+
+  // How soon a short prompt gets tokens: by priority, then by the number that it still wants.
+  using Want = std::pair<int, int>;
+  static constexpr Want kNobodyWants{std::numeric_limits<int>::max(),
+                                     std::numeric_limits<int>::max()};
+  static Want want_of(const Sequence* sequence) {
+    return {sequence->request.priority, sequence->work() - sequence->planned};
+  }
+  Want shortest_want() const;  // of those that run
+
+  // Those that want tokens no later than `before`. Of what is spare, this is for long prompts.
+  void admit(const Want& before, int kept_for_long);
+  bool may_begin(const Sequence& sequence, int kept_for_long) const;
+  bool hold_blocks(Sequence& sequence);
+  void begin(Sequence& sequence);
   void write_row(Sequence& sequence);
 
   void commit_row(Sequence& sequence, const PlanRow& row, RowResult& result);
@@ -100,7 +130,9 @@ class Scheduler {
   kv::KvCache& cache_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> live_;  // never iterated to decide
   std::vector<Sequence*> running_;                                 // most important first
-  std::set<Sequence*, MoreImportant> waiting_;
+  Turns turns_;                                                    // of those that wait
+  int spare_ = 0;        // while a plan is made: tokens of its budget that nobody has
+  int scored_left_ = 0;  // likewise: prompt tokens that may still be scored
   BatchPlan plan_;
   std::vector<Sequence*> planned_;  // of plan_.rows
   bool in_flight_ = false;          // between plan and commit

@@ -39,6 +39,8 @@ class SchedulerTest : public testing::Test {
  protected:
   void make(Limits limits, int device_blocks, int block_tokens = 4) {
     if (limits.max_model_len == 0) limits.max_model_len = 1000;
+    scheduler_.reset();  // it gives its blocks back to the cache it had
+    step_ = 0;
     cache_.emplace(kv::KvGeometry{device_blocks, 0, block_tokens, 1});
     scheduler_.emplace(limits, *cache_);
   }

@@ -44,11 +44,11 @@ TEST_F(SchedulerTest, DecodesFirstAndCutsPromptsToTheBudget) {
   commit();
   add(request(3, count_from(40, 9), 9));
   add(request(4, count_from(60, 2), 9));
-  EXPECT_EQ(plan_text(), "1:4+1* 2:12+7");  // nothing is left for the newcomers
+  EXPECT_EQ(plan_text(), "1:4+1* 2:12+5 4:0+2*");  // 3 wants more than 2 does, 4 less
   commit();
-  EXPECT_EQ(plan_text(), "1:5+1* 2:19+1* 3:0+6");
+  EXPECT_EQ(plan_text(), "1:5+1* 2:17+3* 3:0+3 4:2+1*");
   commit();
-  EXPECT_EQ(plan_text(), "1:6+1* 2:20+1* 3:6+3* 4:0+2*");
+  EXPECT_EQ(plan_text(), "1:6+1* 2:20+1* 3:3+5 4:3+1*");
 }
 
 TEST_F(SchedulerTest, EveryRunningSequenceAdvancesInEveryStep) {
@@ -77,7 +77,7 @@ TEST_F(SchedulerTest, AStepsBudgetCutsPromptsOnly) {
   EXPECT_EQ(plan_text(), "1:4+1* 2:7+1");  // nothing is spare for a newcomer
   commit();
   token_budget_ = 100;  // the limits hold
-  EXPECT_EQ(plan_text(), "1:5+1* 2:8+7");
+  EXPECT_EQ(plan_text(), "1:5+1* 2:8+6 3:0+1*");
 }
 
 TEST_F(SchedulerTest, EveryRunningSequenceAdvancesWhateverTheBudget) {

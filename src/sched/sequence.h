@@ -1,6 +1,7 @@
-// A request's tokens in the engine. `computed` of them have KV; a step hands out tokens so that
-// `computed` catches up. Prefill, chunks, prefix hits, preemption and speculation are values of
-// these fields, not modes. Plain data, owned by the Scheduler.
+// A sequence is a request's tokens while the engine works on them. The first `computed` of them
+// have keys and values in the cache, and steps compute further ones until `computed` has caught up.
+// Chunks of a prompt, prefix hits, preemption and drafts are values of these fields, not modes.
+// Plain data, owned by the Scheduler.
 #pragma once
 
 #include <memory>

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/hash.h"
 #include "server/errors.h"
 
 namespace erne::server {
@@ -64,9 +65,14 @@ Generation::Generation(std::shared_ptr<ServerContext> context,
 }
 
 Result<void> Generation::submit() {
+  // Among clients, and of one client's among its requests, the engine shares its rows.
+  const std::string& name = exchange_->request().client;
+  const uint64_t client = hash_bytes(name.data(), name.size());
   for (size_t i = 0; i < tracks_.size(); ++i) {
     sched::Request& request = prepared_.choices[i];
     request.id = tracks_[i]->id;
+    request.party = tracks_.front()->id;
+    request.client = client;
     const int num_prompt = static_cast<int>(request.prompt.size());
     const int max_new_tokens = request.stop.max_new_tokens;
     tracks_[i]->stream = TRY(context_->engine.submit(std::move(request), [weak = weak_from_this()] {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <span>
 
 #include "base/hash.h"
@@ -35,6 +36,7 @@ struct Received {
   sim::ShadowText expected;
   sim::ShadowText text;
   bool submitted = false, ended = false;
+  int64_t steps_waited = 0;
   FinishReason finish = FinishReason::kError;
 };
 
@@ -158,11 +160,87 @@ class Campaign {
       fail("beyond the step's budget");
     }
     if (num_tokens < limits.max_tokens && has_prompt_left(plan)) ++outcome_.cut_steps;
+    check_prompts(plan);
+    check_turns(plan);
     if (num_tokens != static_cast<int>(plan.tokens.size())) fail("stray tokens");
     if (num_blocks != static_cast<int>(plan.blocks.size())) fail("stray blocks");
     if (plan.rows.empty() && !plan.copies.empty()) fail("copies for no row");
     outcome_.copies += static_cast<int64_t>(plan.copies.size());
     digest(plan);
+  }
+
+  // What a step may score, and how many prompts it may leave unfinished.
+  void check_prompts(const sched::BatchPlan& plan) {
+    const sched::Limits& limits = scenario_.limits;
+    if (!limits.chunk_prompts) return;
+    int scoring_rows = 0, scored = 0, partial = 0, partial_long[] = {0, 0};
+    for (const sched::PlanRow& row : plan.rows) {
+      if (row.wants_prompt_logprobs) {
+        ++scoring_rows;
+        scored += row.count;
+      }
+      const int left = row.sequence->size() - row.first;
+      if (row.count >= left) continue;
+      ++partial;
+      partial_long[row.sequence->wants_prompt_logprobs()] += left > limits.long_prompt;
+    }
+    if (scored > std::max(limits.max_scored, scoring_rows)) fail("scores too many tokens");
+    if (partial > limits.max_partial_prompts) fail("too many unfinished prompts");
+    for (const int num_long : partial_long)
+      if (num_long > limits.max_long_prompts) fail("too many unfinished long prompts");
+  }
+
+  // Where sequences can be short of rows alone and wait for none more important: no client holds
+  // two rows more than one that waits, nor a party two more than a waiting one of its client (in
+  // both the first of a party's requests speaks for it), and
+  // nobody waits for more steps than there are tokens to compute.
+  void check_turns(const sched::BatchPlan& plan) {
+    const sched::Limits& limits = scenario_.limits;
+    if (!scenario_.has_room_for_all || scenario_.has_priorities || !limits.chunk_prompts) return;
+    std::map<uint64_t, int> client_rows;
+    std::map<std::pair<uint64_t, uint64_t>, int> party_rows;
+    std::set<sched::RequestId> running;
+    for (const sched::PlanRow& row : plan.rows) {
+      const sched::Request& request = row.sequence->request;
+      ++client_rows[request.client];
+      ++party_rows[{request.client, request.party}];
+      running.insert(row.request);
+    }
+    const int most_rows = std::min(limits.max_rows, limits.max_tokens);
+    std::set<sched::RequestId> waiting_parties;
+    for (auto& [id, received] : received_) {
+      const bool leaves = received.client->cancel == outcome_.steps;
+      if (!received.submitted || received.ended || leaves || running.contains(id)) continue;
+      ++received.steps_waited;
+      outcome_.longest_wait = std::max(
+          outcome_.longest_wait, received.steps_waited / static_cast<double>(scenario_.all_tokens));
+      if (received.steps_waited > scenario_.all_tokens)
+        return fail(fmt::format("request {} waits too long", id));
+      const sched::Request& waits = received.client->request;
+      const bool is_first = waiting_parties.insert(waits.party).second;
+      const bool is_full = static_cast<int>(running.size()) == most_rows;
+      if (!is_first || !is_full || !waits_for_a_row(received)) continue;
+      ++outcome_.waits_for_a_row;
+      for (const sched::PlanRow& row : plan.rows) {
+        const sched::Request& runs = row.sequence->request;
+        const int more =
+            runs.client == waits.client
+                ? party_rows[{runs.client, runs.party}] - party_rows[{waits.client, waits.party}]
+                : client_rows[runs.client] - client_rows[waits.client];
+        if (more > 1)
+          return fail(
+              fmt::format("{} waits, those of {} hold {} rows more", id, row.request, more));
+      }
+    }
+  }
+
+  // And not for the end of other prompts.
+  bool waits_for_a_row(const Received& received) const {
+    const sched::Limits& limits = scenario_.limits;
+    const sched::Request& request = received.client->request;
+    const size_t size = request.prompt.size() + received.text.tokens.size();
+    return request.sampling.prompt_logprobs < 0 && limits.max_partial_prompts > limits.max_rows &&
+           static_cast<int>(size) <= limits.long_prompt;
   }
 
   static bool has_prompt_left(const sched::BatchPlan& plan) {

@@ -50,6 +50,7 @@ Client random_client(Dice& dice, const Scenario& scenario,
   if (dice.one_in(4)) request.sampling.prompt_logprobs = dice.between(0, 2);
   if (dice.one_in(4)) request.sampling.logprobs = dice.between(0, 2);
   if (priorities) request.priority = dice.between(-1, 1);
+  request.client = dice.between(0, 2);
   client.arrival = dice.one_in(2) ? 1 : dice.between(1, 25);
   if (dice.one_in(6)) {
     client.cancel = client.arrival + dice.between(0, 15);
@@ -74,6 +75,10 @@ void random_limits(Dice& dice, Scenario& scenario) {
   limits.chunk_prompts = !dice.one_in(4);
   limits.max_model_len = dice.one_in(4) ? dice.between(1, 50) : 1000;
   limits.max_waiting = dice.one_in(4) ? dice.between(1, 4) : 1000;
+  if (dice.one_in(2)) limits.long_prompt = dice.between(1, 20);
+  if (dice.one_in(3)) limits.max_long_prompts = dice.between(1, 4);
+  if (dice.one_in(3)) limits.max_partial_prompts = dice.between(1, 4);
+  if (dice.one_in(3)) limits.max_scored = dice.between(1, 6);
 }
 
 // From "one token each, always" to more than the limits allow.
@@ -108,24 +113,32 @@ Scenario make_scenario(uint64_t seed) {
   for (int i = dice.between(1, 3); i > 0; --i) {
     openings.push_back(random_tokens(dice, dice.between(1, 30), shadow.vocabulary));
   }
-  const bool priorities = dice.one_in(3);
+  const bool priorities = scenario.has_priorities = dice.one_in(3);
   for (int i = dice.between(1, 12); i > 0; --i) {
     scenario.clients.push_back(random_client(dice, scenario, openings, priorities));
   }
   std::ranges::stable_sort(scenario.clients, {}, &Client::arrival);
 
   int most = 1, all = 1;
+  sched::RequestId party = 0;
   for (size_t i = 0; i < scenario.clients.size(); ++i) {
     sched::Request& request = scenario.clients[i].request;
     request.id = i + 1;
+    // Choices of one question come one after the other.
+    const bool with_previous = i > 0 && scenario.clients[i - 1].request.client == request.client;
+    request.party = with_previous && dice.one_in(2) ? party : request.id;
+    party = request.party;
     const int blocks = blocks_alone(request, geometry.block_tokens);
     most = std::max(most, blocks);
     all += blocks;
+    scenario.all_tokens +=
+        static_cast<int64_t>(request.prompt.size()) + request.stop.max_new_tokens;
   }
   // From too few for the largest request to more than enough for all.
   const int tight = most + dice.between(0, 3);
   geometry.device_blocks = dice.of<int>({tight, tight, tight, dice.between(most, all), all + 5});
   if (dice.one_in(10)) geometry.device_blocks = dice.between(1, most);
+  scenario.has_room_for_all = geometry.device_blocks >= all + scenario.limits.min_free_blocks;
   if (dice.one_in(2)) geometry.host_blocks = dice.between(1, dice.one_in(2) ? 4 : all);
   scenario.token_budgets = random_budgets(dice, scenario.limits.max_tokens);
   return scenario;

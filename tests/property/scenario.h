@@ -38,6 +38,9 @@ struct Scenario {
   sim::ShadowOptions shadow;
   sched::Limits limits;
   uint64_t key_mask = ~uint64_t{0};
+  bool has_priorities = false;
+  bool has_room_for_all = false;   // in the KV cache, at once
+  int64_t all_tokens = 0;          // of all prompts and, at most, of all answers
   std::vector<int> token_budgets;  // of the steps, in turn
   std::vector<Client> clients;     // in order of arrival; ids ascend
 };

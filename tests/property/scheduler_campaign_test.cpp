@@ -49,13 +49,18 @@ TEST(SchedulerCampaign, EveryTextIsTheSequentialOne) {
     sum.refused += outcome.refused;
     sum.chunked_rows += outcome.chunked_rows;
     sum.cut_steps += outcome.cut_steps;
+    sum.waits_for_a_row += outcome.waits_for_a_row;
+    sum.longest_wait = std::max(sum.longest_wait, outcome.longest_wait);
   }
   fmt::print(
       "{} scenarios, {} steps: {} preemptions, {} cached tokens, {} copies between tiers, {} "
       "drafts "
-      "accepted, {} rejected, {} cancelled, {} refused, {} chunks, {} steps cut by their budget\n",
+      "accepted, {} rejected, {} cancelled, {} refused, {} chunks, {} steps cut by their budget, "
+      "{} waits for "
+      "a row, the longest {:.2f} steps for each token\n",
       num_scenarios, sum.steps, sum.preemptions, sum.cached_tokens, sum.copies, sum.accepted_drafts,
-      sum.rejected_drafts, sum.cancelled, sum.refused, sum.chunked_rows, sum.cut_steps);
+      sum.rejected_drafts, sum.cancelled, sum.refused, sum.chunked_rows, sum.cut_steps,
+      sum.waits_for_a_row, sum.longest_wait);
   if (num_scenarios < 1000) return;
   // A campaign that does not meet the hard cases proves nothing.
   const int64_t few = static_cast<int64_t>(num_scenarios) / 10;
@@ -68,6 +73,7 @@ TEST(SchedulerCampaign, EveryTextIsTheSequentialOne) {
   EXPECT_GT(sum.refused, few);
   EXPECT_GT(sum.chunked_rows, few);
   EXPECT_GT(sum.cut_steps, few);
+  EXPECT_GT(sum.waits_for_a_row, few);
 }
 
 uint64_t number_after(std::string_view argument, std::string_view flag) {

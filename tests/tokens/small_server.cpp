@@ -16,7 +16,7 @@ std::string model_config(bool experts) {
                              : R"("architectures": ["Ernie4_5ForCausalLM"],)";
   return std::string("{") + kind + R"(
     "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "head_dim": 16, "intermediate_size": 80, "vocab_size": 97, "max_position_embeddings": 128,
+    "head_dim": 16, "intermediate_size": 80, "vocab_size": 97, "max_position_embeddings": 4096,
     "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "tie_word_embeddings": true})";
 }
 
@@ -80,7 +80,7 @@ SmallServer::SmallServer(const Setting& setting)
   sched::Limits limits;
   limits.max_rows = setting.max_rows;
   limits.max_tokens = setting.max_tokens;
-  limits.max_model_len = kModelLen;
+  limits.max_model_len = setting.model_len;
   limits.max_drafts = setting.max_drafts;
   limits.share_prefixes = setting.share_prefixes;
   limits.chunk_prompts = setting.chunk_prompts;

@@ -38,9 +38,10 @@ struct Setting {
   int num_blocks = 0;  // 0: the bare minimum for one sequence
   bool share_prefixes = true, chunk_prompts = true;
   int max_drafts = 0;  // guessed from the text itself
-  int times = 1;       // more: all requests again on the same engine, now with a warm cache
+  int model_len = kModelLen;
+  int times = 1;  // more: all requests again on the same engine, now with a warm cache
 
-  int least_blocks() const { return (kModelLen + block_tokens - 1) / block_tokens; }
+  int least_blocks() const { return (model_len + block_tokens - 1) / block_tokens; }
 };
 
 using Tokens = std::vector<sched::TokenId>;
@@ -51,6 +52,7 @@ class SmallServer {
 
   // All at once; the tokens of each. Every stream ends in one finish.
   std::vector<Tokens> serve(const std::vector<sched::Request>& requests);
+  engine::Engine& engine() { return *engine_; }
   engine::EngineStats stats() const { return engine_->client().stats(); }
 
  private:
