@@ -36,7 +36,8 @@ file(GLOB rust_sources CONFIGURE_DEPENDS ${rust_source}/src/*.rs)
 
 add_custom_command(
   OUTPUT ${rust_library}
-  COMMAND ${CMAKE_COMMAND} -E env RUSTC=${rust_tools}/rustc
+  # RUSTC_BOOTSTRAP: rust/src/bounded.rs uses one unstable feature, and says why.
+  COMMAND ${CMAKE_COMMAND} -E env RUSTC=${rust_tools}/rustc RUSTC_BOOTSTRAP=erne_rs
           ${ERNE_CARGO} build --release --locked --quiet
           --manifest-path ${rust_source}/Cargo.toml --target-dir ${rust_target}
   COMMAND ${CMAKE_COMMAND} -E touch ${rust_library}

@@ -1,30 +1,37 @@
 //! Chat templates as Hugging Face's `apply_chat_template` runs them: its Jinja settings, its extra
-//! functions, Python's string and dict methods. Steps, recursion and output have limits.
+//! functions, Python's string and dict methods. A template is bounded in size, and compiling and rendering
+//! it in memory, stack, time, steps and output.
 
 use std::error::Error as _;
 use std::ffi::CString;
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 
+use crate::bounded::{self, Bounds, Stopped};
 use crate::python_json;
 
 /// Why there is no text.
 pub enum Failure {
     /// The template called `raise_exception` with this message.
     Refused(String),
-    /// Too many steps, or too much output.
+    /// Too many steps, too much output, memory or time.
     Limit(String),
+    /// The system has no memory or no thread just now.
+    Exhausted(String),
     /// The template does not compile, or does not fit what it was given.
     Failed(String),
 }
 
 pub struct ChatTemplate {
-    environment: Environment<'static>,
-    max_output_bytes: usize,
+    environment: Arc<Environment<'static>>,
+    runaways: AtomicUsize,
 }
 
 /// C may render from any thread.
@@ -35,48 +42,116 @@ const _: () = {
 
 const NAME: &str = "chat_template";
 const MAX_RECURSION: usize = 100;
+/// The largest ones published have 30 KB.
+const MAX_TEMPLATE_BYTES: usize = 256 << 10;
+const MAX_OUTPUT_BYTES: usize = 64 << 20;
+const MAX_TIME: Duration = Duration::from_secs(3);
+/// Threads that a template may leave behind before it is not run any more.
+const MAX_RUNAWAYS: usize = 2;
+
+/// A chain of operators is parsed, compiled and dropped by recursion, a level for every byte or two.
+const PARSER_STACK_PER_BYTE: usize = 2 << 10;
+const PARSER_MEMORY_PER_BYTE: usize = 1 << 10;
+
+/// A step is about one operation of the template. Of a conversation's JSON, about 30 bytes are a message.
+fn max_steps(context_bytes: usize) -> usize {
+    (100_000 + 16 * context_bytes).min(2_000_000)
+}
+
+fn compile_bounds(source_bytes: usize) -> Bounds {
+    Bounds {
+        memory: (16 << 20) + PARSER_MEMORY_PER_BYTE * source_bytes,
+        stack: (8 << 20) + PARSER_STACK_PER_BYTE * source_bytes,
+        time: MAX_TIME,
+    }
+}
+
+/// A few steps nest a list once more, and lists are dropped and written by recursion.
+fn render_bounds(context_bytes: usize) -> Bounds {
+    Bounds {
+        memory: (32 << 20) + 24 * context_bytes,
+        stack: (8 << 20) + 128 * max_steps(context_bytes),
+        time: MAX_TIME,
+    }
+}
+
+fn stopped(why: Stopped) -> Failure {
+    match why {
+        Stopped::Memory => Failure::Limit("it takes too much memory".into()),
+        Stopped::Time | Stopped::Runaway => Failure::Limit("it takes too much time".into()),
+        Stopped::NoThread => Failure::Exhausted("the system has no thread or no memory for its stack".into()),
+        Stopped::Panic => Failure::Failed("panic in the template engine".into()),
+    }
+}
 
 impl ChatTemplate {
-    pub fn compile(source: &str, max_steps: u64, max_output_bytes: usize) -> Result<Self, Failure> {
-        let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()
-            .map_err(describe)?;
-        environment.set_syntax(syntax);
-        environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_recursion_limit(MAX_RECURSION);
-        environment.set_fuel(Some(max_steps));
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_filter("tojson", tojson);
-        environment.add_function("raise_exception", raise_exception);
-        environment.add_function("strftime_now", strftime_now);
-        environment
-            .add_template_owned(NAME, without_generation_tags(source))
-            .map_err(describe)?;
+    pub fn compile(source: &str) -> Result<Self, Failure> {
+        if source.len() > MAX_TEMPLATE_BYTES {
+            let bytes = source.len();
+            let why = format!("it has {bytes} bytes; at most {MAX_TEMPLATE_BYTES} are allowed");
+            return Err(Failure::Limit(why));
+        }
+        let owned = source.to_owned();
+        let environment = bounded::run(compile_bounds(source.len()), move || environment_of(&owned));
         Ok(ChatTemplate {
-            environment,
-            max_output_bytes,
+            environment: Arc::new(environment.map_err(stopped)??),
+            runaways: AtomicUsize::new(0),
         })
     }
 
     /// `context`: a JSON object with everything the template may name.
     pub fn render(&self, context: &str) -> Result<String, Failure> {
-        let context: serde_json::Value =
-            serde_json::from_str(context).map_err(|error| Failure::Failed(error.to_string()))?;
-        let mut output = Bounded {
-            bytes: Vec::new(),
-            left: self.max_output_bytes,
-        };
-        self.environment
-            .get_template(NAME)
-            .and_then(|template| {
-                template.render_captured_to(Value::from(minijinja::value::Serde(&context)), &mut output)
-            })
-            .map_err(describe)?;
-        String::from_utf8(output.bytes).map_err(|error| Failure::Failed(error.to_string()))
+        if self.runaways.load(Ordering::Relaxed) >= MAX_RUNAWAYS {
+            return Err(Failure::Limit(
+                "it has not ended before, and is not run again".into(),
+            ));
+        }
+        let environment = self.environment.clone();
+        let owned = context.to_owned();
+        let rendered = bounded::run(render_bounds(context.len()), move || render(&environment, owned));
+        if matches!(rendered, Err(Stopped::Runaway)) {
+            self.runaways.fetch_add(1, Ordering::Relaxed);
+        }
+        rendered.map_err(stopped)?
     }
+}
+
+fn environment_of(source: &str) -> Result<Environment<'static>, Failure> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build()
+        .map_err(describe)?;
+    environment.set_syntax(syntax);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_recursion_limit(MAX_RECURSION);
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_filter("tojson", tojson);
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_function("strftime_now", strftime_now);
+    environment
+        .add_template_owned(NAME, without_generation_tags(source))
+        .map_err(describe)?;
+    Ok(environment)
+}
+
+fn render(environment: &Environment<'static>, context: String) -> Result<String, Failure> {
+    let mut environment = environment.clone();
+    environment.set_fuel(Some(max_steps(context.len()) as u64));
+    let values: serde_json::Value =
+        serde_json::from_str(&context).map_err(|error| Failure::Failed(error.to_string()))?;
+    drop(context);
+    let values = Value::from(minijinja::value::Serde(values));
+    let mut output = Bounded {
+        bytes: Vec::new(),
+        left: MAX_OUTPUT_BYTES,
+    };
+    environment
+        .get_template(NAME)
+        .and_then(|template| template.render_captured_to(values, &mut output))
+        .map_err(describe)?;
+    String::from_utf8(output.bytes).map_err(|error| Failure::Failed(error.to_string()))
 }
 
 /// A buffer that refuses to grow beyond its limit.
@@ -206,11 +281,12 @@ mod tests {
     use super::*;
 
     fn render(source: &str, context: &str) -> Result<String, String> {
-        ChatTemplate::compile(source, 100_000, 10_000)
+        ChatTemplate::compile(source)
             .and_then(|template| template.render(context))
             .map_err(|failure| match failure {
                 Failure::Refused(text) => format!("refused: {text}"),
                 Failure::Limit(text) => format!("limit: {text}"),
+                Failure::Exhausted(text) => format!("exhausted: {text}"),
                 Failure::Failed(text) => format!("failed: {text}"),
             })
     }
@@ -233,7 +309,7 @@ mod tests {
     fn steps_recursion_and_output_are_bounded() {
         let loops = "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}";
         assert!(render(loops, "{}").unwrap_err().starts_with("limit: "));
-        let prints = "{% for i in range(999) %}{{ 'x' * 99 }}{% endfor %}";
+        let prints = "{% for i in range(9999) %}{{ 'x' * 9999 }}{% endfor %}";
         assert!(render(prints, "{}").unwrap_err().starts_with("limit: "));
         let recursion = "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}";
         assert!(render(recursion, "{}").is_err());

@@ -1,5 +1,8 @@
 //! What erne takes from Rust, as the C functions that `erne_rs.h` declares. No panic crosses them.
 
+#![feature(alloc_error_hook)] // see bounded.rs
+
+mod bounded;
 mod chat_template;
 mod python_json;
 
@@ -32,16 +35,23 @@ pub enum ErneOutcome {
     Refused = 1,
     Limit = 2,
     Failed = 3,
+    Exhausted = 4,
 }
 
 /// Runs `work`, hands its text to C, and turns a panic into a failure.
 fn deliver(out: *mut ErneText, work: impl FnOnce() -> Result<String, Failure>) -> ErneOutcome {
-    let result = catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::Failed("panic in the template engine".into())));
+    bounded::install_hooks();
+    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(match bounded::is_out_of_memory(&*panic) {
+            true => Failure::Exhausted("the system has no memory left".into()),
+            false => Failure::Failed("panic in the template engine".into()),
+        })
+    });
     let (outcome, text) = match result {
         Ok(text) => (ErneOutcome::Done, text),
         Err(Failure::Refused(text)) => (ErneOutcome::Refused, text),
         Err(Failure::Limit(text)) => (ErneOutcome::Limit, text),
+        Err(Failure::Exhausted(text)) => (ErneOutcome::Exhausted, text),
         Err(Failure::Failed(text)) => (ErneOutcome::Failed, text),
     };
     // SAFETY: the header asks for a valid pointer.
@@ -65,14 +75,12 @@ unsafe fn text_of<'a>(data: *const u8, length: usize) -> Result<&'a str, Failure
 pub unsafe extern "C" fn erne_template_compile(
     source: *const u8,
     length: usize,
-    max_steps: u64,
-    max_output_bytes: usize,
     compiled: *mut *mut ChatTemplate,
     error: *mut ErneText,
 ) -> ErneOutcome {
     deliver(error, || {
         let source = unsafe { text_of(source, length) }?;
-        let template = ChatTemplate::compile(source, max_steps, max_output_bytes)?;
+        let template = ChatTemplate::compile(source)?;
         unsafe { ptr::write(compiled, Box::into_raw(Box::new(template))) };
         Ok(String::new())
     })
@@ -109,4 +117,25 @@ pub unsafe extern "C" fn erne_template_free(template: *mut ChatTemplate) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn erne_text_free(text: ErneText) {
     drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(text.data, text.length)) });
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn erne_is_white_space(code: u32) -> bool {
+    char::from_u32(code).is_some_and(char::is_whitespace)
+}
+
+/// What regular expressions call `\w`, as near as the standard library knows it: it has no table of marks
+/// and counts numbers that are not digits as numeric.
+#[unsafe(no_mangle)]
+pub extern "C" fn erne_is_word_character(code: u32) -> bool {
+    let is_mark = matches!(code, 0x300..=0x36F | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF | 0x20D0..=0x20F0
+        | 0xFE00..=0xFE0F | 0xFE20..=0xFE2F);
+    let joins = matches!(
+        code,
+        0x5F | 0x200C | 0x200D | 0x203F | 0x2040 | 0x2054 | 0xFE33 | 0xFE34 | 0xFE4D..=0xFE4F | 0xFF3F
+    );
+    let is_fraction_or_index = matches!(code, 0xB2 | 0xB3 | 0xB9 | 0xBC..=0xBE | 0x2070..=0x2079
+        | 0x2080..=0x2089 | 0x2150..=0x215F | 0x2460..=0x249B | 0x2776..=0x2793 | 0x3220..=0x3229);
+    let is_alphanumeric = char::from_u32(code).is_some_and(char::is_alphanumeric);
+    is_mark || joins || (is_alphanumeric && !is_fraction_or_index)
 }

@@ -1,7 +1,7 @@
 //! JSON as Python's `json.dumps` writes it: chat templates were made with it, and a model has seen its
 //! spaces and its floats.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -45,7 +45,11 @@ struct PythonFormatter {
 impl PythonFormatter {
     fn new_line<W: ?Sized + Write>(&self, out: &mut W) -> io::Result<()> {
         match self.indent {
-            Some(width) => write!(out, "\n{:1$}", "", width * self.depth),
+            Some(width) => {
+                out.write_all(b"\n")?;
+                let spaces = width.saturating_mul(self.depth) as u64;
+                io::copy(&mut io::repeat(b' ').take(spaces), out).map(|_| ())
+            }
             None => Ok(()),
         }
     }

@@ -86,8 +86,8 @@ class Conversation {
 
  private:
   Result<std::string> answer_to(const Json::Array& messages) {
-    const auto rendered = TRY(loaded_.chat_prompt->render(messages, Json(), Json(),
-                                                          loaded_.capacity.limits.max_model_len));
+    const auto rendered = TRY(loaded_.chat_prompt->render(
+        messages, Json(), Json(), {static_cast<size_t>(loaded_.capacity.limits.max_model_len)}));
     const auto stream = TRY(engine_.client().submit(request(rendered.ids), [this] { notify(); }));
     std::string answer;
     text::Detokenizer detokenizer(*loaded_.tokenizer, true);

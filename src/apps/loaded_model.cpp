@@ -20,7 +20,7 @@
 namespace erne::apps {
 namespace {
 
-constexpr size_t kMaxTemplateBytes = 1 << 20;
+constexpr size_t kMaxTemplateBytes = 256 << 10;  // rust/src/chat_template.rs refuses more
 
 class Stopwatch {
  public:
@@ -110,7 +110,7 @@ Result<void> load_chat_prompt(LoadedModel& loaded, const ServeOptions& options,
 
 void add_turn_ends(LoadedModel& loaded) {
   std::vector<int32_t>& ends = loaded.generation.eos_token_ids;
-  for (const text::TokenId id : text::turn_ends(*loaded.tokenizer))
+  for (const TokenId id : text::turn_ends(*loaded.tokenizer))
     if (id < loaded.model->config().vocab_size && std::ranges::find(ends, id) == ends.end())
       ends.push_back(id);
 }
@@ -137,7 +137,8 @@ Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
         folder.string(), loaded.tokenizer->size() - 1, loaded.model->config().vocab_size - 1);
   TRY(load_chat_prompt(loaded, options, folder));
   if (loaded.chat_prompt) add_turn_ends(loaded);
-  log_info("tokenizer: {} tokens, chat template: {}", loaded.tokenizer->size(),
+  log_info("tokenizer: {} tokens from {}, chat template: {}", loaded.tokenizer->size(),
+           loaded.tokenizer->source(),
            loaded.chat_prompt ? "yes" : "none, so /v1/chat/completions is refused");
   return {};
 }

@@ -10,6 +10,7 @@
 #include "apps/progress.h"
 #include "apps/quantization.h"
 #include "base/json.h"
+#include "base/json_file.h"
 #include "base/text_file.h"
 #include "model/config_fields.h"
 #include "model/load_model.h"
@@ -93,7 +94,7 @@ Result<void> copy_other_files(const fs::path& from, const fs::path& to) {
 Result<void> write_config(const QuantizeOptions& options, const model::CheckpointFacts& facts) {
   const fs::path file = fs::path(options.output) / "config.json";
   Json json =
-      TRY(Json::parse(TRY(model::read_config_text(fs::path(options.model) / "config.json"))));
+      TRY(parse_json_file(TRY(model::read_config_text(fs::path(options.model) / "config.json"))));
   json.set("tie_word_embeddings", facts.tied);
   const model::Calibration& calibration = facts.calibration;
   json.set("quantization_config", Json::Object{{"quant_method", "erne"},

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_file.h"
 #include "weights/mapped_file.h"
 
 namespace erne::model {
@@ -40,7 +41,7 @@ Status bad_field(std::string_view key, const Json* found, const std::string& exp
 }
 
 Result<ConfigFields> ConfigFields::parse(std::string_view text) {
-  Json json = TRY(Json::parse(text, kMaxDepth));
+  Json json = TRY(parse_json_file(text, kMaxDepth));
   if (!json.is_object())
     return invalid(fmt::format("found {}, expected a JSON object", json.type_name()));
   return ConfigFields(std::move(json));

@@ -116,8 +116,8 @@ Result<PreparedPrompt> render_chat(const ServerContext& context, const Json& mes
   if (context.chat == nullptr)
     return unsupported("the checkpoint has no chat template: send prompts to /v1/completions",
                        "messages");
-  text::RenderedChat rendered = TRY(
-      context.chat->render(messages, Json(), template_variables, context.options.max_model_len));
+  text::RenderedChat rendered = TRY(context.chat->render(
+      messages, Json(), template_variables, {static_cast<size_t>(context.options.max_model_len)}));
   return PreparedPrompt{std::move(rendered.ids), std::move(rendered.text), {}};
 }
 

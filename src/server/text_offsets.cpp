@@ -23,7 +23,7 @@ std::string_view CountingDetokenizer::counted(std::string_view text) {
   return text;
 }
 
-CountingDetokenizer::Pushed CountingDetokenizer::push(text::TokenId id) {
+CountingDetokenizer::Pushed CountingDetokenizer::push(TokenId id) {
   const std::string_view text = counted(detokenizer_.push(id));
   // Whatever this token completes ends with its own characters.
   int64_t own = 0;
@@ -38,7 +38,7 @@ std::string_view CountingDetokenizer::finish() {
   return counted(detokenizer_.finish());
 }
 
-std::vector<int64_t> offsets_in(std::string_view text, const std::vector<text::TokenId>& ids,
+std::vector<int64_t> offsets_in(std::string_view text, const std::vector<TokenId>& ids,
                                 const text::Tokenizer& tokenizer) {
   std::vector<int64_t> offsets;
   offsets.reserve(ids.size());
@@ -48,7 +48,7 @@ std::vector<int64_t> offsets_in(std::string_view text, const std::vector<text::T
     characters += num_characters(text.substr(taken, bytes));
     taken += bytes;
   };
-  for (const text::TokenId id : ids) {
+  for (const TokenId id : ids) {
     const std::string_view own = tokenizer.token_bytes(id);
     const size_t skipped = text.substr(taken, kMaxSkippedBytes + own.size()).find(own);
     const bool is_there = !own.empty() && skipped != std::string_view::npos;

@@ -30,7 +30,7 @@ class CountingDetokenizer {
     int64_t offset;
     std::string_view text;  // that the token completes; valid until the next call
   };
-  Pushed push(text::TokenId id);
+  Pushed push(TokenId id);
   std::string_view finish();
   int64_t num_characters() const { return num_characters_; }
 
@@ -44,7 +44,7 @@ class CountingDetokenizer {
 
 // Of the tokens that a text was encoded to. Where a token is not what the text has next (the
 // tokenizer knows no token for it, or leaves spaces out), it begins where its own text next does.
-std::vector<int64_t> offsets_in(std::string_view text, const std::vector<text::TokenId>& ids,
+std::vector<int64_t> offsets_in(std::string_view text, const std::vector<TokenId>& ids,
                                 const text::Tokenizer& tokenizer);
 
 }  // namespace erne::server

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "base/utf8.h"
 #include "text/chat_messages.h"
 
 namespace erne::text {
@@ -23,12 +24,20 @@ Json::Object named_tokens(const Tokenizer& tokenizer) {
   return globals;
 }
 
+// The special tokens that a text spells.
+std::vector<TokenId> specials_in(const Tokenizer& tokenizer, std::string_view text) {
+  std::vector<TokenId> ids;
+  while (!text.empty()) {
+    const auto added = tokenizer.added_token_at(text);
+    if (added && added->special) ids.push_back(added->id);
+    text.remove_prefix(added ? added->length : utf8_step(text).length);
+  }
+  return ids;
+}
+
 // The first special token of `expected` that `found` does not have in its place.
-std::optional<TokenId> lost_special(const Tokenizer& tokenizer, std::vector<TokenId> expected,
-                                    std::vector<TokenId> found) {
-  const auto is_text = [&](TokenId id) { return !tokenizer.is_special(id); };
-  std::erase_if(expected, is_text);
-  std::erase_if(found, is_text);
+std::optional<TokenId> lost_special(const std::vector<TokenId>& expected,
+                                    const std::vector<TokenId>& found) {
   for (size_t i = 0; i < expected.size(); ++i)
     if (i >= found.size() || found[i] != expected[i]) return expected[i];
   return std::nullopt;
@@ -60,7 +69,7 @@ Result<ChatPrompt> ChatPrompt::create(const ChatTemplateSource& source,
   const ChatTemplate unmarked = TRY(ChatTemplate::compile(source, named_tokens(tokenizer)));
   ChatPrompt prompt(std::move(marks), TRY(ChatTemplate::compile(marked, std::move(globals))));
   TRY(prompt.check_marks(unmarked, tokenizer));
-  prompt.takes_parts_ = prompt.walks_through_parts();
+  prompt.takes_parts_ = TRY(prompt.walks_through_parts());
   return prompt;
 }
 
@@ -73,11 +82,10 @@ Result<void> ChatPrompt::check_marks(const ChatTemplate& unmarked,
       {message("user", "a"), message("assistant", "b"), message("user", "c")},
   };
   for (const Json::Array& chat : chats) {
-    const auto plain = unmarked.try_render(chat);
-    const auto rendered = template_.try_render(chat);
+    const auto plain = TRY(unmarked.try_render(chat));
+    const auto rendered = TRY(template_.try_render(chat));
     if (!plain || !rendered) continue;  // not every template knows every role
-    const auto lost = lost_special(tokenizer, tokenizer.encode(*plain, Specials::kParse),
-                                   marks_.encode(*rendered));
+    const auto lost = lost_special(specials_in(tokenizer, *plain), marks_.specials(*rendered));
     if (!lost) continue;
     return unsupported(fmt::format(
         "chat template: the special token {} is put together from pieces, and cannot be "
@@ -87,11 +95,11 @@ Result<void> ChatPrompt::check_marks(const ChatTemplate& unmarked,
   return {};
 }
 
-bool ChatPrompt::walks_through_parts() const {
+Result<bool> ChatPrompt::walks_through_parts() const {
   const Json::Array as_text = {message("user", "a")};
   const Json::Array as_parts = {message("user", Json::Array{text_part("a")})};
-  const auto expected = template_.try_render(as_text);
-  return expected.has_value() && template_.try_render(as_parts) == expected;
+  const auto expected = TRY(template_.try_render(as_text));
+  return expected.has_value() && TRY(template_.try_render(as_parts)) == expected;
 }
 
 // Of a message whose shape is right.
@@ -126,7 +134,7 @@ Result<Json> ChatPrompt::prepared(const Json& messages) const {
 }
 
 Result<RenderedChat> ChatPrompt::render(const Json& messages, const Json& tools,
-                                        const Json& variables, size_t max_tokens) const {
+                                        const Json& variables, const EncodeLimits& limits) const {
   const Json safe_messages = TRY(prepared(messages));
   auto rendered = template_.render(safe_messages, marks_.escape(tools), marks_.escape(variables));
   if (!rendered.ok()) {
@@ -134,12 +142,17 @@ Result<RenderedChat> ChatPrompt::render(const Json& messages, const Json& tools,
     status.message = marks_.spell_out(status.message);
     return status;
   }
-  if (marks_.least_tokens(rendered->size()) > max_tokens)
+  if (marks_.least_tokens(rendered->size()) > limits.max_tokens)
     return Status{Code::kTooLong,
                   fmt::format("the chat has {} bytes of text, certainly more than {} tokens",
-                              rendered->size(), max_tokens),
+                              rendered->size(), limits.max_tokens),
                   "messages"};
-  return RenderedChat{marks_.spell_out(*rendered), marks_.encode(*rendered)};
+  auto ids = marks_.encode(*rendered, limits);
+  if (!ids.ok()) {
+    const Status& status = ids.status();
+    return Status{status.code, "the chat: " + status.message, "messages"};
+  }
+  return RenderedChat{marks_.spell_out(*rendered), std::move(ids).value()};
 }
 
 }  // namespace erne::text

@@ -41,15 +41,16 @@ class ChatPrompt {
   // As ChatTemplate::render. A message's content is a string, null or absent (an empty string), or
   // a list of parts such as {"type": "text", "text": ...}; where the template knows strings only,
   // text parts are joined and others refused (kUnsupported).
-  // kTooLong, without encoding it, for a chat that certainly has more than `max_tokens` tokens.
+  // kTooLong, kCancelled: as Tokenizer::encode_within; what certainly has too many tokens is not
+  // encoded at all.
   Result<RenderedChat> render(const Json& messages, const Json& tools, const Json& variables,
-                              size_t max_tokens = std::string::npos) const;
+                              const EncodeLimits& limits = {}) const;
 
  private:
   ChatPrompt(SpecialMarks marks, ChatTemplate marked)
       : marks_(std::move(marks)), template_(std::move(marked)) {}
 
-  bool walks_through_parts() const;
+  Result<bool> walks_through_parts() const;
   Result<void> check_marks(const ChatTemplate& unmarked, const Tokenizer& tokenizer) const;
   Result<Json> prepared_content(const Json* content, const std::string& where) const;
   Result<Json> prepared(const Json& messages) const;

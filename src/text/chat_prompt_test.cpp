@@ -238,6 +238,31 @@ TEST(ChatPrompt, ATemplateThatPutsSpecialTokensTogetherIsRefused) {
   EXPECT_THAT(prompt.status().message, HasSubstr("<|im_start|>"));
 }
 
+// Found while loading, where a chat of one word is rendered, and not by the first client.
+TEST(ChatPrompt, ATemplateThatTakesTooMuchIsRefused) {
+  const auto prompt = ChatPrompt::create({"{% set n = namespace(s='x') %}{% for i in range(60) "
+                                          "%}{% set n.s = n.s ~ n.s %}{% endfor %}",
+                                          ""},
+                                         golden_tokenizer());
+  ASSERT_FALSE(prompt.ok());
+  EXPECT_EQ(prompt.status().code, Code::kTooLong);
+  EXPECT_THAT(prompt.status().message, HasSubstr("too much memory"));
+}
+
+TEST(ChatPrompt, EndsWhereItsLimitsEnd) {
+  const auto prompt =
+      ChatPrompt::create({"{{ messages[0].content }}", ""}, golden_tokenizer()).value();
+  const Json chat = Json::Array{message("user", std::string(200'000, 'z'))};
+  EXPECT_EQ(prompt.render(chat, kNothing, kNothing)->ids.size(), 200'000u);
+  EXPECT_EQ(prompt.render(chat, kNothing, kNothing, {199'999}).status().code, Code::kTooLong);
+  EXPECT_EQ(prompt.render(chat, kNothing, kNothing, {200'000})->ids.size(), 200'000u);
+  int asked = 0;
+  const EncodeLimits leaving = {std::string::npos, [&] { return ++asked < 3; }};
+  const auto left = prompt.render(chat, kNothing, kNothing, leaving);
+  EXPECT_EQ(left.status().code, Code::kCancelled);
+  EXPECT_EQ(asked, 3);
+}
+
 TEST(ChatPrompt, ATemplateWithPrivateCharactersIsRefused) {
   EXPECT_EQ(ChatPrompt::create({"\xF4\x80\x80\x80", ""}, golden_tokenizer()).status().code,
             Code::kInvalid);

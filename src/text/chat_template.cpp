@@ -5,14 +5,12 @@
 
 #include <algorithm>
 
+#include "base/json_file.h"
 #include "base/log.h"
 #include "text/tokenizer_files.h"
 
 namespace erne::text {
 namespace {
-
-constexpr uint64_t kMaxSteps = 2'000'000;  // fits conversations of 50,000 messages
-constexpr size_t kMaxOutputBytes = 64 << 20;
 
 std::string take(erne_text text) {
   std::string taken(text.data, text.length);
@@ -35,7 +33,12 @@ Status outcome_status(erne_outcome outcome, const std::string& why) {
       return invalid(why, "messages");
     case ERNE_LIMIT:
       log_warning("chat template: {}", why);
-      return {Code::kTooLong, "the chat template needs too many steps for these messages",
+      return {Code::kTooLong,
+              "the chat template needs too many steps, too much memory or time for these messages",
+              "messages"};
+    case ERNE_EXHAUSTED:
+      log_warning("chat template: {}", why);
+      return {Code::kExhausted, "there is no memory for rendering these messages just now",
               "messages"};
     default:
       log_warning("chat template: {}", why);
@@ -72,11 +75,11 @@ Result<ChatTemplateSource> source_of(const Json& value, const char* file) {
 Result<ChatTemplateSource> ChatTemplateSource::load(const std::filesystem::path& model_dir) {
   ChatTemplateSource source;
   source.text = TRY(read_optional_file(model_dir / "chat_template.jinja"));
-  if (!source.text.empty()) return source;
+  if (!is_blank(source.text)) return source;
   for (const char* name : {"chat_template.json", "tokenizer_config.json"}) {
     const std::string text = TRY(read_optional_file(model_dir / name));
-    if (text.empty()) continue;
-    const auto json = Json::parse(text);
+    if (is_blank(text)) continue;
+    const auto json = parse_json_file(text);
     if (!json.ok()) return invalid(fmt::format("{}: {}", name, json.status().message));
     const Json* value = json->find("chat_template");
     if (value != nullptr && !value->is_null()) return source_of(*value, name);
@@ -88,11 +91,13 @@ void ChatTemplate::Free::operator()(erne_template* compiled) const {
   erne_template_free(compiled);
 }
 
-Result<ChatTemplate::Compiled> ChatTemplate::compile_text(std::string_view text) {
+Result<ChatTemplate::Compiled> ChatTemplate::compile_text(std::string_view marked) {
+  const auto unmarked = without_byte_order_mark(marked);
+  if (!unmarked.ok()) return invalid("chat template: " + unmarked.status().message);
+  const std::string_view text = *unmarked;
   erne_template* compiled = nullptr;
   erne_text error{};
-  const auto outcome = erne_template_compile(text.data(), text.size(), kMaxSteps, kMaxOutputBytes,
-                                             &compiled, &error);
+  const auto outcome = erne_template_compile(text.data(), text.size(), &compiled, &error);
   const std::string why = take(error);
   if (outcome != ERNE_DONE) return invalid("chat template: " + why);
   return Compiled(compiled);
@@ -142,12 +147,12 @@ Result<std::string> ChatTemplate::render(const Json& messages, const Json& tools
   return text;
 }
 
-std::optional<std::string> ChatTemplate::try_render(const Json& messages) const {
-  const auto json = context(messages, Json(), Json());
-  CHECK(json.ok());
+Result<std::optional<std::string>> ChatTemplate::try_render(const Json& messages) const {
   std::string text;
-  if (run(plain_.get(), *json, text) != ERNE_DONE) return std::nullopt;
-  return text;
+  const auto outcome = run(plain_.get(), TRY(context(messages, Json(), Json())), text);
+  if (outcome == ERNE_LIMIT)
+    return Status{Code::kTooLong, "chat template: rendering a chat of one word, " + text};
+  return outcome == ERNE_DONE ? std::optional(text) : std::nullopt;
 }
 
 }  // namespace erne::text

@@ -1,7 +1,8 @@
 // The checkpoint's own Jinja chat template, run by minijinja (rust/) with the settings and
 // additions that Hugging Face's apply_chat_template gives it: trimmed blocks, tojson that escapes
-// nothing, raise_exception, strftime_now, Python's string methods. Steps, recursion and output are
-// bounded. Templates come from the operator; nothing a client sends is ever compiled.
+// nothing, raise_exception, strftime_now, Python's string methods. A template is a stranger's
+// program: its size, memory, stack, time, steps and output are bounded (rust/src/chat_template.rs),
+// whatever it does. Nothing a client sends is ever compiled.
 #pragma once
 
 #include <filesystem>
@@ -41,9 +42,9 @@ class ChatTemplate {
   // hide messages, tools or a named token is refused. kInvalid: the template refuses (its own
   // sentence) or fails (why is in the log, never in the message).
   Result<std::string> render(const Json& messages, const Json& tools, const Json& variables) const;
-  // For finding out what a template can do: nothing where render would fail, and no line in the
-  // log.
-  std::optional<std::string> try_render(const Json& messages) const;
+  // For finding out what a template can do: nothing where it refuses or fails, and no line in the
+  // log. kTooLong: a limit ended it.
+  Result<std::optional<std::string>> try_render(const Json& messages) const;
 
  private:
   struct Free {
@@ -51,7 +52,7 @@ class ChatTemplate {
   };
   using Compiled = std::unique_ptr<erne_template, Free>;
   ChatTemplate() = default;
-  static Result<Compiled> compile_text(std::string_view text);
+  static Result<Compiled> compile_text(std::string_view marked);
   Result<Json> context(const Json& messages, const Json& tools, const Json& variables) const;
 
   Compiled plain_;

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <vector>
+
 #include "base/temp_folder_fixture.h"
 #include "text/text_goldens.h"
 
@@ -79,6 +82,100 @@ TEST(ChatTemplate, EndlessTemplatesAreStopped) {
     EXPECT_FALSE(compiled(text).render(one_message("a"), kNothing, kNothing).ok()) << text;
 }
 
+// Each doubles something until memory ends, though its steps are few and its output is nothing.
+TEST(ChatTemplate, AHungryTemplateIsStopped) {
+  const char* templates[] = {
+      "{% set n = namespace(s='x') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}",
+      "{% set n = namespace(s='x') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}",
+      "{% set n = namespace(s='x') %}{% for i in range(60) %}{% set n.s = n.s * 2 %}{% endfor %}",
+      "{% set n = namespace(s='x') %}{% for i in range(60) %}{% set t %}{{ n.s }}{{ n.s }}{% "
+      "endset %}"
+      "{% set n.s = t %}{% endfor %}",
+      "{% macro f(s) %}{{ s }}{{ s }}{% endmacro %}{% set n = namespace(s='x') %}"
+      "{% for i in range(60) %}{% set n.s = f(n.s) %}{% endfor %}",
+      "{% set n = namespace(s='x') %}{% for i in range(60) %}{% set n.s = [n.s, n.s] | join %}"
+      "{% endfor %}",
+      "{% set n = namespace(s='xx') %}{% for i in range(60) %}{% set n.s = n.s | replace('x', "
+      "'xx') %}"
+      "{% endfor %}",
+      "{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = [n.s, n.s] %}{% endfor %}"
+      "{{ n.s | tojson }}",
+      "{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = [n.s, n.s] %}{% endfor %}"
+      "{{ n.s | string | length }}",
+      "{{ [[1]] | tojson(indent=2000000000) }}",
+      "{{ ('x' * 99999999) | length }}",
+      "{% set n = namespace(s=[]) %}{% for i in range(90000) %}{% for j in range(9) %}"
+      "{% set n.s = n.s + ['xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'] %}{% endfor %}{% endfor %}{{ n.s | "
+      "list }}",
+  };
+  for (const char* text : templates) {
+    const auto chat = ChatTemplate::compile({text, ""}, {});
+    if (!chat.ok()) continue;  // constants are computed while it is compiled
+    EXPECT_FALSE(chat->render(one_message("a"), kNothing, kNothing).ok()) << text;
+  }
+}
+
+// Comparing shared lists takes neither steps nor memory; its thread cannot even be stopped.
+TEST(ChatTemplate, TimeIsBounded) {
+  const auto chat = compiled(
+      "{% set n = namespace(a=[1], b=[1]) %}{% for i in range(60) %}{% set n.a = [n.a, n.a] %}"
+      "{% set n.b = [n.b, n.b] %}{% endfor %}{{ n.a == n.b }}");
+  const auto rendered = chat.render(one_message("a"), kNothing, kNothing);
+  ASSERT_FALSE(rendered.ok());
+  EXPECT_EQ(rendered.status().code, Code::kTooLong);
+}
+
+// Lists in lists: dropped, written and compared by recursion.
+TEST(ChatTemplate, DeepValuesDoNotOverflowTheStack) {
+  for (const char* use : {"", "{{ n.s }}", "{{ n.s | tojson }}", "{{ n.s == n.t }}"})
+    (void)compiled(
+        "{% set n = namespace(s=[1], t=[1]) %}{% for i in range(90000) %}"
+        "{% set n.s = [n.s] %}{% set n.t = [n.t] %}{% endfor %}" +
+        std::string(use))
+        .render(one_message("a"), kNothing, kNothing);
+}
+
+// Chains are parsed, compiled and dropped by recursion.
+TEST(ChatTemplate, NoChainOverflowsTheStack) {
+  constexpr size_t kBytes = 200'000;
+  const std::vector<std::array<const char*, 3>> chains = {
+      {"{{ ", "-", "1 }}"},
+      {"{{ ", "not ", "1 }}"},
+      {"{{ 1", "+1", " }}"},
+      {"{{ 1", "~1", " }}"},
+      {"{{ 1", " and 1", " }}"},
+      {"{{ 1", "<1", " }}"},
+      {"{{ x", "|string", " }}"},
+      {"{{ x", ".a", " }}"},
+      {"{{ x", "[0]", " }}"},
+      {"{{ x", "()", " }}"},
+      {"{{ 1", " is string", "}}"},
+      {"{{ 1", " if 1 else 1", " }}"},
+      {"{{ ", "(", "1 }}"},
+      {"{{ ", "[", "1 }}"},
+      {"{{ ", "{1:", "1 }}"},
+      {"{{ ", "x(", "1 }}"},
+      {"", "{% if 1 %}", ""},
+      {"", "{% for i in x %}", ""},
+      {"{% set ", "(", ""},
+      {"{% filter e", "|e", "%}"},
+      {"", "{{", ""},
+      {"{% if 1 %}", "{% elif 1 %}", "{% endif %}"},
+  };
+  for (const auto& [open, link, close] : chains) {
+    std::string text = open;
+    while (text.size() < kBytes) text += link;
+    const auto chat = ChatTemplate::compile({text + close, ""}, {});
+    if (chat.ok()) (void)chat->render(one_message("a"), kNothing, kNothing);
+  }
+}
+
+TEST(ChatTemplate, ALargeTemplateIsRefusedByItsSize) {
+  const auto chat = ChatTemplate::compile({std::string(1 << 20, 'x'), ""}, {});
+  ASSERT_FALSE(chat.ok());
+  EXPECT_THAT(chat.status().message, HasSubstr("1048576 bytes; at most 262144"));
+}
+
 TEST(ChatTemplate, ASyntaxErrorNamesItsLine) {
   const auto chat = ChatTemplate::compile({"a\n{% if %}", ""}, {});
   ASSERT_FALSE(chat.ok());
@@ -129,6 +226,21 @@ TEST_F(ChatTemplateFiles, TheJinjaFileComesBeforeTheConfiguration) {
   EXPECT_EQ(ChatTemplateSource::load(folder_)->text, "C");
   write("chat_template.jinja", "A{{ eos_token }}");
   EXPECT_EQ(*ChatTemplate::load(folder_)->render(one_message("a"), kNothing, kNothing), "A</s>");
+}
+
+TEST_F(ChatTemplateFiles, AByteOrderMarkIsNoPartOfATemplate) {
+  write("chat_template.jinja", "\xEF\xBB\xBF{{ messages[0].content }}");
+  EXPECT_EQ(*ChatTemplate::load(folder_)->render(one_message("a"), kNothing, kNothing), "a");
+  write("chat_template.jinja", std::string("\xFF\xFE{\0{\0", 6));
+  EXPECT_THAT(ChatTemplate::load(folder_).status().message, HasSubstr("UTF-16"));
+  write("chat_template.jinja", "\n");
+  write("tokenizer_config.json", "\xEF\xBB\xBF{\"chat_template\": \"\\ufeffb\", \"x\": NaN}\n");
+  EXPECT_EQ(*ChatTemplate::load(folder_)->render(one_message("a"), kNothing, kNothing), "b");
+}
+
+TEST_F(ChatTemplateFiles, AFolderIsNoTemplate) {
+  std::filesystem::create_directory(folder_ / "chat_template.jinja");
+  EXPECT_THAT(ChatTemplateSource::load(folder_).status().message, HasSubstr("expected a file"));
 }
 
 TEST_F(ChatTemplateFiles, AListNamesItsTemplates) {

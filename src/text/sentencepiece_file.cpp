@@ -2,22 +2,32 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <optional>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "base/utf8.h"
+#include "text/sentencepiece_normalizer.h"
 
 namespace erne::text {
 namespace {
 
-constexpr int kMaxPieces = 1 << 20;
+constexpr size_t kMaxPieces = 1 << 20;
 constexpr size_t kMaxPieceBytes = 1024;
-constexpr size_t kMaxTableBytes = 4 << 20;  // the largest table SentencePiece ships is 0.25 MB
-constexpr uint64_t kBpe = 2;                // TrainerSpec.ModelType; unigram is 1, and the default
-constexpr uint64_t kControl = 3;            // SentencePiece.Type; normal is 1, and the default
+// Every way to cut every piece in two is looked at; this ends files made to take long.
+constexpr size_t kMaxCutBytes = size_t{1} << 30;
+constexpr size_t kMaxMerges = 4 << 20;
+constexpr size_t kMaxUserDefinedBytes = 4 << 20;
+constexpr uint64_t kBpe = 2;  // TrainerSpec.ModelType; unigram is 1, and the default
+
+// SentencePiece.Type. Unused pieces are joined and taken apart again: no trainer writes any.
+enum Type : uint64_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
 
 // One field of a protobuf message in wire format.
 struct Field {
@@ -99,122 +109,192 @@ Status wrong(const std::string& what) {
   return invalid("tokenizer.model: " + what);
 }
 
-Result<void> check_piece(std::string_view message, int index) {
-  std::string_view piece;
+struct Piece {
+  std::string_view text;
   float score = 0;
-  uint64_t type = 1;
-  MessageReader reader(message);
-  while (const auto field = reader.next()) {
-    if (field->number == 1) piece = field->bytes;
-    if (field->number == 2) {
-      const auto bits = static_cast<uint32_t>(field->number_value);
-      std::memcpy(&score, &bits, sizeof(score));
-    }
-    if (field->number == 3) type = field->number_value;
-  }
-  if (reader.failed()) return wrong(fmt::format("piece {} is cut off or damaged", index));
-  if (piece.empty() || piece.size() > kMaxPieceBytes) {
-    return wrong(fmt::format("piece {} has {} bytes; allowed are 1 to {}", index, piece.size(),
-                             kMaxPieceBytes));
-  }
-  if (!is_valid_utf8(piece) || piece.find('\0') != piece.npos)
-    return wrong(fmt::format("piece {} is not UTF-8 text", index));
-  if (!std::isfinite(score)) return wrong(fmt::format("piece {} has no finite score", index));
-  // SentencePiece finds such a piece in plain text and then fails to encode that text.
-  if (type == kControl && utf8_step(piece).length == piece.size())
-    return wrong(fmt::format("piece {} is a control piece of a single character", index));
-  return {};
-}
-
-// A double array: unit i leads, by byte c, to unit i ^ offset(i) ^ c, if that one's label is c. A
-// search reads every such unit before it compares labels, so all 256 have to exist.
-class DoubleArray {
- public:
-  explicit DoubleArray(std::string_view bytes) : units_(bytes.size() / sizeof(uint32_t)) {
-    std::memcpy(units_.data(), bytes.data(), units_.size() * sizeof(uint32_t));
-  }
-
-  // True if no search can leave the array, and every value it finds is below `values_end`.
-  bool is_sound(size_t values_end) const {
-    if (units_.empty()) return false;
-    std::vector<bool> seen(units_.size());
-    std::vector<size_t> open = {0};
-    seen[0] = true;
-    while (!open.empty()) {
-      const size_t node = open.back();
-      open.pop_back();
-      const size_t base = node ^ offset(units_[node]);
-      if ((base | 0xFF) >= units_.size()) return false;
-      if (has_leaf(units_[node]) && value(units_[base]) >= values_end) return false;
-      for (uint32_t byte = 1; byte < 256; ++byte) {
-        const size_t child = base ^ byte;
-        if (label(units_[child]) != byte || seen[child]) continue;
-        seen[child] = true;
-        open.push_back(child);
-      }
-    }
-    return true;
-  }
-
- private:
-  static bool has_leaf(uint32_t unit) { return ((unit >> 8) & 1) == 1; }
-  static uint32_t value(uint32_t unit) { return unit & 0x7FFFFFFF; }
-  static uint32_t label(uint32_t unit) { return unit & ((1u << 31) | 0xFF); }
-  static size_t offset(uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); }
-
-  std::vector<uint32_t> units_;
+  uint64_t type = kNormal;
 };
 
-// NormalizerSpec.precompiled_charsmap: the byte size of a double array (4 bytes, little endian),
-// the array, and the texts that its values point into, each ended by a NUL.
-Result<void> check_charsmap(std::string_view map) {
-  if (map.empty()) return {};
-  const Status damaged = wrong("the normalisation table is damaged");
-  if (map.size() > kMaxTableBytes) return wrong("the normalisation table is too large");
-  uint32_t array_bytes = 0;
-  if (map.size() <= sizeof(array_bytes)) return damaged;
-  std::memcpy(&array_bytes, map.data(), sizeof(array_bytes));
-  map.remove_prefix(sizeof(array_bytes));
-  if (array_bytes == 0 || array_bytes >= map.size() || array_bytes % sizeof(uint32_t) != 0)
-    return damaged;
-  const std::string_view texts = map.substr(array_bytes);
-  if (texts.back() != '\0') return damaged;
-  if (!DoubleArray(map.substr(0, array_bytes)).is_sound(texts.size())) return damaged;
+Result<Piece> read_piece(std::string_view message, size_t index) {
+  Piece piece;
+  MessageReader reader(message);
+  while (const auto field = reader.next()) {
+    if (field->number == 1) piece.text = field->bytes;
+    if (field->number == 2) {
+      const auto bits = static_cast<uint32_t>(field->number_value);
+      std::memcpy(&piece.score, &bits, sizeof(piece.score));
+    }
+    if (field->number == 3) piece.type = field->number_value;
+  }
+  if (reader.failed()) return wrong(fmt::format("piece {} is cut off or damaged", index));
+  if (piece.text.empty() || piece.text.size() > kMaxPieceBytes) {
+    return wrong(fmt::format("piece {} has {} bytes; allowed are 1 to {}", index, piece.text.size(),
+                             kMaxPieceBytes));
+  }
+  if (!is_valid_utf8(piece.text) || piece.text.find('\0') != piece.text.npos)
+    return wrong(fmt::format("piece {} is not UTF-8 text", index));
+  if (!std::isfinite(piece.score)) return wrong(fmt::format("piece {} has no finite score", index));
+  if (piece.type < kNormal || piece.type > kByte || piece.type == kUnused)
+    return wrong(fmt::format("piece {} has the type {}, which is not known", index, piece.type));
+  // SentencePiece finds such a piece in plain text and then fails to encode that text.
+  if (piece.type == kControl && utf8_step(piece.text).length == piece.text.size())
+    return wrong(fmt::format("piece {} is a control piece of a single character", index));
+  return piece;
+}
+
+// What TrainerSpec and NormalizerSpec say. A message that comes twice is one, whose later fields
+// count.
+struct Specs {
+  uint64_t model_type = 1;
+  bool byte_fallback = false;
+  std::string_view character_map;
+  SentencePieceNormalizer normalizer;
+
+  Result<void> take_trainer(std::string_view message) {
+    MessageReader reader(message);
+    while (const auto field = reader.next()) {
+      if (field->number == 3) model_type = field->number_value;
+      if (field->number == 24) normalizer.whitespace_is_suffix = field->number_value != 0;
+      if (field->number == 35) byte_fallback = field->number_value != 0;
+    }
+    if (reader.failed()) return wrong("the trainer's description is damaged");
+    return {};
+  }
+
+  Result<void> take_normalizer(std::string_view message) {
+    MessageReader reader(message);
+    while (const auto field = reader.next()) {
+      if (field->number == 2) character_map = field->bytes;
+      if (field->number == 3) normalizer.add_dummy_prefix = field->number_value != 0;
+      if (field->number == 4) normalizer.remove_extra_whitespaces = field->number_value != 0;
+      if (field->number == 5) normalizer.escape_whitespaces = field->number_value != 0;
+    }
+    if (reader.failed()) return wrong("the normaliser's description is damaged");
+    return {};
+  }
+};
+
+Result<void> take_byte_piece(std::string_view text, TokenId id, Vocabulary& vocabulary) {
+  const int byte = byte_of_piece(text);
+  if (byte < 0) return wrong(fmt::format("piece {} is a byte piece without a byte", id));
+  vocabulary.bytes[static_cast<size_t>(byte)] = id;
+  vocabulary.set_piece(id, std::string(text), Vocabulary::Kind::kByte);
   return {};
 }
 
-Result<void> check_normalizer(std::string_view message) {
-  MessageReader reader(message);
-  while (const auto field = reader.next()) {
-    if (field->number == 2) TRY(check_charsmap(field->bytes));
+Result<void> take_pieces(const std::vector<Piece>& pieces, Specs& specs, Vocabulary& vocabulary) {
+  std::unordered_set<std::string_view> seen;
+  size_t num_bytes = 0, user_defined_bytes = 0;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const Piece& piece = pieces[i];
+    const auto id = static_cast<TokenId>(i);
+    if (!seen.insert(piece.text).second)
+      return wrong(fmt::format("piece {} has the text of another one", i));
+    if (piece.type == kByte) {
+      TRY(take_byte_piece(piece.text, id, vocabulary));
+      ++num_bytes;
+      continue;
+    }
+    const auto kind = piece.type == kUnknown   ? Vocabulary::Kind::kUnknown
+                      : piece.type == kControl ? Vocabulary::Kind::kControl
+                                               : Vocabulary::Kind::kText;
+    vocabulary.set_piece(id, std::string(piece.text), kind);
+    if (piece.type == kUserDefined) {
+      user_defined_bytes += piece.text.size();
+      if (user_defined_bytes > kMaxUserDefinedBytes)
+        return wrong("its user-defined pieces are too long");
+      vocabulary.whole.insert(piece.text, id, false);
+      specs.normalizer.untouched.insert(piece.text, id, false);
+    }
+    if (piece.type == kUnknown) {
+      if (vocabulary.unknown >= 0) return wrong(fmt::format("piece {} is a second <unk>", i));
+      vocabulary.unknown = id;
+    }
   }
-  if (reader.failed()) return wrong("the normaliser's description is damaged");
+  if (vocabulary.unknown < 0) return wrong("no piece stands for what is unknown");
+  if (num_bytes != (specs.byte_fallback ? 256u : 0u))
+    return wrong(
+        fmt::format("{} byte pieces; expected {}", num_bytes, specs.byte_fallback ? 256 : 0));
+  return {};
+}
+
+// By piece: its place in the order of scores, the best first; equal scores have one place.
+std::vector<int32_t> ranks_of(const std::vector<Piece>& pieces) {
+  std::vector<float> scores;
+  for (const Piece& piece : pieces) scores.push_back(piece.score);
+  std::sort(scores.begin(), scores.end(), std::greater<>());
+  scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
+  std::vector<int32_t> ranks;
+  for (const Piece& piece : pieces) {
+    const auto place =
+        std::lower_bound(scores.begin(), scores.end(), piece.score, std::greater<>());
+    ranks.push_back(static_cast<int32_t>(place - scores.begin()));
+  }
+  return ranks;
+}
+
+// Any two parts may be joined whose text together is a piece, and the piece's score is their rank.
+// A part is a piece itself or a single character.
+Result<void> take_merges(const std::vector<Piece>& pieces, Bpe& bpe) {
+  std::unordered_set<std::string_view> parts;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i].type != kNormal && pieces[i].type != kUserDefined) continue;
+    bpe.add_piece(pieces[i].text, static_cast<TokenId>(i));
+    parts.insert(pieces[i].text);
+  }
+  const auto is_part = [&](std::string_view text) {
+    return utf8_step(text).length == text.size() || parts.contains(text);
+  };
+  const std::vector<int32_t> ranks = ranks_of(pieces);
+  size_t cut_bytes = 0, num_merges = 0;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const std::string_view text = pieces[i].text;
+    if (pieces[i].type != kNormal) continue;  // user-defined pieces are found whole
+    cut_bytes += text.size() * text.size();
+    if (cut_bytes > kMaxCutBytes) return wrong("its pieces are too long");
+    for (size_t cut = utf8_step(text).length; cut < text.size();
+         cut += utf8_step(text.substr(cut)).length) {
+      const std::string_view first = text.substr(0, cut), second = text.substr(cut);
+      if (!is_part(first) || !is_part(second)) continue;
+      if (++num_merges > kMaxMerges) return wrong("its pieces can be joined in too many ways");
+      bpe.add_merge(first, second, ranks[i]);
+    }
+  }
   return {};
 }
 
 }  // namespace
 
-Result<void> check_sentencepiece_model(std::string_view bytes) {
-  int num_pieces = 0;
-  uint64_t model_type = 1;
+Result<Vocabulary> read_sentencepiece_model(std::string_view bytes) {
+  std::vector<Piece> pieces;
+  Specs specs;
   MessageReader reader(bytes);
   while (const auto field = reader.next()) {
     if (field->number == 1) {
-      if (num_pieces == kMaxPieces) return wrong(fmt::format("more than {} pieces", kMaxPieces));
-      TRY(check_piece(field->bytes, num_pieces++));
+      if (pieces.size() == kMaxPieces) return wrong(fmt::format("more than {} pieces", kMaxPieces));
+      pieces.push_back(TRY(read_piece(field->bytes, pieces.size())));
     } else if (field->number == 2) {
-      MessageReader trainer(field->bytes);
-      while (const auto option = trainer.next())
-        if (option->number == 3) model_type = option->number_value;
-    } else if (field->number == 3 || field->number == 5) {
-      TRY(check_normalizer(field->bytes));
+      TRY(specs.take_trainer(field->bytes));
+    } else if (field->number == 3) {
+      TRY(specs.take_normalizer(field->bytes));
     }
   }
   if (reader.failed()) return wrong("not a SentencePiece model, or cut off");
-  if (num_pieces == 0) return wrong("no pieces");
-  if (model_type != kBpe)
-    return wrong(fmt::format("model type {}; ERNIE's is BPE ({})", model_type, kBpe));
-  return {};
+  if (pieces.empty()) return wrong("no pieces");
+  if (specs.model_type != kBpe)
+    return wrong(fmt::format("model type {}; ERNIE's is BPE ({})", specs.model_type, kBpe));
+  auto map = CharacterMap::parse(specs.character_map);
+  if (!map.ok()) return wrong(map.status().message);
+  specs.normalizer.map = std::move(map).value();
+
+  Vocabulary vocabulary;
+  TRY(take_pieces(pieces, specs, vocabulary));
+  TRY(take_merges(pieces, vocabulary.bpe));
+  vocabulary.keeps_length = specs.normalizer.keeps_length();
+  vocabulary.normalize = [normalizer = std::move(specs.normalizer)](std::string_view text) {
+    return normalizer.normalize(text);
+  };
+  return vocabulary;
 }
 
 }  // namespace erne::text

@@ -1,16 +1,17 @@
-// The door of the SentencePiece library: it trusts its model file in places where a wrong one makes
-// it read beyond its tables, so the file is read here first.
+// tokenizer.model: the vocabulary as SentencePiece's trainer writes it. Read by code of our own,
+// because the library trusts the file where a wrong one leads it beyond its tables, and because a
+// text's encoding has to be bounded in memory and must end when nobody wants it any more.
 #pragma once
 
 #include <string_view>
 
 #include "base/status.h"
+#include "text/vocabulary.h"
 
 namespace erne::text {
 
-// Refuses what is not a BPE model with sane pieces and sound normalisation tables. What this
-// accepts, the library may still refuse, but not stumble over. Source: sentencepiece_model.proto;
-// the tables' layout is that of Darts-clone's double arrays.
-Result<void> check_sentencepiece_model(std::string_view bytes);
+// A BPE model; ids are those that SentencePiece gives. kInvalid names what is wrong. Source:
+// sentencepiece_model.proto.
+Result<Vocabulary> read_sentencepiece_model(std::string_view bytes);
 
 }  // namespace erne::text

@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "base/utf8.h"
+#include "text/character_classes.h"
 
 namespace erne::text {
 namespace {
@@ -103,8 +104,10 @@ void SpecialMarks::walk(std::string_view rendered, OnText text, OnSpecial specia
   while (!rendered.empty()) {
     const int64_t low = private_at(rendered, 16);
     if (low < 0) {
-      between += rendered[0];
-      rendered.remove_prefix(1);
+      // Plane 16 is all that begins with this byte.
+      const size_t length = std::min(rendered.find('\xF4', 1), rendered.size());
+      between += rendered.substr(0, length);
+      rendered.remove_prefix(length);
       continue;
     }
     rendered.remove_prefix(kPrivateBytes);
@@ -122,15 +125,48 @@ void SpecialMarks::walk(std::string_view rendered, OnText text, OnSpecial specia
   text(between);
 }
 
-std::vector<TokenId> SpecialMarks::encode(std::string_view rendered) const {
+Result<std::vector<TokenId>> SpecialMarks::encode(std::string_view rendered,
+                                                  const EncodeLimits& limits) const {
   std::vector<TokenId> ids;
+  Status failed{Code::kInternal, ""};
+  bool has_failed = false, at_start = true;
+  std::string held;   // text whose end the next special token may take
+  TokenFlags before;  // of the special token before it
+  const auto say = [&](const TokenFlags& behind) {
+    std::string_view text = held;
+    if (before.rstrip) text.remove_prefix(white_space_at_start(text));
+    if (behind.lstrip) text.remove_suffix(white_space_at_end(text));
+    if (has_failed || text.empty()) return;
+    const size_t left = limits.max_tokens - std::min(limits.max_tokens, ids.size());
+    const auto part =
+        tokenizer_->encode_within(text, Specials::kAsText, {left, limits.is_wanted}, at_start);
+    has_failed = !part.ok();
+    if (has_failed) {
+      failed = part.status();
+    } else {
+      ids.insert(ids.end(), part->begin(), part->end());
+    }
+  };
   walk(
-      rendered,
-      [&](std::string_view text) {
-        const auto part = tokenizer_->encode(text, Specials::kAsText);
-        ids.insert(ids.end(), part.begin(), part.end());
-      },
-      [&](TokenId id) { ids.push_back(id); });
+      rendered, [&](std::string_view text) { held = text; },
+      [&](TokenId id) {
+        const TokenFlags flags = tokenizer_->flags(id);
+        say(flags);
+        ids.push_back(id);
+        before = flags;
+        at_start = false;
+      });
+  say({});
+  const bool is_too_long =
+      has_failed ? failed.code == Code::kTooLong : ids.size() > limits.max_tokens;
+  if (is_too_long) return too_many_tokens(limits.max_tokens);
+  if (has_failed) return failed;
+  return ids;
+}
+
+std::vector<TokenId> SpecialMarks::specials(std::string_view rendered) const {
+  std::vector<TokenId> ids;
+  walk(rendered, [](std::string_view) {}, [&](TokenId id) { ids.push_back(id); });
   return ids;
 }
 

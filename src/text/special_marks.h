@@ -32,8 +32,10 @@ class SpecialMarks {
   Json escape(const Json& value) const;
 
   // The ids of a rendered text: marks become their special tokens, escapes what they stand for, and
-  // everything between marks is encoded as text.
-  std::vector<TokenId> encode(std::string_view rendered) const;
+  // everything between marks is encoded as text. As Tokenizer::encode_within.
+  Result<std::vector<TokenId>> encode(std::string_view rendered, const EncodeLimits& limits) const;
+  // The special ones among them, in order.
+  std::vector<TokenId> specials(std::string_view rendered) const;
   // The same as text, special tokens spelled out.
   std::string spell_out(std::string_view rendered) const;
 

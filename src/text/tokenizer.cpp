@@ -1,11 +1,8 @@
 #include "text/tokenizer.h"
 
 #include <fmt/format.h>
-#include <sentencepiece_processor.h>
 
 #include <algorithm>
-#include <charconv>
-#include <exception>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -14,12 +11,17 @@
 #include "text/added_tokens.h"
 #include "text/detokenizer.h"
 #include "text/sentencepiece_file.h"
+#include "text/sentencepiece_normalizer.h"
 #include "text/tokenizer_files.h"
+#include "text/tokenizer_json.h"
+#include "text/vocabulary.h"
 
 namespace erne::text {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, how pieces write a space
+constexpr size_t kNoBound = std::string::npos;
+// Of all added tokens, each as it is looked for; ERNIE's have 40 KB.
+constexpr size_t kMaxAddedBytes = 4 << 20;
 
 enum class Kind : uint8_t { kNone, kText, kByte, kAdded };
 
@@ -27,6 +29,7 @@ struct Entry {
   Kind kind = Kind::kNone;
   bool special = false;
   std::string bytes;  // what the token adds to a text
+  TokenFlags flags;
 };
 
 std::string with_spaces(std::string_view piece) {
@@ -39,86 +42,91 @@ std::string with_spaces(std::string_view piece) {
   return text;
 }
 
-// "<0x0A>" -> "\n". SentencePiece has checked the form.
-std::string byte_of(std::string_view piece) {
-  unsigned value = 0;
-  std::from_chars(piece.data() + 3, piece.data() + 5, value, 16);
-  return std::string(1, static_cast<char>(value));
-}
-
 // An added token that no file flags: the family's ordinary ones are the bare digits, its special
 // ones are all written in angle brackets.
 bool looks_special(std::string_view content) {
   return content.starts_with('<') && content.ends_with('>');
 }
 
-Result<std::unique_ptr<sentencepiece::SentencePieceProcessor>> load_model(std::string_view bytes) {
-  TRY(check_sentencepiece_model(bytes));
-  auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
-  try {
-    const auto status = processor->LoadFromSerializedProto(bytes);
-    if (status.ok()) return processor;
-    return invalid(fmt::format("tokenizer.model: {}", status.message()));
-  } catch (const std::exception& error) {
-    return invalid(fmt::format("tokenizer.model: {}", error.what()));
-  }
+Result<Vocabulary> read_vocabulary(const TokenizerFiles& files) {
+  return files.json.empty() ? read_sentencepiece_model(files.model)
+                            : read_tokenizer_json(files.json);
 }
 
 }  // namespace
 
+Status too_many_tokens(size_t max_tokens) {
+  return {Code::kTooLong, fmt::format("the text has more than {} tokens", max_tokens)};
+}
+
 struct Tokenizer::State {
-  std::unique_ptr<sentencepiece::SentencePieceProcessor> model;
+  Vocabulary vocabulary;
+  bool is_json = false;        // the vocabulary is tokenizer.json's
   std::vector<Entry> entries;  // by id
-  AddedTokens added;
+  AddedTokens contents;        // of all added tokens
+  AddedTokens added;           // looked for in the text as it is
+  AddedTokens normalized;      // and in the normalised one
   std::unordered_map<std::string, TokenId> added_id;
   TokenizerConfig config;
-  size_t longest_token = 1;  // bytes
+  size_t added_bytes = 0;
+  size_t longest_token = 1;  // bytes of text; kNoBound: one may stand for any number
 
-  void take_model_pieces();
+  void take_pieces();
   void take_added_tokens();
   void take_special_names();
   void take_remaining_specials();
+  void measure();
   const Entry* entry(TokenId id) const;
   std::optional<TokenId> find(std::string_view piece) const;
-  void add(TokenId id, const std::string& content, bool special);
-
-  void append_text(std::string_view text, std::vector<TokenId>& ids) const;
-  void append_spelled(std::string_view special_text, std::vector<TokenId>& ids) const;
+  void add(TokenId id, const std::string& content, bool special, const TokenFlags& flags);
 };
 
-void Tokenizer::State::take_model_pieces() {
-  entries.resize(model->GetPieceSize());
-  for (int id = 0; id < model->GetPieceSize(); ++id) {
-    const std::string& piece = model->IdToPiece(id);
+void Tokenizer::State::take_pieces() {
+  entries.resize(vocabulary.pieces.size());
+  for (size_t id = 0; id < entries.size(); ++id) {
+    const Vocabulary::Piece& piece = vocabulary.pieces[id];
     Entry& entry = entries[id];
-    entry.kind = model->IsByte(id) ? Kind::kByte : Kind::kText;
-    entry.bytes = model->IsByte(id) ? byte_of(piece) : with_spaces(piece);
-    entry.special = model->IsControl(id) || model->IsUnknown(id);
+    if (piece.kind == Vocabulary::Kind::kNone) continue;
+    const bool is_byte = piece.kind == Vocabulary::Kind::kByte;
+    entry.kind = is_byte ? Kind::kByte : Kind::kText;
+    entry.bytes = is_byte ? std::string(1, static_cast<char>(byte_of_piece(piece.text)))
+                          : with_spaces(piece.text);
+    entry.special =
+        piece.kind == Vocabulary::Kind::kControl || piece.kind == Vocabulary::Kind::kUnknown;
   }
 }
 
-void Tokenizer::State::add(TokenId id, const std::string& content, bool special) {
-  if (static_cast<size_t>(id) >= entries.size()) entries.resize(id + 1);
-  entries[id] = {Kind::kAdded, special, content};
+void Tokenizer::State::add(TokenId id, const std::string& content, bool special,
+                           const TokenFlags& flags) {
+  if (static_cast<size_t>(id) >= entries.size()) entries.resize(static_cast<size_t>(id) + 1);
+  entries[static_cast<size_t>(id)] = {Kind::kAdded, special, content, flags};
   added_id[content] = id;
-  added.insert(content, id, special);
+  const bool is_normalized = flags.normalized && is_json;
+  const std::string text = is_normalized ? vocabulary.normalize(content) : content;
+  added_bytes += content.size() + text.size();
+  if (added_bytes > kMaxAddedBytes) return;  // the file is refused
+  contents.insert(content, id, special);
+  if (!is_normalized) return added.insert(content, id, special, flags);
+  const auto known = normalized.longest_at(text, Specials::kParse);
+  if (!text.empty() && (!known || known->length < text.size()))
+    normalized.insert(text, id, special, flags);
 }
 
 void Tokenizer::State::take_added_tokens() {
   std::unordered_set<std::string_view> named;
   for (const auto& [name, content] : config.named) named.insert(content);
   for (const std::string& content : config.more_special) named.insert(content);
-  for (const auto& token : config.added) {
+  for (const AddedToken& token : config.added) {
     const bool special = token.special.value_or(looks_special(token.content));
-    add(token.id, token.content, special || named.contains(token.content));
+    add(token.id, token.content, special || named.contains(token.content), token.flags);
   }
 }
 
-// Named tokens that are pieces of the model only.
+// Named tokens that are pieces of the vocabulary only.
 void Tokenizer::State::take_special_names() {
   const auto take = [&](const std::string& content) {
     if (added_id.contains(content)) return;
-    if (const auto id = find(content)) return add(*id, content, true);
+    if (const auto id = find(content)) return add(*id, content, true, {});
     log_warning("tokenizer_config.json names the token {}, which has no id", content);
   };
   for (const auto& [name, content] : config.named) take(content);
@@ -130,8 +138,17 @@ void Tokenizer::State::take_remaining_specials() {
   for (size_t id = 0; id < entries.size(); ++id) {
     const Entry& entry = entries[id];
     if (entry.kind == Kind::kText && entry.special && !added_id.contains(entry.bytes))
-      add(static_cast<TokenId>(id), std::string(entry.bytes), true);
+      add(static_cast<TokenId>(id), std::string(entry.bytes), true, {});
   }
+}
+
+void Tokenizer::State::measure() {
+  bool has_bound = vocabulary.keeps_length && vocabulary.has_bytes();
+  for (const Entry& entry : entries) {
+    longest_token = std::max(longest_token, entry.bytes.size());
+    if (entry.flags.lstrip || entry.flags.rstrip) has_bound = false;
+  }
+  if (!has_bound) longest_token = kNoBound;
 }
 
 const Entry* Tokenizer::State::entry(TokenId id) const {
@@ -140,84 +157,158 @@ const Entry* Tokenizer::State::entry(TokenId id) const {
 }
 
 std::optional<TokenId> Tokenizer::State::find(std::string_view piece) const {
-  const auto known = added_id.find(std::string(piece));
-  if (known != added_id.end()) return known->second;
-  const int id = model->PieceToId(piece);  // the unknown piece's, where there is none
-  const bool is_it = model->IdToPiece(id) == piece && entries[id].kind != Kind::kAdded;
-  return is_it ? std::optional<TokenId>(id) : std::nullopt;
+  const std::string text(piece);
+  if (const auto known = added_id.find(text); known != added_id.end()) return known->second;
+  const auto id = vocabulary.ids.find(text);
+  const bool is_it = id != vocabulary.ids.end() && entries[id->second].kind != Kind::kAdded;
+  return is_it ? std::optional<TokenId>(id->second) : std::nullopt;
 }
 
-// Text without added tokens. A model file may hold special tokens as user-defined pieces, which
-// SentencePiece then sees in any text: those are spelled out again.
-void Tokenizer::State::append_text(std::string_view text, std::vector<TokenId>& ids) const {
-  if (text.empty()) return;
-  std::vector<int> pieces;
-  const auto status = model->Encode(text, &pieces);
-  CHECK(status.ok());  // fails only without a model
-  for (const int id : pieces) {
-    if (entries[id].special && !model->IsUnknown(id)) {
-      // As the model file has it, which is part of `text`, so this ends; an added token may have
-      // given the id another content.
-      append_spelled(with_spaces(model->IdToPiece(id)), ids);
+// One text on its way to ids.
+class Tokenizer::Encoding {
+ public:
+  Encoding(const State& state, Specials specials, const EncodeLimits& limits)
+      : state_(state), specials_(specials), limits_(limits) {}
+
+  Result<std::vector<TokenId>> encode(std::string_view text, bool at_start) && {
+    size_t begin = 0;
+    while (const auto found = state_.added.find(text, begin, specials_)) {
+      append_text(text.substr(begin, found->begin - begin), at_start && begin == 0);
+      if (!goes_on() || !goes_on_after(found->id)) break;
+      begin = found->end;
+    }
+    if (goes_on()) append_text(text.substr(begin), at_start && begin == 0);
+    if (ids_.size() > limits_.max_tokens) return too_many_tokens(limits_.max_tokens);
+    if (!is_wanted_) return Status{Code::kCancelled, "the text is not wanted any more"};
+    return std::move(ids_);
+  }
+
+ private:
+  bool is_wanted() {
+    if (is_wanted_ && limits_.is_wanted != nullptr) is_wanted_ = limits_.is_wanted();
+    return goes_on();
+  }
+  // Of the last answer: a text may be nothing but added tokens, and asking may be dear.
+  bool goes_on() const { return is_wanted_ && ids_.size() <= limits_.max_tokens; }
+  bool goes_on_after(TokenId id) {
+    ids_.push_back(id);
+    return ids_.size() % kAskEvery == 0 ? is_wanted() : goes_on();
+  }
+
+  // Text without added tokens as they are.
+  void append_text(std::string_view text, bool at_start) {
+    if (text.empty()) return;
+    const std::string normal = state_.vocabulary.normalize(text);
+    size_t begin = 0;
+    while (const auto found = state_.normalized.find(normal, begin, specials_)) {
+      append_words(normal.substr(begin, found->begin - begin), at_start && begin == 0);
+      if (!goes_on() || !goes_on_after(found->id)) return;
+      begin = found->end;
+    }
+    append_words(begin == 0 ? normal : normal.substr(begin), at_start && begin == 0);
+  }
+
+  void append_words(const std::string& text, bool at_start) {
+    const auto& mark = state_.vocabulary.mark_words;
+    append_pieces(mark == nullptr ? text : mark(text, at_start));
+  }
+
+  void append_pieces(std::string_view text) {
+    bool after_unknown = false;
+    state_.vocabulary.encode(
+        text, [&] { return is_wanted(); },
+        [&](TokenId id, std::string_view part) {
+          const bool is_unknown = id < 0 || id == state_.vocabulary.unknown;
+          if (is_unknown) {
+            append_unknown(part, after_unknown);
+          } else if (state_.entries[id].special) {
+            append_spelled(part);
+          } else {
+            ids_.push_back(id);
+          }
+          after_unknown = is_unknown;
+        });
+  }
+
+  // What no piece can write is written in bytes.
+  void append_unknown(std::string_view part, bool after_unknown) {
+    const Vocabulary& vocabulary = state_.vocabulary;
+    if (append_bytes(part) || vocabulary.unknown < 0) return;
+    if (!after_unknown || !vocabulary.fuses_unknown) ids_.push_back(vocabulary.unknown);
+  }
+
+  bool append_bytes(std::string_view part) {
+    for (const char byte : part)
+      if (state_.vocabulary.bytes[static_cast<unsigned char>(byte)] < 0) return false;
+    for (const char byte : part)
+      ids_.push_back(state_.vocabulary.bytes[static_cast<unsigned char>(byte)]);
+    return true;
+  }
+
+  // A vocabulary may hold special tokens as ordinary pieces, which any text can spell: those are
+  // taken apart, until none is left.
+  void append_spelled(std::string_view special) {
+    const size_t first = utf8_step(special).length;
+    if (first < special.size()) {
+      append_pieces(special.substr(0, first));
+      append_pieces(special.substr(first));
     } else {
-      ids.push_back(id);
+      append_unknown(special, false);
     }
   }
-}
 
-void Tokenizer::State::append_spelled(std::string_view text, std::vector<TokenId>& ids) const {
-  const size_t first = utf8_step(text).length;
-  if (first < text.size()) {
-    append_text(text.substr(0, first), ids);
-    append_text(text.substr(first), ids);
-    return;
-  }
-  for (const char byte : text) {  // a special token of a single character
-    const auto value = static_cast<unsigned char>(byte);
-    const int id = model->PieceToId(fmt::format("<0x{:02X}>", value));
-    ids.push_back(model->IsByte(id) ? id : model->unk_id());
-  }
-}
+  static constexpr size_t kAskEvery = 4096;  // added tokens
+
+  const State& state_;
+  const Specials specials_;
+  const EncodeLimits& limits_;
+  std::vector<TokenId> ids_;
+  bool is_wanted_ = true;
+};
 
 Tokenizer::Tokenizer(std::unique_ptr<const State> state) : state_(std::move(state)) {}
 Tokenizer::~Tokenizer() = default;
 
 size_t Tokenizer::least_tokens(size_t bytes) const {
-  return (bytes + state_->longest_token - 1) / state_->longest_token;
+  return bytes / state_->longest_token + (bytes % state_->longest_token > 0 ? 1 : 0);
 }
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::load(const std::filesystem::path& model_dir) {
   const TokenizerFiles files = TRY(load_tokenizer_files(model_dir));
-  if (files.model.empty())
+  if (files.model.empty() && files.json.empty())
     return Status{Code::kNotFound,
-                  fmt::format("{} has no tokenizer.model (nor spm.model, ernie_token_100k.model)",
+                  fmt::format("{} has no tokenizer.model (nor spm.model, ernie_token_100k.model, "
+                              "tokenizer.json)",
                               model_dir.string())};
   return from_files(files);
 }
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::from_files(const TokenizerFiles& files) {
   auto state = std::make_unique<State>();
-  state->model = TRY(load_model(files.model));
-  state->config = TRY(parse_tokenizer_config(files));
-  state->take_model_pieces();
+  state->is_json = files.model.empty() && !files.json.empty();
+  state->vocabulary = TRY(read_vocabulary(files));
+  state->config = TRY(parse_tokenizer_config(files, state->vocabulary.added));
+  state->take_pieces();
   state->take_added_tokens();
   state->take_special_names();
   state->take_remaining_specials();
-  for (const Entry& entry : state->entries)
-    state->longest_token = std::max(state->longest_token, entry.bytes.size());
+  if (state->added_bytes > kMaxAddedBytes)
+    return invalid(fmt::format("{}: the added tokens have more than {} bytes of text",
+                               state->is_json ? "tokenizer.json" : "added_tokens.json",
+                               kMaxAddedBytes / 2));
+  state->measure();
   return std::unique_ptr<Tokenizer>(new Tokenizer(std::move(state)));
 }
 
-std::vector<TokenId> Tokenizer::encode(std::string_view text, Specials specials) const {
-  std::vector<TokenId> ids;
-  size_t begin = 0;
-  while (const auto found = state_->added.find(text, begin, specials)) {
-    state_->append_text(text.substr(begin, found->offset - begin), ids);
-    ids.push_back(found->match.id);
-    begin = found->offset + found->match.length;
-  }
-  state_->append_text(text.substr(begin), ids);
-  return ids;
+std::vector<TokenId> Tokenizer::encode(std::string_view text, Specials specials,
+                                       bool at_start) const {
+  return encode_within(text, specials, {}, at_start).value();
+}
+
+Result<std::vector<TokenId>> Tokenizer::encode_within(std::string_view text, Specials specials,
+                                                      const EncodeLimits& limits,
+                                                      bool at_start) const {
+  return Encoding(*state_, specials, limits).encode(text, at_start);
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
@@ -226,6 +317,10 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) c
   for (const TokenId id : ids) text += detokenizer.push(id);
   text += detokenizer.finish();
   return text;
+}
+
+const char* Tokenizer::source() const {
+  return state_->is_json ? "tokenizer.json" : "tokenizer.model";
 }
 
 int Tokenizer::size() const {
@@ -245,7 +340,7 @@ bool Tokenizer::is_byte(TokenId id) const {
 std::string_view Tokenizer::piece(TokenId id) const {
   const Entry* entry = state_->entry(id);
   if (entry == nullptr) return {};
-  return entry->kind == Kind::kAdded ? entry->bytes : state_->model->IdToPiece(id);
+  return entry->kind == Kind::kAdded ? entry->bytes : state_->vocabulary.pieces[id].text;
 }
 
 std::string_view Tokenizer::token_bytes(TokenId id) const {
@@ -253,28 +348,23 @@ std::string_view Tokenizer::token_bytes(TokenId id) const {
   return entry == nullptr ? std::string_view() : entry->bytes;
 }
 
-std::string Tokenizer::token_text(TokenId id) const {
-  return decode(std::span(&id, 1), /*skip_special=*/false);
-}
-
 std::optional<TokenId> Tokenizer::find(std::string_view piece) const {
   return state_->find(piece);
 }
 
 std::optional<Tokenizer::Added> Tokenizer::added_token_at(std::string_view text) const {
-  const auto match = state_->added.longest_at(text, Specials::kParse);
+  const auto match = state_->contents.longest_at(text, Specials::kParse);
   if (!match) return std::nullopt;
   return Added{match->id, match->length, is_special(match->id)};
 }
 
-const std::vector<std::pair<std::string, std::string>>& Tokenizer::named_tokens() const {
-  return state_->config.named;
+TokenFlags Tokenizer::flags(TokenId id) const {
+  const Entry* entry = state_->entry(id);
+  return entry == nullptr ? TokenFlags{} : entry->flags;
 }
 
-std::optional<std::string_view> Tokenizer::named_token(std::string_view name) const {
-  for (const auto& [key, content] : state_->config.named)
-    if (key == name) return content;
-  return std::nullopt;
+const std::vector<std::pair<std::string, std::string>>& Tokenizer::named_tokens() const {
+  return state_->config.named;
 }
 
 const Json& Tokenizer::config() const {

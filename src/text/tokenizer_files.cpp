@@ -9,6 +9,9 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/json_file.h"
+#include "text/tokenizer_json.h"
+
 namespace erne::text {
 namespace {
 
@@ -18,11 +21,12 @@ constexpr size_t kMaxTokenBytes = 1024;
 
 constexpr const char* kConfigName = "tokenizer_config.json";
 constexpr const char* kAddedName = "added_tokens.json";
+constexpr const char* kJsonName = "tokenizer.json";
 constexpr const char* kMapName = "special_tokens_map.json";
 
 Result<Json> parse_object(const std::string& text, const char* name) {
-  if (text.empty()) return Json(Json::Object{});
-  auto parsed = Json::parse(text);
+  if (is_blank(text)) return Json(Json::Object{});
+  auto parsed = parse_json_file(text);
   if (!parsed.ok()) return invalid(fmt::format("{}: {}", name, parsed.status().message));
   if (!parsed->is_object())
     return invalid(fmt::format("{}: expected an object, found {}", name, parsed->type_name()));
@@ -64,31 +68,31 @@ void take_named_tokens(const Json& object, TokenizerConfig& config) {
 class AddedTokenList {
  public:
   Result<void> add(const char* file, const std::string& content, int64_t id,
-                   std::optional<bool> special) {
+                   std::optional<bool> special, const std::optional<TokenFlags>& flags) {
     if (content.empty() || content.size() > kMaxTokenBytes)
       return invalid(fmt::format("{}: token {} has {} bytes; allowed are 1 to {}", file, id,
                                  content.size(), kMaxTokenBytes));
     if (id < 0 || id > kMaxTokenId)
       return invalid(fmt::format("{}: token id {} is not in 0 to {}", file, id, kMaxTokenId));
     const auto token = static_cast<TokenId>(id);
-    const auto [known, is_new] = by_id_.try_emplace(token, Added{content, token, special});
+    const auto [known, is_new] = by_id_.try_emplace(token, AddedToken{content, token, special, {}});
     const auto [owner, is_new_content] = id_of_.try_emplace(content, token);
     if (known->second.content != content || owner->second != token)
       return invalid(fmt::format("{}: the tokens with ids {} and {} have one text or one id", file,
                                  token, owner->second));
     if (special.has_value()) known->second.special = special;
+    if (flags.has_value()) known->second.flags = *flags;
     return {};
   }
 
-  std::vector<TokenizerConfig::Added> take() {
-    std::vector<Added> list;
+  std::vector<AddedToken> take() {
+    std::vector<AddedToken> list;
     for (auto& [id, added] : by_id_) list.push_back(std::move(added));
     return list;
   }
 
  private:
-  using Added = TokenizerConfig::Added;
-  std::map<TokenId, Added> by_id_;
+  std::map<TokenId, AddedToken> by_id_;
   std::unordered_map<std::string, TokenId> id_of_;
 };
 
@@ -96,7 +100,7 @@ Result<void> take_added_tokens(const Json& object, AddedTokenList& list) {
   for (const auto& [content, id] : object.as_object()) {
     if (!id.is_integer())
       return invalid(fmt::format("{}: expected ids, found {}", kAddedName, id.type_name()));
-    TRY(list.add(kAddedName, content, id.as_int(), std::nullopt));
+    TRY(list.add(kAddedName, content, id.as_int(), std::nullopt, std::nullopt));
   }
   return {};
 }
@@ -117,7 +121,7 @@ Result<void> take_added_tokens_decoder(const Json& decoder, AddedTokenList& list
     const Json* special = value.find("special");
     std::optional<bool> flag;
     if (special != nullptr && special->is_bool()) flag = special->as_bool();
-    TRY(list.add(kConfigName, content->as_string(), id, flag));
+    TRY(list.add(kConfigName, content->as_string(), id, flag, token_flags(value)));
   }
   return {};
 }
@@ -126,7 +130,11 @@ Result<void> take_added_tokens_decoder(const Json& decoder, AddedTokenList& list
 
 Result<std::string> read_optional_file(const std::filesystem::path& path) {
   std::error_code error;
-  if (!std::filesystem::exists(path, error)) return std::string();
+  const auto status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::not_found) return std::string();
+  if (error) return invalid(fmt::format("{}: {}", path.string(), error.message()));
+  if (!std::filesystem::is_regular_file(status))
+    return invalid(fmt::format("{}: expected a file, found something else", path.string()));
   const uintmax_t size = std::filesystem::file_size(path, error);
   if (error) return invalid(fmt::format("{}: {}", path.string(), error.message()));
   if (size > kMaxFileBytes)
@@ -135,6 +143,10 @@ Result<std::string> read_optional_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file.read(bytes.data(), static_cast<std::streamsize>(size)))
     return invalid(fmt::format("{}: cannot be read", path.string()));
+  if (bytes.starts_with("version https://git-lfs.github.com/spec/"))
+    return invalid(fmt::format(
+        "{}: holds a pointer of Git LFS, not the file itself; fetch it with git lfs pull",
+        path.string()));
   return bytes;
 }
 
@@ -143,13 +155,15 @@ Result<TokenizerFiles> load_tokenizer_files(const std::filesystem::path& model_d
   for (const char* name : {"tokenizer.model", "spm.model", "ernie_token_100k.model"}) {
     if (files.model.empty()) files.model = TRY(read_optional_file(model_dir / name));
   }
+  if (files.model.empty()) files.json = TRY(read_optional_file(model_dir / kJsonName));
   files.added = TRY(read_optional_file(model_dir / kAddedName));
   files.config = TRY(read_optional_file(model_dir / kConfigName));
   files.special_map = TRY(read_optional_file(model_dir / kMapName));
   return files;
 }
 
-Result<TokenizerConfig> parse_tokenizer_config(const TokenizerFiles& files) {
+Result<TokenizerConfig> parse_tokenizer_config(const TokenizerFiles& files,
+                                               std::span<const AddedToken> listed) {
   TokenizerConfig config;
   config.json = TRY(parse_object(files.config, kConfigName));
   const Json map = TRY(parse_object(files.special_map, kMapName));
@@ -159,8 +173,10 @@ Result<TokenizerConfig> parse_tokenizer_config(const TokenizerFiles& files) {
 
   AddedTokenList list;
   TRY(take_added_tokens(added, list));
-  if (const Json* decoder = config.json.find("added_tokens_decoder"))
-    TRY(take_added_tokens_decoder(*decoder, list));
+  for (const AddedToken& token : listed)
+    TRY(list.add(kJsonName, token.content, token.id, token.special, token.flags));
+  const Json* decoder = config.json.find("added_tokens_decoder");
+  if (decoder != nullptr && !decoder->is_null()) TRY(take_added_tokens_decoder(*decoder, list));
   config.added = list.take();
   return config;
 }

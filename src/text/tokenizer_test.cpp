@@ -8,6 +8,7 @@
 #include <chrono>
 #include <random>
 
+#include "base/temp_folder_fixture.h"
 #include "base/utf8.h"
 #include "text/text_goldens.h"
 
@@ -25,6 +26,12 @@ std::vector<TokenId> encode_as_text(std::string_view text) {
 }
 std::string decode(const std::vector<TokenId>& ids) {
   return golden_tokenizer().decode(ids, /*skip_special=*/false);
+}
+
+std::optional<std::string> named_token(const Tokenizer& tokenizer, std::string_view name) {
+  for (const auto& [key, content] : tokenizer.named_tokens())
+    if (key == name) return content;
+  return std::nullopt;
 }
 
 TEST(Tokenizer, EncodesTheGoldenTexts) {
@@ -155,15 +162,15 @@ TEST(Tokenizer, KnowsItsTokens) {
   const TokenId byte = *t.find("<0xE4>");
   EXPECT_TRUE(t.is_byte(byte));
   EXPECT_EQ(t.token_bytes(byte), "\xE4");
-  EXPECT_EQ(t.token_text(byte), "\uFFFD");
-  EXPECT_EQ(t.token_text(995), "<|im_start|>");
-  EXPECT_EQ(t.named_token("eos_token"), "</s>");
-  EXPECT_EQ(t.named_token("sep_token"), "<|end_of_sentence|>");
-  EXPECT_EQ(t.named_token("none_such"), std::nullopt);
+  EXPECT_EQ(decode({byte}), "\uFFFD");
+  EXPECT_EQ(decode({995}), "<|im_start|>");
+  EXPECT_EQ(named_token(t, "eos_token"), "</s>");
+  EXPECT_EQ(named_token(t, "sep_token"), "<|end_of_sentence|>");
+  EXPECT_EQ(named_token(t, "none_such"), std::nullopt);
   EXPECT_EQ(t.model_max_length(), 131072);
   for (const TokenId id : {-1, 1004, 103423, std::numeric_limits<int>::max()}) {
     EXPECT_EQ(t.token_bytes(id), "");
-    EXPECT_EQ(t.token_text(id), "");
+    EXPECT_EQ(decode({id}), "");
     EXPECT_FALSE(t.is_special(id));
   }
 }
@@ -179,9 +186,41 @@ TEST(Tokenizer, LongTextsWithoutSeparatorsTakeLinearTime) {
   }
 }
 
+TEST(Tokenizer, EncodingEndsWhereItsLimitsEnd) {
+  const Tokenizer& t = golden_tokenizer();
+  for (const std::string unit : {"z", "the quick ", "1", "<|im_start|>", "\xFF"}) {
+    std::string text;
+    while (text.size() < 200'000) text += unit;
+    const auto ids = t.encode(text, Specials::kParse);
+    EXPECT_EQ(*t.encode_within(text, Specials::kParse, {ids.size()}), ids);
+    EXPECT_EQ(t.encode_within(text, Specials::kParse, {ids.size() - 1}).status().code,
+              Code::kTooLong);
+    int asked = 0;
+    const EncodeLimits limits = {std::string::npos, [&] { return ++asked < 2; }};
+    EXPECT_EQ(t.encode_within(text, Specials::kParse, limits).status().code, Code::kCancelled);
+    EXPECT_EQ(asked, 2) << "once it is not wanted, nothing more is asked";
+  }
+}
+
+// All that ERNIE's own model files do not use.
+TEST(Tokenizer, NormalisesAsSentencePieceDoes) {
+  TokenizerFiles files;
+  files.model = golden_text("normalizing.model");
+  const auto t = Tokenizer::from_files(files).value();
+  const Json cases = golden_json("normalizing_cases.json");
+  ASSERT_GT(cases.as_array().size(), 200u);
+  for (const Json& c : cases.as_array())
+    EXPECT_EQ(t->encode(string_of(c, "text"), Specials::kAsText), ids_of(*c.find("ids")))
+        << c.dump();
+  EXPECT_EQ(t->least_tokens(1 << 20), 1u) << "spaces may all be dropped";
+}
+
 TokenizerFiles golden_files() {
-  return {golden_text("tokenizer.model"), golden_text("added_tokens.json"),
-          golden_text("tokenizer_config.json"), ""};
+  TokenizerFiles files;
+  files.model = golden_text("tokenizer.model");
+  files.added = golden_text("added_tokens.json");
+  files.config = golden_text("tokenizer_config.json");
+  return files;
 }
 
 TEST(TokenizerFiles, AModelAloneSplitsDigitsAndKnowsItsControlTokens) {
@@ -200,7 +239,7 @@ TEST(TokenizerFiles, WithoutFlagsBracketsMakeATokenSpecial) {
   const auto t = Tokenizer::from_files(files).value();
   EXPECT_TRUE(t->is_special(*t->find("<|im_start|>")));
   EXPECT_FALSE(t->is_special(*t->find("5")));
-  EXPECT_EQ(t->named_token("eos_token"), "</s>");
+  EXPECT_EQ(named_token(*t, "eos_token"), "</s>");
 }
 
 TEST(TokenizerFiles, AMapOrAListCanMakeATokenSpecial) {
@@ -211,7 +250,7 @@ TEST(TokenizerFiles, AMapOrAListCanMakeATokenSpecial) {
   EXPECT_TRUE(t->is_special(997));
   EXPECT_TRUE(t->is_special(547)) << "a piece of the model becomes a token of its own";
   EXPECT_EQ(t->encode("x▁could", Specials::kParse).back(), 547);
-  EXPECT_EQ(t->named_token("cls_token"), "<|begin_of_sentence|>") << "tokenizer_config.json wins";
+  EXPECT_EQ(named_token(*t, "cls_token"), "<|begin_of_sentence|>") << "tokenizer_config.json wins";
 }
 
 // The id of an ordinary piece, given to a special token that contains the piece's text.
@@ -227,6 +266,49 @@ TEST(TokenizerFiles, ASpecialTokenMayTakeAPiecesIdButNotItsText) {
   const auto ids = (*tokenizer)->encode(text, Specials::kAsText);
   EXPECT_EQ(std::count(ids.begin(), ids.end(), taken), 0);
   EXPECT_EQ((*tokenizer)->decode(ids, false), text);
+}
+
+// tokenizer_config.json as Hugging Face, trainers and copies leave it.
+TEST(TokenizerFiles, WhatDoesNotMatterStopsNoStart) {
+  const auto tokenizer_with = [](const std::string& config) {
+    TokenizerFiles files = golden_files();
+    files.config = config;
+    auto tokenizer = Tokenizer::from_files(files);
+    EXPECT_TRUE(tokenizer.ok()) << config << ": " << tokenizer.status().message;
+    return std::move(tokenizer).value();
+  };
+  for (const std::string length : {"1000000000000000019884624838656", "1e999", "NaN", "Infinity",
+                                   "-Infinity", "null", "-1", "\"many\"", "[]", "0"})
+    EXPECT_EQ(tokenizer_with("{\"model_max_length\": " + length + "}")->model_max_length(),
+              std::nullopt)
+        << length;
+  EXPECT_EQ(tokenizer_with("{\"model_max_length\": 131072.0}")->model_max_length(), 131072);
+  for (const std::string& config :
+       {std::string(), std::string("\n"), std::string("\0\0", 2), std::string("\xEF\xBB\xBF{}\n"),
+        std::string(R"({"a": 1, "a": 2, "added_tokens_decoder": null, "chat_template": null})")})
+    EXPECT_EQ(tokenizer_with(config)->size(), 1004) << config;
+}
+
+TEST(TokenizerFiles, APointerOfGitLfsIsToldByName) {
+  const TempFolder folder;
+  folder.write("tokenizer.model", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
+  EXPECT_THAT(Tokenizer::load(folder.path()).status().message, HasSubstr("git lfs pull"));
+}
+
+// tokenizer.model's own tokenizers know these flags, too.
+TEST(TokenizerFiles, FlagsOfAddedTokensCount) {
+  TokenizerFiles files = golden_files();
+  files.config = R"({"added_tokens_decoder": {
+      "1004": {"content": "<l>", "lstrip": true}, "1005": {"content": "<r>", "rstrip": true},
+      "1006": {"content": "word", "single_word": true}}})";
+  const auto t = Tokenizer::from_files(files).value();
+  const auto encode = [&](const char* text) { return t->encode(text, Specials::kParse); };
+  EXPECT_THAT(encode(" \t <l>"), ElementsAre(1004));
+  EXPECT_THAT(encode("<r>\n\u3000<l>"), ElementsAre(1005, 1004));
+  EXPECT_THAT(encode("word"), ElementsAre(1006));
+  for (const char* text : {"words", "_word", "sword", "word\u0301", "\u00e9word", "word2"})
+    EXPECT_THAT(encode(text), ::testing::Not(::testing::Contains(1006))) << text;
+  EXPECT_EQ(t->least_tokens(1 << 20), 1u) << "a token may take any number of spaces";
 }
 
 TEST(TokenizerFiles, NoModelIsNotFound) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "base/json_file.h"
 
 namespace erne::weights {
 namespace {
@@ -47,7 +48,7 @@ Status no_weights_in(const std::filesystem::path& folder) {
 Result<WeightMap> parse_safetensors_index(std::string_view text) {
   if (text.size() > kMaxIndexBytes)
     return invalid(fmt::format("found {} bytes, expected at most {}", text.size(), kMaxIndexBytes));
-  const Json index = TRY(Json::parse(text, kIndexDepth));
+  const Json index = TRY(parse_json_file(text, kIndexDepth));
   const Json* weight_map = index.find("weight_map");
   if (weight_map == nullptr || !weight_map->is_object() || weight_map->as_object().empty())
     return invalid("weight_map: expected an object from tensor names to file names", "weight_map");
@@ -60,9 +61,7 @@ Result<WeightMap> parse_safetensors_index(std::string_view text) {
                       quote_name(tensor),
                       file.is_string() ? quote_name(file.as_string()) : file.type_name()),
           tensor);
-    if (!out.emplace(tensor, file.as_string()).second)
-      return invalid(fmt::format("tensor {}: found twice, expected once", quote_name(tensor)),
-                     tensor);
+    out.emplace(tensor, file.as_string());
   }
   return out;
 }
