@@ -64,10 +64,20 @@ const FlagRow<O> kFlags[] = {
      "such pages may send cookies and other credentials"},
     {"--max-concurrency", "Server", &O::max_concurrency,
      "requests in the server at once; more get 429", from_to(1, 1000000)},
-    {"--workers", "Server", &O::workers, "threads for text work: JSON, templates, tokenizing",
+    {"--workers", "Server", &O::workers, "threads for short texts (JSON, templates, tokenizing); half as many more serve long ones",
      from_to(1, 256)},
     {"--max-logprobs", "Server", &O::max_logprobs,
      "most alternatives per token a client may ask for", from_to(0, 1000)},
+    {"--max-request-memory", "Server", &O::max_request_memory,
+     "bytes of memory that all requests together may take for what they send, hold and are "
+     "answered, counted before it is taken; more get 503; 0: half of what is free after loading",
+     from_to(0, 1e15)},
+    {"--max-reply-bytes", "Server", &O::max_reply_bytes,
+     "most bytes a reply in one piece, or what any reply says of its prompts, may come to by n, "
+     "max_tokens and log-probabilities; more is a 400",
+     from_to(1 << 16, 1e12)},
+    {"--max-text-wait", "Server", &O::max_text_wait,
+     "seconds a request may wait for one of --workers; then it gets 503", from_to(1, 86400)},
     {"--timeout-graceful-shutdown", "Server", &O::timeout_graceful_shutdown,
      "seconds to finish open requests after SIGTERM; 0: no limit", from_to(0, 86400)},
 

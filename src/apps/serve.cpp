@@ -1,6 +1,7 @@
 #include "apps/serve.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -38,6 +39,13 @@ void allow_many_files() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// What large requests took goes back to the system once they are done: large buffers are mapped one
+// by one (a fixed threshold; glibc's own grows to 32 MB), and few heaps hold the small pieces.
+void keep_heaps_small() {
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_ARENA_MAX, 4);
+}
+
 server::SamplingDefaults sampling_defaults(const model::GenerationConfig& generation) {
   server::SamplingDefaults out;
   out.temperature = static_cast<float>(generation.temperature.value_or(out.temperature));
@@ -46,6 +54,20 @@ server::SamplingDefaults sampling_defaults(const model::GenerationConfig& genera
   out.repetition_penalty =
       static_cast<float>(generation.repetition_penalty.value_or(out.repetition_penalty));
   return out;
+}
+
+// Unless told: half of what KV leaves, which it takes as it is used; the other half is for what
+// estimates miss and allocators round.
+size_t request_memory(const ServeOptions& options, const LoadedModel& loaded) {
+  constexpr size_t kLeast = size_t{64} << 20, kMost = size_t{8} << 30;
+  const size_t kv = static_cast<size_t>(loaded.capacity.num_blocks) * loaded.capacity.block_bytes;
+  const size_t free_bytes = loaded.backend->memory().available_bytes;
+  const size_t chosen = std::clamp((free_bytes - std::min(free_bytes, kv)) / 2, kLeast, kMost);
+  const auto asked = static_cast<size_t>(options.max_request_memory);
+  log_info("requests: {:.1f} MB of memory for all at once, replies up to {:.1f} MB",
+           static_cast<double>(asked > 0 ? asked : chosen) / 1e6,
+           static_cast<double>(options.max_reply_bytes) / 1e6);
+  return asked > 0 ? asked : chosen;
 }
 
 server::ServerOptions server_options(const ServeOptions& options, const LoadedModel& loaded) {
@@ -61,6 +83,9 @@ server::ServerOptions server_options(const ServeOptions& options, const LoadedMo
   if (options.seed != 0) out.seed = options.seed;
   out.chat_template = loaded.chat_template;
   out.num_text_threads = static_cast<int>(options.workers);
+  out.max_request_memory = request_memory(options, loaded);
+  out.max_reply_bytes = static_cast<size_t>(options.max_reply_bytes);
+  out.max_text_wait = std::chrono::seconds(options.max_text_wait);
   return out;
 }
 
@@ -149,6 +174,7 @@ int run_serve(std::span<const std::string> arguments) {
   Signals signals;
   for (const std::string& note : parsed->notes) log_info("{}", note);
   allow_many_files();
+  keep_heaps_small();
   const auto status = serve(parsed->options, signals);
   if (status.ok()) return *status;
   flush_log();

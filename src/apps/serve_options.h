@@ -32,6 +32,9 @@ struct ServeOptions {
   int64_t max_concurrency = 2048;
   int64_t workers = 4;
   int64_t max_logprobs = 20;
+  int64_t max_request_memory = 0;  // bytes; 0: chosen
+  int64_t max_reply_bytes = 32 << 20;
+  int64_t max_text_wait = 30;  // seconds
   int64_t timeout_graceful_shutdown = 0;  // seconds; 0: no limit
 
   // How much at once

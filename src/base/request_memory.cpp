@@ -11,6 +11,9 @@ namespace {
 // Trimming walks over every free piece of every heap, milliseconds for large ones.
 constexpr size_t kWorthTrimming = size_t{16} << 20;
 
+constexpr size_t kPartForSmall = 8;  // of the limit
+constexpr size_t kSmallPart = 64;    // of the limit, what a small request has at most
+
 double megabytes(size_t bytes) {
   return static_cast<double>(bytes) / 1e6;
 }
@@ -28,11 +31,13 @@ RequestMemory::Claim& RequestMemory::Claim::operator=(Claim&& other) noexcept {
 
 Result<void> RequestMemory::Claim::take(size_t bytes, const char* what) {
   CHECK(memory_ != nullptr);
-  const size_t limit = memory_->limit_;
+  const size_t all = memory_->limit_;
+  const bool is_small = bytes <= all / kSmallPart && bytes_ <= all / kSmallPart - bytes;
+  const size_t limit = is_small ? all : all - all / kPartForSmall;
   if (bytes > limit || bytes_ > limit - bytes)
     return invalid(
-        fmt::format("{} would take {:.1f} MB of memory, and all requests together may "
-                    "have {:.1f} MB (--max-request-memory): ask for less at once",
+        fmt::format("{} would take {:.1f} MB of memory, and large requests together may have "
+                    "{:.1f} MB (--max-request-memory): ask for less at once",
                     what, megabytes(bytes_ + bytes), megabytes(limit)));
   size_t used = memory_->used_;
   do {

@@ -2,7 +2,8 @@
 // sends or asks for is claimed here before it is taken: bodies, what is parsed of them, prompts,
 // scores, replies. So a request that is too much ends with a sentence, and the process never learns
 // what its allocator does when there is nothing left. Claims are estimates from above, to within
-// what an allocator rounds.
+// what an allocator rounds. An eighth is for small requests alone, so that they are served whatever
+// the large ones take.
 #pragma once
 
 #include <atomic>

@@ -13,7 +13,7 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(RequestMemory, ClaimsAreCountedAndGivenBack) {
-  RequestMemory memory(100);
+  RequestMemory memory(128);
   std::optional<RequestMemory::Claim> first(memory);
   RequestMemory::Claim second(memory);
   EXPECT_TRUE(first->take(60, "the first").ok());
@@ -37,11 +37,20 @@ TEST(RequestMemory, TooMuchForNowAndTooMuchForEverAreToldApart) {
   EXPECT_EQ(later.status().code, Code::kExhausted);
   EXPECT_THAT(later.status().message, HasSubstr("the prompt"));
   EXPECT_THAT(later.status().message, HasSubstr("--max-request-memory"));
-  ASSERT_TRUE(claim.take(400, "the prompt").ok());
+  ASSERT_TRUE(claim.take(275, "the prompt").ok());
   EXPECT_EQ(claim.take(601, "the prompt").status().code, Code::kInvalid);
   EXPECT_EQ(claim.take(~size_t{0}, "the prompt").status().code, Code::kInvalid);
-  EXPECT_EQ(claim.bytes(), 400u);
-  EXPECT_EQ(memory.used(), 1000u);
+  EXPECT_EQ(claim.bytes(), 275u);
+  EXPECT_EQ(memory.used(), 875u);
+}
+
+TEST(RequestMemory, SmallRequestsHaveRoomWhateverLargeOnesTake) {
+  RequestMemory memory(64'000);
+  RequestMemory::Claim large(memory), other(memory), small(memory);
+  ASSERT_TRUE(large.take(56'000, "all that large ones may have").ok());
+  EXPECT_EQ(other.take(2000, "another").status().code, Code::kExhausted);
+  EXPECT_TRUE(small.take(1000, "a small one").ok());
+  EXPECT_EQ(small.take(1, "one that grows").status().code, Code::kExhausted);
 }
 
 TEST(RequestMemory, ManyThreadsNeverTakeMoreThanThereIs) {

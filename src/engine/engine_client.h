@@ -4,11 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <vector>
 
 #include "base/status.h"
 #include "sched/request.h"
@@ -23,10 +23,13 @@ struct StreamEvent {
   int64_t emitted_us = 0;
 };
 
-// Single producer (the engine's thread), single consumer. The engine never waits for a client: a
-// stream holds at most one event per step of its request, which max_new_tokens bounds.
+// Single producer (the engine's thread), single consumer. The engine never waits for a client, so
+// what a slow one has not taken adds up: beyond a few events only tokens and scores, which
+// max_new_tokens bounds, as later events are added to the last one that waits.
 class TokenStream {
  public:
+  static constexpr size_t kMaxWaitingEvents = 64;
+
   // `on_ready` runs on the engine's thread when an event arrives in an empty stream. It must be
   // cheap and must not call back into the stream: it runs under the stream's lock, so that once
   // next() has returned the last event it is over and what it refers to may go.
@@ -37,8 +40,7 @@ class TokenStream {
 
  private:
   std::mutex mutex_;
-  std::vector<StreamEvent> events_;
-  size_t read_ = 0;
+  std::deque<StreamEvent> events_;
   std::function<void()> on_ready_;
 };
 

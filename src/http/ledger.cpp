@@ -1,6 +1,14 @@
 #include "http/ledger.h"
 
+#include <algorithm>
+
 namespace erne::http {
+
+void Ledger::lower_bytes(size_t bytes, size_t client_bytes) {
+  std::lock_guard lock(mutex_);
+  bounds_.bytes = std::min(bounds_.bytes, bytes);
+  bounds_.client_bytes = std::min(bounds_.client_bytes, client_bytes);
+}
 
 Ledger::Answer Ledger::enter(const std::string& client) {
   std::lock_guard lock(mutex_);
@@ -21,9 +29,9 @@ void Ledger::leave(const std::string& client) {
 
 Ledger::Answer Ledger::take(const std::string& client, size_t bytes) {
   std::lock_guard lock(mutex_);
-  if (bytes > bounds_.bytes - all_.bytes) return Answer::kFull;
+  if (bytes > bounds_.bytes - std::min(bounds_.bytes, all_.bytes)) return Answer::kFull;
   Account& account = clients_[client];
-  if (bytes > bounds_.client_bytes - account.bytes) {
+  if (bytes > bounds_.client_bytes - std::min(bounds_.client_bytes, account.bytes)) {
     close_if_empty(client);
     return Answer::kClientFull;
   }

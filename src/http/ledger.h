@@ -22,6 +22,9 @@ class Ledger {
 
   explicit Ledger(Bounds bounds) : bounds_(bounds) {}
 
+  // From now on at most so many bytes, if that is less. What is held stays.
+  void lower_bytes(size_t bytes, size_t client_bytes);
+
   Answer enter(const std::string& client);
   void leave(const std::string& client);
   // More bytes of the client's; with kYes they are counted, else they are not.
@@ -38,8 +41,8 @@ class Ledger {
 
   void close_if_empty(const std::string& client);
 
-  const Bounds bounds_;
   mutable std::mutex mutex_;
+  Bounds bounds_;
   Account all_;
   std::unordered_map<std::string, Account> clients_;
 };

@@ -19,6 +19,19 @@ TEST(Ledger, BoundsConnectionsInAllAndPerClient) {
   EXPECT_EQ(ledger.num_connections(), 3);
 }
 
+TEST(Ledger, LowersItsBoundsUnderWhatIsHeld) {
+  Ledger ledger({.connections = 9, .client_connections = 9, .bytes = 100, .client_bytes = 60});
+  EXPECT_EQ(ledger.take("a", 50), Ledger::Answer::kYes);
+  ledger.lower_bytes(40, 30);
+  EXPECT_EQ(ledger.take("b", 1), Ledger::Answer::kFull);
+  ledger.give_back("a", 50);
+  EXPECT_EQ(ledger.take("b", 31), Ledger::Answer::kClientFull);
+  EXPECT_EQ(ledger.take("b", 30), Ledger::Answer::kYes);
+  EXPECT_EQ(ledger.take("a", 11), Ledger::Answer::kFull);
+  ledger.lower_bytes(1000, 1000);
+  EXPECT_EQ(ledger.take("a", 11), Ledger::Answer::kFull);
+}
+
 TEST(Ledger, CountsBytesAndForgetsThemWithTheirCharge) {
   const auto ledger = std::make_shared<Ledger>(Ledger::Bounds{9, 9, 100, 60});
   {

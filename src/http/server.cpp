@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -70,8 +71,19 @@ class Server::Impl {
                      "port");
     port_ = acceptor_.local_endpoint().port();
     accept();
-    for (int i = 0; i < num_threads_; ++i) threads_.emplace_back([this] { io_.run(); });
+    for (int i = 0; i < num_threads_; ++i) threads_.emplace_back([this] { run(); });
     return {};
+  }
+
+  // Memory for requests is counted before it is taken; where it runs out all the same, the
+  // connection whose handler missed some loses what it was about, and the others go on.
+  void run() {
+    while (true) try {
+        io_.run();
+        return;
+      } catch (const std::bad_alloc&) {
+        log_error("out of memory on an I/O thread: a connection is lost");
+      }
   }
 
   bool drain(milliseconds limit) {
@@ -107,6 +119,7 @@ class Server::Impl {
   }
 
   int port() const { return port_; }
+  void lower_max_bytes(size_t total, size_t client) { hub_->ledger->lower_bytes(total, client); }
   int num_connections() const { return hub_->ledger->num_connections(); }
 
  private:
@@ -187,6 +200,9 @@ Result<void> Server::start(const std::string& host, int port) {
 }
 int Server::port() const {
   return impl_->port();
+}
+void Server::lower_max_bytes(size_t total, size_t client) {
+  impl_->lower_max_bytes(total, client);
 }
 int Server::num_connections() const {
   return impl_->num_connections();

@@ -35,8 +35,7 @@ Choice::Choice(const GenerationRequest& request, const PreparedPrompt& prompt,
 
 void Choice::push(const sched::TokenEvent& event) {
   if (finished_) return;
-  prompt_logprobs_.insert(prompt_logprobs_.end(), event.prompt_logprobs.begin(),
-                          event.prompt_logprobs.end());
+  push_prompt_scores(event.prompt_logprobs);
   if (!prompt_pushed_ && (!event.tokens.empty() || event.finish)) push_prompt();
   for (size_t i = 0; i < event.tokens.size() && !finished_; ++i) {
     const bool last = event.finish == sched::FinishReason::kStop && i + 1 == event.tokens.size();
@@ -44,6 +43,10 @@ void Choice::push(const sched::TokenEvent& event) {
     push_token(event.tokens[i], logprobs, !(last && is_hidden_end(event.tokens[i])));
   }
   if (event.finish && !finished_) finish(*event.finish);
+}
+
+void Choice::push_prompt_scores(const std::vector<sched::PositionLogprobs>& scores) {
+  prompt_logprobs_.insert(prompt_logprobs_.end(), scores.begin(), scores.end());
 }
 
 void Choice::push_prompt() {

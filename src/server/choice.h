@@ -30,6 +30,10 @@ class Choice {
   // An event without error. Once finished, more are ignored.
   void push(const sched::TokenEvent& event);
   bool finished() const { return finished_; }
+  // Scores of the prompt that came with another choice's events, before this one's first token.
+  void push_prompt_scores(const std::vector<sched::PositionLogprobs>& scores);
+  // Whether all that is said about the prompt has been.
+  bool has_prompt() const { return prompt_pushed_; }
   // What push() has gained since the last call.
   Delta take() { return std::exchange(delta_, {}); }
   int num_generated() const { return num_generated_; }

@@ -57,6 +57,10 @@ Json error_object(const Status& status) {
   return error_json(status.message, kind.type, param, kind.openai_code);
 }
 
+Status out_of_memory() {
+  return {Code::kExhausted, "the server is out of memory: try again later", {}};
+}
+
 http::Response error_response(const Status& status) {
   http::Response response{.status = http_status(status.code), .body = error_object(status).dump()};
   if (response.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");

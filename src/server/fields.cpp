@@ -78,10 +78,20 @@ Result<std::vector<TokenId>> token_ids(const Arg& arg) {
   for (size_t i = 0; i < items.size(); ++i) {
     const bool fits = items[i].is_integer() && items[i].as_int() >= 0 &&
                       items[i].as_int() < arg.limits.vocab_size;
-    if (!fits) return token_id(arg.item(i)).status();
+    if (!fits) return token_id(arg.item(i)).status();  // there is one: token_id() asks the same
     ids.push_back(static_cast<TokenId>(items[i].as_int()));
   }
   return ids;
+}
+
+Result<std::vector<TokenId>> token_ids_at_most(const Arg& arg, size_t max_ids) {
+  const size_t count = arg.value.is_array() ? arg.value.as_array().size() : 0;
+  if (count > max_ids)
+    return Status{Code::kTooLong,
+                  fmt::format("{} has {} tokens, certainly more than fit: at most {} are read",
+                              arg.name, count, max_ids),
+                  arg.name};
+  return token_ids(arg);
 }
 
 Result<void> list_of_at_most(const Arg& arg, size_t max_items, std::string_view of_what) {

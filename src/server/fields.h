@@ -33,6 +33,8 @@ Result<double> number(const Arg& arg, double min, double max);
 Result<std::string> string(const Arg& arg, size_t max_bytes);
 Result<TokenId> token_id(const Arg& arg);
 Result<std::vector<TokenId>> token_ids(const Arg& arg);
+// kTooLong for a longer list, before it is built.
+Result<std::vector<TokenId>> token_ids_at_most(const Arg& arg, size_t max_ids);
 // A list, or a single string as a list of one. No string may be empty.
 Result<std::vector<std::string>> strings(const Arg& arg, size_t max_items, size_t max_bytes);
 Result<void> list_of_at_most(const Arg& arg, size_t max_items, std::string_view of_what);

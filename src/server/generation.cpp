@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <new>
+
 #include "base/hash.h"
 #include "server/errors.h"
+#include "server/request_cost.h"
 
 namespace erne::server {
 namespace {
@@ -36,23 +39,29 @@ bool is_result(sched::FinishReason finish) {
 
 void Generation::start(std::shared_ptr<ServerContext> context,
                        std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
-                       PreparedRequest prepared) {
-  const std::shared_ptr<Generation> generation(new Generation(
-      std::move(context), std::move(exchange), std::move(request), std::move(prepared)));
+                       PreparedRequest prepared, RequestWork work) {
+  const std::shared_ptr<Generation> generation(
+      new Generation(std::move(context), std::move(exchange), std::move(request),
+                     std::move(prepared), std::move(work)));
   generation->exchange_->listen(generation);
-  if (const auto submitted = generation->submit(); !submitted.ok())
-    generation->fail(submitted.status());
+  try {
+    if (const auto submitted = generation->submit(); !submitted.ok())
+      generation->fail(submitted.status());
+  } catch (const std::bad_alloc&) {
+    generation->fail(out_of_memory());
+  }
   // Those submitted after the client had left.
   if (generation->gone_) generation->cancel_all();
-  generation->run();
+  generation->post();
 }
 
 Generation::Generation(std::shared_ptr<ServerContext> context,
                        std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
-                       PreparedRequest prepared)
+                       PreparedRequest prepared, RequestWork work)
     : context_(std::move(context)),
       exchange_(std::move(exchange)),
       request_(std::move(request)),
+      work_(std::move(work)),
       prepared_(std::move(prepared)),
       reply_(make_reply(*context_, request_, exchange_->request().id)) {
   for (size_t i = 0; i < prepared_.choices.size(); ++i) {
@@ -95,14 +104,35 @@ void Generation::cancel_all() {
 }
 
 void Generation::wake() {
-  if (num_wakes_.fetch_add(1) == 0)
-    context_->pool.post([self = shared_from_this()] { self->run(); });
+  if (num_wakes_.fetch_add(1) == 0) post();
+}
+
+void Generation::post() {
+  context_->delivery.post({.client = {}, .run = [self = shared_from_this()] { self->run(); }});
 }
 
 void Generation::run() {
   int seen = num_wakes_;
-  do take_events();
-  while (!num_wakes_.compare_exchange_strong(seen, 0));
+  try {
+    do take_events();
+    while (!num_wakes_.compare_exchange_strong(seen, 0));
+  } catch (const std::bad_alloc&) {  // although all was counted: somebody else took the memory
+    if (!over_) fail(out_of_memory());
+  }
+  if (over_) context_->memory.trim();
+}
+
+// A prompt is scored once, with its first choice; the others' answers begin after its scores.
+bool Generation::waits_for_prompt(size_t index) const {
+  const auto n = static_cast<size_t>(request_.n);
+  const bool scores_prompt = request_.prompt_scores || (request_.echo && request_.output_scores);
+  return scores_prompt && !tracks_[index - index % n]->choice.has_prompt();
+}
+
+void Generation::share_prompt(size_t index, const sched::TokenEvent& event) {
+  if (event.prompt_logprobs.empty()) return;
+  for (size_t i = index + 1; i < index + static_cast<size_t>(request_.n); ++i)
+    tracks_[i]->choice.push_prompt_scores(event.prompt_logprobs);
 }
 
 void Generation::take_events() {
@@ -110,7 +140,7 @@ void Generation::take_events() {
   while (progress && !over_) {
     progress = false;
     for (size_t i = 0; i < tracks_.size() && !over_; ++i) {
-      if (!tracks_[i]->stream) continue;
+      if (!tracks_[i]->stream || (!tracks_[i]->first_of_prompt && waits_for_prompt(i))) continue;
       if (request_.stream && !exchange_->writable()) return;  // on_writable() wakes us
       const auto event = tracks_[i]->stream->next();
       if (!event) continue;
@@ -130,6 +160,7 @@ void Generation::deliver(int index, const engine::StreamEvent& stream_event) {
     return fail(failure(event));
   }
   const int before = track.choice.num_generated();
+  if (track.first_of_prompt) share_prompt(static_cast<size_t>(index), event);
   track.choice.push(event);
   const int num_gained = track.choice.num_generated() - before;
   track.timer.on_event(context_->metrics, stream_event, num_gained);
@@ -180,10 +211,22 @@ void Generation::end() {
     send_event(kDone);
     return exchange_->finish();
   }
-  Json::Array choices;
-  for (size_t i = 0; i < tracks_.size(); ++i)
-    choices.push_back(
-        reply_->choice(static_cast<int>(i), Part::kWhole, tracks_[i]->whole, tracks_[i]->prompt));
+  respond();
+}
+
+void Generation::respond() {
+  size_t num_bytes = 0;
+  for (const auto& track : tracks_) num_bytes += reply_bytes(request_, track->whole);
+  if (const auto room = work_.memory.take(kReplyCopies * num_bytes, "the reply"); !room.ok())
+    return exchange_->respond(error_response(room.status()));
+  std::string choices = "[";
+  for (size_t i = 0; i < tracks_.size(); ++i) {
+    Track& track = *tracks_[i];
+    if (i > 0) choices += ',';
+    reply_->choice(static_cast<int>(i), Part::kWhole, track.whole, track.prompt).dump_to(choices);
+    track.whole = {};
+  }
+  choices += ']';
   exchange_->respond({.body = reply_->whole(std::move(choices), usage_)});
 }
 

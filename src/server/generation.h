@@ -1,6 +1,6 @@
 // A request on its way: submitted to the engine as one sequence per choice, its events turned into
-// the reply. Driven by the text threads, one at a time, whenever a choice has events; held by its
-// exchange, so that it ends with the reply or with the client.
+// the reply. Driven by the delivery threads, one at a time, whenever a choice has events; held by
+// its exchange, so that it ends with the reply or with the client.
 #pragma once
 
 #include <atomic>
@@ -15,6 +15,7 @@
 #include "server/metrics.h"
 #include "server/prepare.h"
 #include "server/reply.h"
+#include "server/request_work.h"
 #include "server/server_context.h"
 
 namespace erne::server {
@@ -22,10 +23,10 @@ namespace erne::server {
 class Generation final : public http::ExchangeListener,
                          public std::enable_shared_from_this<Generation> {
  public:
-  // On a text thread. Answers the exchange, now or later, with a reply or an error.
+  // Answers the exchange, now or later, with a reply or an error.
   static void start(std::shared_ptr<ServerContext> context,
                     std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
-                    PreparedRequest prepared);
+                    PreparedRequest prepared, RequestWork work);
 
   void on_gone() override;
   void on_writable() override { wake(); }
@@ -51,24 +52,29 @@ class Generation final : public http::ExchangeListener,
   };
 
   Generation(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange,
-             GenerationRequest request, PreparedRequest prepared);
+             GenerationRequest request, PreparedRequest prepared, RequestWork work);
 
   Result<void> submit();
   void wake();
+  void post();
   void run();
   void take_events();
+  bool waits_for_prompt(size_t index) const;
+  void share_prompt(size_t index, const sched::TokenEvent& event);
   void deliver(int index, const engine::StreamEvent& event);
   void count(Track& track, const sched::TokenEvent& event, int num_gained);
   void send_delta(int index, const Delta& delta);
   void send_chunk(Json choice);
   void send_event(std::string_view data);
   void end();
+  void respond();
   void fail(const Status& status);
   void cancel_all();
 
   const std::shared_ptr<ServerContext> context_;
   const std::shared_ptr<http::Exchange> exchange_;
   const GenerationRequest request_;
+  RequestWork work_;  // for the memory, given back after all that takes it has gone
   PreparedRequest prepared_;
   const std::unique_ptr<Reply> reply_;
   std::vector<std::unique_ptr<Track>> tracks_;

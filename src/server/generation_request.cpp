@@ -57,10 +57,10 @@ GenerationRequest::GenerationRequest(Endpoint endpoint, const SamplingDefaults& 
   sampling.presence_penalty = defaults.presence_penalty;
 }
 
-Result<GenerationRequest> parse_generation_request(Endpoint endpoint, std::string_view body,
+Result<GenerationRequest> parse_generation_request(Endpoint endpoint, Result<Json> body,
                                                    const SamplingDefaults& defaults,
                                                    const RequestLimits& limits) {
-  const Json json = TRY(Json::parse(body));
+  const Json json = TRY(std::move(body));
   GenerationRequest request(endpoint, defaults);
   TRY(read_fields(json, endpoint, limits, request));
   TRY(check_together(request));

@@ -26,6 +26,10 @@ struct RequestLimits {
   int vocab_size = 0;
   int max_model_len = 0;
   int max_logprobs = 20;
+
+  // A prompt that is no more than so much too long is refused by its number of tokens, a longer one
+  // before it is in tokens at all.
+  size_t max_prompt_tokens() const { return 2 * static_cast<size_t>(max_model_len); }
 };
 
 inline constexpr int kMaxChoices = 1024;  // prompts x n
@@ -81,9 +85,9 @@ struct GenerationRequest {
   }
 };
 
-// A body of the endpoint. Every field has a row in one of the tables of *_fields.cpp or is refused;
-// null means absent; the Status names the field.
-Result<GenerationRequest> parse_generation_request(Endpoint endpoint, std::string_view body,
+// A body of the endpoint, as it was parsed. Every field has a row in one of the tables of
+// *_fields.cpp or is refused; null means absent; the Status names the field.
+Result<GenerationRequest> parse_generation_request(Endpoint endpoint, Result<Json> body,
                                                    const SamplingDefaults& defaults,
                                                    const RequestLimits& limits);
 

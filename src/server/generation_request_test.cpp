@@ -13,20 +13,24 @@
 namespace erne::server {
 namespace {
 
+Result<GenerationRequest> parse_text(Endpoint endpoint, std::string_view body,
+                                     const SamplingDefaults& defaults,
+                                     const RequestLimits& limits) {
+  return parse_generation_request(endpoint, Json::parse(body), defaults, limits);
+}
+
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr RequestLimits kLimits{.vocab_size = 1000, .max_model_len = 2048, .max_logprobs = 20};
 
 Result<GenerationRequest> completion(const std::string& fields) {
-  return parse_generation_request(Endpoint::kCompletions, R"({"prompt":"x")" + fields + "}", {},
-                                  kLimits);
+  return parse_text(Endpoint::kCompletions, R"({"prompt":"x")" + fields + "}", {}, kLimits);
 }
 
 Result<GenerationRequest> chat(const std::string& fields) {
-  return parse_generation_request(Endpoint::kChat,
-                                  R"({"messages":[{"role":"user","content":"x"}])" + fields + "}",
-                                  {}, kLimits);
+  return parse_text(Endpoint::kChat,
+                    R"({"messages":[{"role":"user","content":"x"}])" + fields + "}", {}, kLimits);
 }
 
 TEST(GenerationRequest, DefaultsAreFastDeploys) {
@@ -46,10 +50,9 @@ TEST(GenerationRequest, TheOperatorsDefaultsCount) {
   SamplingDefaults defaults;
   defaults.temperature = 0.25f;
   defaults.top_k = 5;
-  const auto r =
-      parse_generation_request(Endpoint::kCompletions,
-                               R"({"prompt":"x","temperature":null,"top_k":7})", defaults, kLimits)
-          .value();
+  const auto r = parse_text(Endpoint::kCompletions,
+                            R"({"prompt":"x","temperature":null,"top_k":7})", defaults, kLimits)
+                     .value();
   EXPECT_EQ(r.sampling.temperature, 0.25f);
   EXPECT_EQ(r.sampling.top_k, 7);
 }
@@ -108,7 +111,7 @@ TEST(GenerationRequest, ChatLogprobsAreCountedByTopLogprobs) {
 TEST(GenerationRequest, TokenIdsComeBeforeTextWhateverTheOrder) {
   for (const char* body : {R"({"prompt_token_ids":[1,2],"prompt":"x"})",
                            R"({"prompt":"x","prompt_token_ids":[1,2]})"}) {
-    const auto r = parse_generation_request(Endpoint::kCompletions, body, {}, kLimits).value();
+    const auto r = parse_text(Endpoint::kCompletions, body, {}, kLimits).value();
     ASSERT_EQ(r.prompts.size(), 1u);
     EXPECT_THAT(std::get<std::vector<TokenId>>(r.prompts[0]), ElementsAre(1, 2));
   }
@@ -151,7 +154,7 @@ TEST(GenerationRequest, TheOrderOfMembersDecidesNothing) {
     do {
       std::string body;
       for (const size_t i : order) body += (body.empty() ? "{" : ",") + members[i];
-      const auto r = parse_generation_request(endpoint, body + "}", {}, kLimits);
+      const auto r = parse_text(endpoint, body + "}", {}, kLimits);
       outcomes.insert(r.ok() ? fmt::format("{} {} {} {} {} {}", r->template_variables.dump(),
                                            r->prompts.size(), r->messages.dump(),
                                            r->output_scores.value_or(-1),
@@ -266,8 +269,7 @@ TEST(GenerationRequest, WhatAsksForNothingIsTaken) {
 
 TEST(GenerationRequest, AMessageWithoutContentIsRefusedByName) {
   const auto with = [](const std::string& message) {
-    return parse_generation_request(Endpoint::kChat, "{\"messages\":[" + message + "]}", {},
-                                    kLimits);
+    return parse_text(Endpoint::kChat, "{\"messages\":[" + message + "]}", {}, kLimits);
   };
   for (const char* message :
        {R"({"role":"user"})", R"({"role":"user","content":null})", R"({"role":"system"})",

@@ -47,16 +47,16 @@ std::string percent_decoded(std::string_view text) {
 
 }  // namespace
 
-void handle_models(std::shared_ptr<ServerContext> context,
-                   std::shared_ptr<http::Exchange> exchange) {
+void handle_models(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange,
+                   RequestWork) {
   Json::Array models;
   for (const std::string& name : model_names(*context))
     models.push_back(model_json(*context, name));
   exchange->respond({.body = Json().set("object", "list").set("data", std::move(models)).dump()});
 }
 
-void handle_model(std::shared_ptr<ServerContext> context,
-                  std::shared_ptr<http::Exchange> exchange) {
+void handle_model(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange,
+                  RequestWork) {
   constexpr std::string_view kPrefix = "/v1/models/";
   const std::string name = percent_decoded(exchange->request().path.substr(kPrefix.size()));
   for (const std::string& known : model_names(*context))
@@ -67,9 +67,9 @@ void handle_model(std::shared_ptr<ServerContext> context,
 }
 
 void handle_metrics(std::shared_ptr<ServerContext> context,
-                    std::shared_ptr<http::Exchange> exchange) {
+                    std::shared_ptr<http::Exchange> exchange, RequestWork) {
   exchange->respond({.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                     .body = context->metrics.render(context->engine.stats())});
+                     .body = context->metrics.render(context->engine.stats(), context->memory)});
 }
 
 }  // namespace erne::server

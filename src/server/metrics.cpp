@@ -42,7 +42,9 @@ double ratio(int64_t part, int64_t whole) {
 }
 
 // The tables: a metric is a row. What the engine's statistics say is read when /metrics is.
-using Stats = engine::EngineStats;
+struct Stats : engine::EngineStats {
+  size_t request_memory, max_request_memory;  // bytes
+};
 
 int64_t available(const Stats& stats) {
   return stats.free_blocks + stats.cached_blocks;
@@ -78,6 +80,10 @@ constexpr GaugeRow kGauges[] = {
     {"erne:step_token_budget",
      "Most tokens the last step might compute, so that prompts do not hold up answers",
      [](const Stats& s) { return double(s.token_budget); }},
+    {"erne:request_memory_bytes", "Memory that requests have claimed",
+     [](const Stats& s) { return double(s.request_memory); }},
+    {"erne:max_request_memory_bytes", "Memory that all requests together may claim",
+     [](const Stats& s) { return double(s.max_request_memory); }},
 };
 
 struct TotalRow {
@@ -217,8 +223,9 @@ void Metrics::request_finished(const Finished& finished) {
   state_->observed[kTotal]->Observe(finished.total_s);
 }
 
-std::string Metrics::render(const engine::EngineStats& stats) {
+std::string Metrics::render(const engine::EngineStats& engine, const RequestMemory& memory) {
   State& s = *state_;
+  const Stats stats{engine, memory.used(), memory.limit()};
   const std::lock_guard lock(s.render_mutex);
   for (size_t i = 0; i < std::size(kGauges); ++i) s.gauges[i]->Set(kGauges[i].value(stats));
   for (size_t i = 0; i < std::size(kTotals); ++i) advance(*s.totals[i], kTotals[i].total(stats));

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/request_memory.h"
 #include "engine/engine_client.h"
 
 namespace erne::server {
@@ -32,7 +33,7 @@ class Metrics {  // thread-safe
   void request_finished(const Finished& finished);
 
   // The text that /metrics serves.
-  std::string render(const engine::EngineStats& stats);
+  std::string render(const engine::EngineStats& engine, const RequestMemory& memory);
 
  private:
   struct State;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "server/request_cost.h"
 #include "server/text_offsets.h"
 
 namespace erne::server {
@@ -14,6 +15,24 @@ namespace {
 constexpr uint64_t kNegativeSeeds = uint64_t{1} << 63;
 
 constexpr size_t kMaxTotalPromptTokens = size_t{8} << 20;  // of all choices of a request
+
+// Of memory. A template's engine reads the messages as JSON and makes values of its own of them
+// before it writes the text, which then becomes tokens.
+constexpr size_t kRenderingCopies = 10;
+constexpr size_t kRenderingPerValue = 600;
+constexpr size_t kEncodingBytes = 12;  // of ids per byte of text, at worst, while their list grows
+constexpr size_t kEncodingWindow = size_t{32} << 10;  // bytes of text that are under way at once
+constexpr size_t kEncodingWindowBytes = 100;          // of each of them
+
+size_t encoding_bytes(size_t text_bytes) {
+  return kEncodingBytes * text_bytes + kEncodingWindowBytes * std::min(text_bytes, kEncodingWindow);
+}
+
+size_t rendering_bytes(const Json& messages) {
+  const size_t text_bytes = messages.num_text_bytes();
+  return kRenderingCopies * text_bytes + kRenderingPerValue * messages.num_values() +
+         encoding_bytes(text_bytes);
+}
 
 Status needs_tokenizer(const char* field) {
   return unsupported(
@@ -35,7 +54,7 @@ void echo_ids(const ServerContext& context, const GenerationRequest& r,
 }
 
 Result<PreparedPrompt> prepare_prompt(const ServerContext& context, const GenerationRequest& r,
-                                      const Prompt& prompt) {
+                                      const Prompt& prompt, RequestWork& work) {
   PreparedPrompt out;
   if (const auto* ids = std::get_if<std::vector<TokenId>>(&prompt)) {
     out.ids = *ids;
@@ -51,23 +70,24 @@ Result<PreparedPrompt> prepare_prompt(const ServerContext& context, const Genera
                               "maximum context length of {} tokens",
                               out.text.size(), context.options.max_model_len),
                   "prompt"};
-  out.ids = context.tokenizer->encode(out.text, text::Specials::kParse);
+  out.ids = TRY(encode(context, out.text, work));
   if (r.echo && r.output_scores)
     out.text_offsets = offsets_in(out.text, out.ids, *context.tokenizer);
   return out;
 }
 
 Result<std::vector<PreparedPrompt>> prepare_prompts(const ServerContext& context,
-                                                    const GenerationRequest& r) {
+                                                    const GenerationRequest& r, RequestWork& work) {
   std::vector<PreparedPrompt> prompts;
-  if (r.prompts.empty())
-    prompts.push_back(TRY(render_chat(context, r.messages, r.template_variables)));
-  for (const Prompt& prompt : r.prompts) prompts.push_back(TRY(prepare_prompt(context, r, prompt)));
+  if (r.prompts.empty()) prompts.push_back(TRY(render_chat(context, r, work)));
+  for (const Prompt& prompt : r.prompts)
+    prompts.push_back(TRY(prepare_prompt(context, r, prompt, work)));
   size_t num_tokens = 0;
   for (PreparedPrompt& prompt : prompts) {
     prompt.ids.insert(prompt.ids.end(), r.completion_token_ids.begin(),
                       r.completion_token_ids.end());
     echo_ids(context, r, r.completion_token_ids, prompt);
+    if (!r.echo) prompt.text = {};
     num_tokens += prompt.ids.size() * r.n;
   }
   if (num_tokens > kMaxTotalPromptTokens)
@@ -110,19 +130,34 @@ Result<std::vector<std::vector<TokenId>>> bad_words(const ServerContext& context
 
 }  // namespace
 
-Result<PreparedPrompt> render_chat(const ServerContext& context, const Json& messages,
-                                   const Json& template_variables) {
+Result<std::vector<TokenId>> encode(const ServerContext& context, std::string_view text,
+                                    RequestWork& work) {
+  const size_t bytes = encoding_bytes(text.size());
+  TRY(work.memory.take(bytes, "the prompt's tokens"));
+  std::vector<TokenId> ids = TRY(context.tokenizer->encode_within(
+      text, text::Specials::kParse, {.is_wanted = [&work] { return work.is_wanted(); }}));
+  work.memory.give_back(bytes - std::min(bytes, ids.capacity() * sizeof(TokenId)));
+  return ids;
+}
+
+Result<PreparedPrompt> render_chat(const ServerContext& context, const GenerationRequest& chat,
+                                   RequestWork& work) {
   if (context.tokenizer == nullptr) return needs_tokenizer("messages");
   if (context.chat == nullptr)
     return unsupported("the checkpoint has no chat template: send prompts to /v1/completions",
                        "messages");
+  const size_t bytes = rendering_bytes(chat.messages);
+  TRY(work.memory.take(bytes, "the chat"));
   text::RenderedChat rendered = TRY(context.chat->render(
-      messages, Json(), template_variables, {static_cast<size_t>(context.options.max_model_len)}));
+      chat.messages, Json(), chat.template_variables,
+      {static_cast<size_t>(context.options.max_model_len), [&work] { return work.is_wanted(); }}));
+  work.memory.give_back(bytes - std::min(bytes, rendered.text.capacity() +
+                                                    rendered.ids.capacity() * sizeof(TokenId)));
   return PreparedPrompt{std::move(rendered.ids), std::move(rendered.text), {}};
 }
 
 Result<PreparedRequest> prepare(const ServerContext& context, uint64_t seed,
-                                const GenerationRequest& r) {
+                                const GenerationRequest& r, RequestWork& work) {
   if (!r.stop.empty() && context.tokenizer == nullptr)
     return unsupported("this server runs without a tokenizer: use stop_token_ids", "stop");
   sched::Request common;
@@ -138,12 +173,18 @@ Result<PreparedRequest> prepare(const ServerContext& context, uint64_t seed,
   common.stop.min_new_tokens = r.min_tokens;
 
   const bool is_negative = r.seed && r.seed->is_negative;
-  PreparedRequest prepared{TRY(prepare_prompts(context, r)), {}};
+  PreparedRequest prepared{TRY(prepare_prompts(context, r, work)), {}};
+  TRY(work.memory.take(kReplyCopies * prompt_reply_bytes(r, prepared.prompts),
+                       "the reply's part about its prompts"));
   for (const PreparedPrompt& prompt : prepared.prompts) {
     sched::Request request = common;
     request.prompt = prompt.ids;
-    request.stop.max_new_tokens = TRY(max_new_tokens(context, r, prompt));
+    request.stop.max_new_tokens =
+        TRY(tokens_in_reply(r, prepared.prompts, TRY(max_new_tokens(context, r, prompt)),
+                            context.options.max_reply_bytes));
+    TRY(work.memory.take(choice_memory(request) * static_cast<size_t>(r.n), "all choices"));
     for (int k = 0; k < r.n; ++k) {
+      if (k > 0) request.sampling.prompt_logprobs = -1;  // the first choice's serve all
       request.sampling.stream = k | (is_negative ? kNegativeSeeds : 0);
       prepared.choices.push_back(request);
     }

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "sched/request.h"
 #include "server/generation_request.h"
+#include "server/request_work.h"
 #include "server/server_context.h"
 
 namespace erne::server {
@@ -25,11 +26,15 @@ struct PreparedRequest {
 };
 
 // A chat's messages in tokens, through the checkpoint's template.
-Result<PreparedPrompt> render_chat(const ServerContext& context, const Json& messages,
-                                   const Json& template_variables);
+Result<PreparedPrompt> render_chat(const ServerContext& context, const GenerationRequest& chat,
+                                   RequestWork& work);
 
-// kTooLong where a prompt leaves no room in the context.
+// The field `prompt` in tokens. kCancelled: the client has left meanwhile.
+Result<std::vector<TokenId>> encode(const ServerContext& context, std::string_view text,
+                                    RequestWork& work);
+
+// kTooLong where a prompt leaves no room in the context. What it makes is claimed from `work`.
 Result<PreparedRequest> prepare(const ServerContext& context, uint64_t seed,
-                                const GenerationRequest& request);
+                                const GenerationRequest& request, RequestWork& work);
 
 }  // namespace erne::server

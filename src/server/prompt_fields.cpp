@@ -12,6 +12,8 @@ namespace {
 
 constexpr size_t kMaxMessages = 4096;
 constexpr size_t kMaxParts = 1024;  // of one message
+// In all messages: templates read any member, so each value becomes several before it is text.
+constexpr size_t kMaxMessageValues = 65536;
 constexpr size_t kMaxTemplateVariableBytes = size_t{16} << 10;
 constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant",
                                                     "tool"};
@@ -25,7 +27,7 @@ bool is_list_of_integers(const Json& value) {
 Result<std::vector<TokenId>> prompt_ids(const Arg& arg) {
   if (arg.value.is_array() && arg.value.as_array().empty())
     return arg.wrong("a list of at least one token id");
-  return token_ids(arg);
+  return token_ids_at_most(arg, arg.limits.max_prompt_tokens());
 }
 
 // What of a message's shape (text::check_messages) this API takes and owes.
@@ -86,6 +88,10 @@ Result<void> read_messages(const Arg& arg, GenerationRequest& r) {
     return {};
   }
   TRY(list_of_at_most(arg, kMaxMessages, "messages"));
+  if (const size_t num_values = arg.value.num_values(); num_values > kMaxMessageValues)
+    return invalid(fmt::format("{} must hold at most {} JSON values, found {}", arg.name,
+                               kMaxMessageValues, num_values),
+                   arg.name);
   TRY(text::check_messages(arg.value));
   for (size_t i = 0; i < arg.value.as_array().size(); ++i) TRY(check_message(arg.item(i)));
   r.messages = arg.value;
@@ -159,7 +165,7 @@ Result<void> read_prompt(const Arg& arg, GenerationRequest& r) {
 }
 
 Result<void> read_completion_token_ids(const Arg& arg, GenerationRequest& r) {
-  r.completion_token_ids = TRY(token_ids(arg));
+  r.completion_token_ids = TRY(token_ids_at_most(arg, arg.limits.max_prompt_tokens()));
   return {};
 }
 

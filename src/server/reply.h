@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/json.h"
@@ -44,8 +45,8 @@ class Reply {
       : head_(std::move(head)), request_(request), names_(names) {}
   virtual ~Reply() = default;
 
-  // {"id", "object", ..., "choices": [...], "usage"}, as JSON text.
-  std::string whole(Json::Array choices, const Usage& usage) const;
+  // {"id", "object", ..., "choices": [...], "usage"}, as JSON text. `choices`: their list as text.
+  std::string whole(std::string choices, const Usage& usage) const;
   // A chunk with one choice or none. `usage`: null where this chunk has none.
   std::string chunk(Json::Array choices, const Usage* usage) const;
 
@@ -67,9 +68,14 @@ class Reply {
   virtual void add_ids(Json& choice, Part part, const Delta& delta,
                        const PreparedPrompt& prompt) const = 0;
 
+  Json written_prompt_scores(const Delta& delta, const PreparedPrompt& prompt) const;
+
   const ReplyHead head_;
   const GenerationRequest& request_;
   const TokenNames names_;
+
+ private:
+  mutable std::unordered_map<const PreparedPrompt*, Json> prompt_scores_;
 };
 
 std::unique_ptr<Reply> make_chat_reply(ReplyHead head, const GenerationRequest& request,

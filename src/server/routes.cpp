@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <new>
 #include <set>
 #include <string>
 #include <utility>
@@ -134,6 +135,64 @@ class ObservedExchange final : public http::Exchange {
   bool ended_ = false;
 };
 
+// Texts of more bytes have threads of their own.
+constexpr size_t kLongText = size_t{32} << 10;
+
+// Whose turn a request takes: of its key, where keys are asked for, at its address.
+std::string client_of(const Desk& desk, const http::Request& request) {
+  if (desk.api_keys.empty()) return request.client;
+  return fmt::format("{} {}", request.client, request.field("authorization"));
+}
+
+// Hears of the client's leaving until the answer begins.
+class Departure final : public http::ExchangeListener {
+ public:
+  void on_gone() override { left_.request_stop(); }
+  void on_writable() override {}
+  std::stop_token token() const { return left_.get_token(); }
+
+ private:
+  std::stop_source left_;
+};
+
+// On a text thread. What is left unanswered is answered by the exchange's end.
+void run_text(const std::shared_ptr<ServerContext>& context,
+              const std::shared_ptr<http::Exchange>& exchange, Handler handler,
+              std::shared_ptr<RequestWork> work) {
+  if (!work->is_wanted()) return;
+  try {
+    handler(context, exchange, std::move(*work));
+  } catch (const std::bad_alloc&) {  // although all was counted: somebody else took the memory
+    exchange->respond(error_response(out_of_memory()));
+  }
+  work.reset();
+  context->memory.trim();
+}
+
+void post_text(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange,
+               Handler handler, std::string client) {
+  const auto departure = std::make_shared<Departure>();
+  exchange->listen(departure);
+  const auto work = std::make_shared<RequestWork>(context->memory, departure->token());
+  const size_t num_bytes = exchange->request().body.size();
+  if (const auto room = work->memory.take(num_bytes, "the request's body"); !room.ok())
+    return exchange->respond(error_response(room.status()));
+  WorkPool& pool = num_bytes > kLongText ? context->long_texts : context->short_texts;
+  const auto give_up = [exchange, patience = context->options.max_text_wait] {
+    exchange->respond(error_response(
+        Status{Code::kExhausted,
+               fmt::format(
+                   "the request has waited for {} ms behind other requests' texts: try again later",
+                   patience.count()),
+               {}}));
+  };
+  pool.post({std::move(client),
+             [context = std::move(context), exchange, handler, work] {
+               run_text(context, exchange, handler, work);
+             },
+             give_up});
+}
+
 }  // namespace
 
 std::span<const Route> routes() {
@@ -167,13 +226,13 @@ void dispatch(const Desk& desk, std::shared_ptr<http::Exchange> inner) {
   if (context == nullptr) return inner->respond(loading_response());
   const auto exchange = std::make_shared<ObservedExchange>(context, std::move(inner), *route);
   const Handler handler = std::get<Handler>(route->answer);
-  if (route->work == Work::kQuick) return handler(std::move(context), exchange);
+  if (route->work == Work::kQuick)
+    return handler(context, exchange, RequestWork(context->memory, std::stop_token()));
   const int most = context->options.max_concurrency;
   if (context->num_admitted > most)
     return exchange->respond(error_response(Status{
         Code::kOverloaded, fmt::format("too many requests: {} are being served", most), {}}));
-  WorkPool& pool = context->pool;
-  pool.post([context = std::move(context), exchange, handler] { handler(context, exchange); });
+  post_text(std::move(context), exchange, handler, client_of(desk, exchange->request()));
 }
 
 }  // namespace erne::server

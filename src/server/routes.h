@@ -8,13 +8,15 @@
 
 #include "http/exchange.h"
 #include "http/server.h"
+#include "server/request_work.h"
 #include "server/server_context.h"
 #include "server/standing.h"
 
 namespace erne::server {
 
 // Needs a model: while that is loaded, the answer is 503.
-using Handler = void (*)(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
+using Handler = void (*)(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                         RequestWork);
 using Probe = http::Response (*)(const Standing&);
 
 enum class Access { kOpen, kKey };  // kKey: only with an API key, where the server has any
@@ -50,13 +52,16 @@ http::Admission admit(const Desk& desk, const http::Request& head);
 void dispatch(const Desk& desk, std::shared_ptr<http::Exchange> exchange);
 
 // Handlers, one file per group.
-void handle_chat(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
-void handle_completions(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
-void handle_tokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
-void handle_detokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
-void handle_tokenizer_info(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
-void handle_models(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
-void handle_model(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
-void handle_metrics(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>);
+void handle_chat(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+void handle_completions(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                        RequestWork);
+void handle_tokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+void handle_detokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                       RequestWork);
+void handle_tokenizer_info(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                           RequestWork);
+void handle_models(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+void handle_model(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+void handle_metrics(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 
 }  // namespace erne::server

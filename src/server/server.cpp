@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 
@@ -98,6 +99,9 @@ int Server::metrics_port() const {
 
 void Server::open(ServerOptions options, engine::EngineClient& engine,
                   const text::Tokenizer* tokenizer, const text::ChatPrompt* chat) {
+  // Half of the memory for requests is for what they send, before it is theirs to work with.
+  const size_t for_bodies = options.max_request_memory / 2;
+  http_->lower_max_bytes(for_bodies, std::max(for_bodies / 4, front_->options.http.max_body_bytes));
   front_->open(std::make_shared<ServerContext>(std::move(options), engine, tokenizer, chat));
 }
 
@@ -110,7 +114,10 @@ void Server::stop() {
   front_->draining = true;
   http_->stop();
   if (metrics_http_) metrics_http_->stop();
-  if (const auto context = front_->context()) context->pool.stop();
+  const auto context = front_->context();
+  if (context == nullptr) return;
+  for (WorkPool* pool : {&context->short_texts, &context->long_texts, &context->delivery})
+    pool->stop();
 }
 
 }  // namespace erne::server

@@ -2,9 +2,10 @@
 // texts into tokens and tokens into text, streams replies, refuses what is wrong or too much with a
 // reason. Sees the engine through EngineClient only, and knows no model and no device.
 //
-// Threads: I/O threads own the connections (http/server.h), text threads do all work on text
-// (work_pool.h), and the engine's thread wakes them. A request's life here: routes.cpp ->
-// handle_generation.cpp -> generation_request.h -> prepare.h -> generation.h -> reply.h.
+// Threads: I/O threads own the connections (http/server.h), text threads make tokens of requests
+// and delivery threads make replies of tokens (work_pool.h), woken by the engine's thread. A
+// request's life here: routes.cpp -> handle_generation.cpp -> generation_request.h -> prepare.h ->
+// generation.h -> reply.h.
 #pragma once
 
 #include <chrono>

@@ -40,7 +40,10 @@ ServerContext::ServerContext(ServerOptions server_options, engine::EngineClient&
       tokenizer(text_tokenizer),
       chat(chat_prompt),
       started_s(unix_time_s()),
-      pool(options.num_text_threads),
+      memory(options.max_request_memory),
+      short_texts(options.num_text_threads, options.max_text_wait),
+      long_texts(std::max(1, options.num_text_threads / 2), options.max_text_wait),
+      delivery(options.num_delivery_threads, WorkPool::kForEver),
       draws(options.seed) {}
 
 RequestLimits ServerContext::limits() const {

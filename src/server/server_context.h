@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/counter_rng.h"
+#include "base/request_memory.h"
 #include "engine/engine_client.h"
 #include "server/delta_parser.h"
 #include "server/generation_request.h"
@@ -53,7 +54,9 @@ struct ServerContext {
   const text::ChatPrompt* const chat;      // may be null: no chats
   const int64_t started_s;                 // Unix time
   Metrics metrics;
-  WorkPool pool;
+  RequestMemory memory;
+  // Tokens never wait for texts, nor short texts for long ones.
+  WorkPool short_texts, long_texts, delivery;
   DrawSource draws;
   std::atomic<int> num_admitted = 0;
 };

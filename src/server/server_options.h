@@ -1,6 +1,7 @@
 // What the operator decides about the server. apps/serve fills it from flags and the checkpoint.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -51,7 +52,11 @@ struct ServerOptions {
   std::string chat_template;     // its text, for /tokenizer_info
   MakeDeltaParser make_parser;   // of chats; none: all text is content
 
-  int num_text_threads = 4;
+  size_t max_request_memory = size_t{1} << 30;      // of all requests' work together; beyond: 503
+  size_t max_reply_bytes = size_t{32} << 20;        // of one request; what would be more is a 400
+  std::chrono::milliseconds max_text_wait{30'000};  // for a text thread; then 503
+  int num_text_threads = 4;      // for short texts; half as many are for long ones
+  int num_delivery_threads = 2;  // for what the engine has computed
 };
 
 }  // namespace erne::server

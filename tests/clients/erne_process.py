@@ -32,15 +32,20 @@ def limit_files() -> None:
 
 
 class ErneProcess:
-    """`with ErneProcess("--max-num-seqs", "64") as erne:`"""
+    """`with ErneProcess("--max-num-seqs", "64") as erne:`. `memory_mib`: all the address space it may have."""
 
-    def __init__(self, *flags: str, model: Path = MODEL):
+    def __init__(self, *flags: str, model: Path = MODEL, memory_mib: int | None = None):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = tempfile.TemporaryFile("w+")
         self.command = [str(BINARY), "serve", "--model", str(model), "--host", "127.0.0.1", "--port", str(self.port)]
+        def limit() -> None:
+            limit_files()
+            if memory_mib:
+                resource.setrlimit(resource.RLIMIT_AS, (memory_mib << 20, memory_mib << 20))
+
         self.process = subprocess.Popen(
-            [*self.command, *flags], cwd=ROOT, stdout=self.log, stderr=self.log, preexec_fn=limit_files)
+            [*self.command, *flags], cwd=ROOT, stdout=self.log, stderr=self.log, preexec_fn=limit)
 
     def __enter__(self) -> "ErneProcess":
         try:

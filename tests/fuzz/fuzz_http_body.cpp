@@ -39,6 +39,7 @@ struct Served {
   std::unique_ptr<text::Tokenizer> tokenizer = text::Tokenizer::load(kGoldens).value();
   text::ChatPrompt chat =
       text::ChatPrompt::create({file_text("text.jinja"), ""}, *tokenizer).value();
+  RequestMemory memory{size_t{256} << 20};
   ServerContext with{options(), engine, tokenizer.get(), &chat};
   ServerContext without{options(), engine, nullptr, nullptr};
 
@@ -57,15 +58,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const Endpoint endpoint = data[0] & 1 ? Endpoint::kChat : Endpoint::kCompletions;
   const ServerContext& context = data[0] & 2 ? served.without : served.with;
-  const std::string_view body(reinterpret_cast<const char*>(data + 1), size - 1);
-  const auto request =
-      parse_generation_request(endpoint, body, context.options.defaults, context.limits());
+  RequestWork work(served.memory, std::stop_token());
+  std::string body(reinterpret_cast<const char*>(data + 1), size - 1);
+  CHECK(work.memory.take(body.size(), "the body").ok());
+  const auto request = parse_generation_request(endpoint, parse_body(std::move(body), work),
+                                                context.options.defaults, context.limits());
   if (!request.ok()) {
     CHECK(!request.status().message.empty());
     CHECK_LT(request.status().message.size(), 1000u);
     return 0;
   }
-  const auto prepared = prepare(context, 1, *request);
+  const auto prepared = prepare(context, 1, *request, work);
   if (!prepared.ok()) return 0;
   for (const sched::Request& choice : prepared->choices) {
     CHECK(!choice.prompt.empty());
