@@ -38,18 +38,21 @@ size_t resident_bytes() {
   return resident_pages * sysconf(_SC_PAGESIZE);
 }
 
-// What of a quantisation this machine has no products for.
+// What of a quantisation this machine has no products for, and what it has some for.
 void report_slow_formats(const Backend& backend, const model::LoadPlan& plan) {
-  std::set<std::string_view> slow;
+  std::set<std::string_view> slow, fast;
   const Quantization& formats = plan.formats;
   for (const WeightFormat* format : {formats.linears, formats.experts, formats.first_experts})
-    if (format != nullptr && backend.decodes(*format, plan.input_of(*format)))
+    if (format != nullptr && backend.is_decoded(*format, plan.input_of(*format)))
       slow.insert(format->name);
-  if (!slow.empty())
-    log_info(
-        "{} has no products of {}: such weights are decoded to float32 on the way, the same "
-        "values but slower; wint8, wint4 and wint4_g128 are fast here",
-        backend.name(), fmt::join(slow, ", "));
+  if (slow.empty()) return;
+  for (const WeightFormat& format : weight_formats())
+    if (format.is_quantized() && !backend.is_decoded(format, format.input))
+      fast.insert(format.name);
+  log_info(
+      "{} has no products of {} with these activations: such weights are decoded to float32 on the "
+      "way, the same values but slower; with quantised activations {} are fast here",
+      backend.name(), fmt::join(slow, ", "), fmt::join(fast, ", "));
 }
 
 Result<model::ModelOptions> model_options(const ServeOptions& options) {

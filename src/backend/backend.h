@@ -166,9 +166,9 @@ class Backend {
   // The order in which this back end's kernels read weights. Back ends that give it one name read
   // each other's bytes; whoever changes the order or the values in it changes the name.
   virtual const char* packed_order() const = 0;
-  // Whether it has no products of these numbers, so that weights are turned into float32 on the
-  // way: right, but slower than the format allows.
-  virtual bool decodes(const WeightFormat&, LinearInput) const { return false; }
+  // Whether it has no products of these numbers, so that weights are decoded to float32 on the way:
+  // right, but slower than the format allows.
+  virtual bool is_decoded(const WeightFormat&, LinearInput) const { return false; }
   virtual size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const = 0;
   // Writes rows [first_row, first_row + rows.shape[0]) of w, as loaded (in host memory, row-major,
   // bfloat16 or float32), into w's memory. They begin at a multiple of kPackRows and end at one, or

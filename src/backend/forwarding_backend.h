@@ -23,8 +23,8 @@ class ForwardingBackend : public Backend {
   }
   bool reads_host_memory() const override { return inner_.reads_host_memory(); }
   const char* packed_order() const override { return inner_.packed_order(); }
-  bool decodes(const WeightFormat& format, LinearInput input) const override {
-    return inner_.decodes(format, input);
+  bool is_decoded(const WeightFormat& format, LinearInput input) const override {
+    return inner_.is_decoded(format, input);
   }
   size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
     return inner_.packed_bytes(format, out, in);

@@ -9,13 +9,13 @@
 // is what VDPBF16PS does with two bfloat16 each, which has no rounding between product and sum
 // either.
 //
-// Linear, y[n]: k is cut into groups of kGroup. A group's sum is one chain over k; groups are added
+// Linear, y[n]: k is cut into lengths of kChain. The sum of one is one chain over k; they are added
 // ascending to the first one's sum. Lanes lie along n, not along k: so a row of weights needs no
 // sum across a register and its bfloat16 pairs no shuffle, one packing serves one row and many, and
-// groups bound the error as well as lanes along k would: 256 + k / 256 steps.
+// lengths bound the error as well as lanes along k would: 256 + k / 256 steps.
 //
 // Tiles: linear of bfloat16 where the machine has AMX and Linear::unit_order allows it, for any
-// number of rows. k is cut into groups of 32, zeros behind the last. Of a group, one fma chain from
+// number of rows. k is cut into lengths of 32, zeros behind the last. Of each, one fma chain from
 // 0 over the even k and one over the odd k, both ascending; their sum is added to y[n], from 0:
 // what TDPBF16PS does. Other machines do not form these sums, so a model has them only where none
 // of its weights is quantised: the quantised formats owe equal bits on every machine.
@@ -25,21 +25,21 @@
 // one is NaN or infinite, so is the scale, or it is NaN. Where a checkpoint says
 // a (Linear::input_largest), it is that, and x * (127 / a) is cut off at 127 and -127.
 //
-// Codes: linear with weights that are integers w_q times scales (tensor/formats/symmetric_int.h)
-// and 8-bit activations: int8 rows, one per row and group of k (WeightFormat::input_group). A
-// group's sum of x_q * w_q is an exact integer; groups ascending, y[n] = fma(sum, scale_x *
-// scale_w, y[n]) from 0. With activations as given: as linear, the weights being w_q * scale_w.
+// Integers: linear with weights that are integers w_q times scales (tensor/formats/symmetric_int.h)
+// and int8 rows, a scale for each row and group of k (WeightFormat::input_group). A group's sum of
+// x_q * w_q is an exact integer; groups ascending, y[n] = fma(sum, scale_x * scale_w, y[n]) from 0.
+// With activations as given: as linear, the weights being w_q * scale_w.
 //
 // Norms, sums: kLanes virtual lanes, lane = index mod 16, each a chain from 0; combine_lanes().
 //
 // Attention: keys ascend in segments of kSegment positions. In a segment: score = scale * chain
-// over d of q[d] * k[d], where d is cut into groups as in linear; m = the largest score; p =
-// exp(score - m), rounded to bfloat16 where queries, keys and values are that; sum of p in lanes;
-// out[d] = one chain over the keys of p * v[d]. Segments are merged ascending into (-inf, 0, 0),
-// also when there is one: m' = max(m, m_s), a = exp(m - m'), b = exp(m_s - m'), sum' = fma(sum_s,
-// b, sum * a), out' = fma(out_s, b, out * a). At the end out / sum. int8 keys and values count as
-// they are stored, and their scales enter once: score = (key scale * scale) * chain, and p * value
-// scale stands for p in front of v, after the sum of p.
+// over d of q[d] * k[d], where d is cut as k in linear; m = the largest score; p = exp(score - m),
+// rounded to bfloat16 where queries, keys and values are that; sum of p in lanes; out[d] = one
+// chain over the keys of p * v[d]. Segments are merged ascending into (-inf, 0, 0), also when there
+// is one: m' = max(m, m_s), a = exp(m - m'), b = exp(m_s - m'), sum' = fma(sum_s, b, sum * a), out'
+// = fma(out_s, b, out * a). At the end out / sum. int8 keys and values count as they are stored,
+// and their scales enter once: score = (key scale * scale) * chain, and p * value scale stands for
+// p in front of v, after the sum of p.
 //
 // Route: softmax over the experts: exp(z - largest), sum in lanes, one division each; the sum of
 // the chosen ascends from the best.
@@ -53,11 +53,11 @@
 // are multiplied by a / 127 of the keys and rounded to their type, and the merged out by that of
 // the values.
 //
-// fp8: fp8 activations, rounded to numbers as block_fp8.h says, with weights that are fp8 numbers
-// or integers. A group is 128 inputs. Its sum is one chain over k of products of two numbers;
-// groups ascending, y[n] = fma(sum, scale_x * scale_w, y[n]) from 0.
+// fp8 rows: activations rounded to numbers as block_fp8.h says, multiplied by weights that are fp8
+// numbers or integers. A group is 128 inputs. Its sum is one chain over k of products of two
+// numbers; groups ascending, y[n] = fma(sum, scale_x * scale_w, y[n]) from 0.
 //
-// Other weights: those of encoded_panels.h are decoded to float32 as tensor/formats/ say; then as
+// Other products of encoded weights: they are decoded to float32 as tensor/formats/ say; then as
 // linear.
 //
 // exp: exp_f32() below. silu(x) = x / (1 + exp(-x)). rope: angle = position * inv_freq as a float32
@@ -80,7 +80,7 @@
 namespace erne::cpu {
 
 constexpr int kLanes = 16;
-constexpr int kGroup = 256;
+constexpr int kChain = 256;
 constexpr int kSegment = 256;
 
 // exp by its series up to r^7 / 7! after x = n ln2 + r, |r| <= ln2 / 2: relative error below 2^-22.

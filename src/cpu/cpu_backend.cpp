@@ -15,11 +15,9 @@
 #include "cpu/machine/host_view.h"
 #include "cpu/machine/row_tasks.h"
 #include "cpu/machine/thread_pool.h"
-#include "cpu/packing/encoded.h"
-#include "cpu/packing/integer.h"
 #include "cpu/packing/kv_blocks.h"
+#include "cpu/packing/panel_format.h"
 #include "cpu/packing/panels.h"
-#include "cpu/packing/plain.h"
 #include "cpu/paged_attention.h"
 #include "cpu/products.h"
 
@@ -48,21 +46,11 @@ class CpuBackend final : public Backend {
   }
   bool reads_host_memory() const override { return true; }
   const char* packed_order() const override { return "cpu-panels-1"; }
-  bool decodes(const WeightFormat& format, LinearInput input) const override {
-    return products_.decodes(format, input);
+  bool is_decoded(const WeightFormat& format, LinearInput input) const override {
+    return products_.is_decoded(format, input);
   }
   size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
-    switch (format.encoding) {
-      case Encoding::kPlain:
-        return panel_bytes(format, out, in);
-      case Encoding::kSymmetricInt:
-        return code_bytes(format, out, in);
-      case Encoding::kBlockFp8:
-        return fp8_bytes(out, in);
-      case Encoding::kCcq:
-        return ccq_bytes(out, in);
-    }
-    check_failed(__FILE__, __LINE__, "an encoding", format.name);
+    return cpu::packed_bytes(format, out, in);
   }
 
  private:
@@ -73,36 +61,13 @@ class CpuBackend final : public Backend {
     std::memcpy(to.data(), DeviceAccess::pointer(from.data), to.size());
   }
   void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) override {
-    switch (w.format->encoding) {
-      case Encoding::kPlain:
-        return pack_panels(w, rows, first_row, pool_);
-      case Encoding::kSymmetricInt:
-        return pack_codes(w, rows, first_row, pool_);
-      case Encoding::kBlockFp8:
-        return pack_fp8(w, rows, first_row, pool_);
-      case Encoding::kCcq:
-        return pack_ccq(w, rows, first_row, pool_);
-    }
+    cpu::pack_rows(packed_weight(w), rows, first_row, pool_);
   }
   void do_pack_encoded(const Linear& w, const EncodedRows& rows, int64_t first_row) override {
-    switch (w.format->encoding) {
-      case Encoding::kPlain:
-        break;
-      case Encoding::kSymmetricInt:
-        return place_codes(w, rows, first_row, pool_);
-      case Encoding::kBlockFp8:
-        return place_fp8(w, rows, first_row, pool_);
-      case Encoding::kCcq:
-        return place_ccq(w, rows, first_row, pool_);
-    }
-    check_failed(__FILE__, __LINE__, "a quantised encoding", w.format->name);
+    place_rows(packed_weight(w), rows, first_row, pool_);
   }
   void do_embed(const Linear& table, const StagedIndices& ids, const DeviceView& x) override {
-    const auto rows = host_span<int32_t>(ids.values);
-    if (table.format->encoding == Encoding::kPlain)
-      return read_rows(table, rows, host_view(x), pool_);
-    CHECK(table.format->encoding == Encoding::kSymmetricInt);
-    read_code_rows(table, rows, host_view(x), pool_);
+    read_rows(packed_weight(table), host_span<int32_t>(ids.values), host_view(x), pool_);
   }
   void do_rms_norm(const DeviceView& x, const DeviceView& weight, float eps,
                    const DeviceView& y) override {

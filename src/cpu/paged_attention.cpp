@@ -12,7 +12,7 @@ namespace erne::cpu {
 namespace {
 
 int64_t num_rows(const AttentionTask& task) {
-  return int64_t{task.num_tokens} * task.group;
+  return int64_t{task.num_tokens} * task.heads;
 }
 
 int num_segments(const AttentionTask& task) {
@@ -88,8 +88,8 @@ TensorView PagedAttention::queries(const AttentionArgs& args, ThreadPool& pool) 
 
 void PagedAttention::make_tasks(const AttentionArgs& args, const TensorView& queries) {
   const KvLayerView& kv = args.kv;
-  const int group = static_cast<int>(args.out.shape[1] / (int64_t{kv.kv_heads} * kv.head_dim));
-  const int step = std::max(1, kAttentionRows / group);
+  const int heads = static_cast<int>(args.out.shape[1] / (int64_t{kv.kv_heads} * kv.head_dim));
+  const int step = std::max(1, kAttentionRows / heads);
   const auto bytes = static_cast<int64_t>(dtype_bytes(args.out.dtype));
   const int64_t q_stride = queries.shape[1], y_stride = args.out.shape[1];
   const auto blocks = host_span<int32_t>(args.batch->blocks);
@@ -98,11 +98,11 @@ void PagedAttention::make_tasks(const AttentionArgs& args, const TensorView& que
   for (const RaggedRow& row : rows_of(*args.batch))
     for (int token = 0; token < row.num_tokens; token += step)
       for (int kv_head = 0; kv_head < kv.kv_heads; ++kv_head) {
-        const int64_t t = row.first_token + token, head = int64_t{kv_head} * group * kv.head_dim;
+        const int64_t t = row.first_token + token, head = int64_t{kv_head} * heads * kv.head_dim;
         tasks_.push_back({.kv = &kv,
                           .blocks = blocks.data() + row.first_block,
                           .kv_head = kv_head,
-                          .group = group,
+                          .heads = heads,
                           .scale = args.scale,
                           .q = queries.as<std::byte>() + (t * q_stride + head) * bytes,
                           .q_type = args.qkv.dtype,

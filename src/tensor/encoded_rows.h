@@ -1,62 +1,57 @@
-// Rows of a matrix as the numbers of a quantised format, row-major: what checkpoints that others
-// have encoded hold, before a back end puts them into its own order. What the numbers mean is in
-// formats/.
+// Rows of a matrix as the numbers of a quantised format, row-major: what encoders make, and what
+// checkpoints that others have encoded hold, before a back end puts them into its own order. What
+// the numbers of a row are is said in formats/.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "tensor/formats/block_fp8.h"
-#include "tensor/formats/ccq.h"
 #include "tensor/weight_format.h"
 
 namespace erne {
 
 struct EncodedRows {
-  // Room for `count` rows of `in` inputs.
+  // Room for `count` rows of `in` inputs. `format` is not a plain one.
   EncodedRows(const WeightFormat& format, int64_t count, int64_t in)
       : format(&format),
         count(count),
         in(in),
-        codes(count * num_codes()),
-        scales(count * num_scales()) {
-    if (format.encoding != Encoding::kCcq) return;
-    locals.resize(count * num_locals());
-    code_scales.resize(count);
-    code_zeros.resize(count);
-  }
-
-  int64_t num_codes() const { return format->encoding == Encoding::kCcq ? ccq::num_bytes(in) : in; }
-  int64_t num_scales() const {
-    switch (format->encoding) {
-      case Encoding::kPlain:
-        return 0;
-      case Encoding::kSymmetricInt:
-        return format->num_runs(in);
-      case Encoding::kBlockFp8:
-        return block_fp8::num_tiles(in);
-      case Encoding::kCcq:
-        return 1;
-    }
-    return 0;
-  }
-  int64_t num_locals() const { return ccq::num_locals(in); }
+        num_codes(format.rules().num_codes(in)),
+        num_scales(format.rules().num_scales(format, in)),
+        codes(count * num_codes),
+        scales(count * num_scales) {}
 
   std::span<const uint8_t> codes_of(int64_t row) const {
-    return std::span(codes).subspan(row * num_codes(), num_codes());
+    return std::span(codes).subspan(row * num_codes, num_codes);
+  }
+  std::span<uint8_t> codes_of(int64_t row) {
+    return std::span(codes).subspan(row * num_codes, num_codes);
   }
   std::span<const float> scales_of(int64_t row) const {
-    return std::span(scales).subspan(row * num_scales(), num_scales());
+    return std::span(scales).subspan(row * num_scales, num_scales);
+  }
+  std::span<float> scales_of(int64_t row) {
+    return std::span(scales).subspan(row * num_scales, num_scales);
   }
 
-  const WeightFormat* format;  // not a plain one
+  const WeightFormat* format;
   int64_t count, in;
-  std::vector<uint8_t> codes;  // [count, num_codes]: a weight each, in kCcq four
-  std::vector<float> scales;   // [count, num_scales]: of runs, of tiles, or super scales
-  // kCcq only.
-  std::vector<uint8_t> locals;                 // [count, num_locals], one each
-  std::vector<float> code_scales, code_zeros;  // [count]
+  int64_t num_codes, num_scales;  // of a row
+  std::vector<uint8_t> codes;     // [count, num_codes]
+  std::vector<float> scales;      // [count, num_scales]
 };
+
+// EncodingRules::take_columns where a row has a code for each input and a scale for each
+// column_unit() of them, or one for all.
+inline void take_codes_and_scales(const EncodedRows& from, int64_t row, int64_t column,
+                                  EncodedRows& to, int64_t to_row) {
+  const int64_t unit = from.format->rules().column_unit(*from.format);
+  const int64_t first_scale = from.num_scales > 1 ? column / unit : 0;
+  std::ranges::copy(from.codes_of(row).subspan(column, to.num_codes), to.codes_of(to_row).begin());
+  std::ranges::copy(from.scales_of(row).subspan(first_scale, to.num_scales),
+                    to.scales_of(to_row).begin());
+}
 
 }  // namespace erne

@@ -16,6 +16,8 @@ struct Fp8 {
 };
 
 constexpr float kFp8Largest = 448.0f;
+// Numbers that become fp8 with one scale count as having one that is at least so large.
+constexpr float kFp8LeastLargest = 1e-10f;
 // Below it, numbers are multiples of 2^-9.
 constexpr float kFp8SmallestNormal = 0x1p-6f;
 // Adding it and taking it away again rounds to such a multiple.

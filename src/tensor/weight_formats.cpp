@@ -2,6 +2,7 @@
 
 #include "tensor/formats/block_fp8.h"
 #include "tensor/formats/ccq.h"
+#include "tensor/formats/symmetric_int.h"
 #include "tensor/weight_format.h"
 
 namespace erne {
@@ -25,20 +26,35 @@ constexpr std::array<WeightFormat, 9> kFormats = {{
     {"wint2", Encoding::kCcq, kBytes, 2},
 }};
 
-}  // namespace
+int64_t plain_bytes(const WeightFormat& format, int64_t out, int64_t in) {
+  return out * in * format.bits / 8;
+}
 
-int64_t WeightFormat::bytes(int64_t out, int64_t in) const {
+const EncodingRules* rules_of(Encoding encoding) {
+  static constexpr EncodingRules kPlain{.bytes = plain_bytes};
   switch (encoding) {
     case Encoding::kPlain:
-      return out * in * bits / 8;
+      return &kPlain;
     case Encoding::kSymmetricInt:
-      return out * ((in * bits + 7) / 8 + num_runs(in) * static_cast<int64_t>(sizeof(Bf16)));
+      return &symmetric_int::kRules;
     case Encoding::kBlockFp8:
-      return out * in + block_fp8::num_tiles(out) * block_fp8::num_tiles(in) * int64_t{4};
-    case Encoding::kCcq:  // two local scales to a byte; super scale, code scale and code zero
-      return out * (ccq::num_bytes(in) + (ccq::num_locals(in) + 1) / 2 + 2 + 4 + 4);
+      return &block_fp8::kRules;
+    case Encoding::kCcq:
+      return &ccq::kRules;
   }
-  check_failed(__FILE__, __LINE__, "an encoding", name);
+  return nullptr;
+}
+
+}  // namespace
+
+const EncodingRules& WeightFormat::rules() const {
+  const EncodingRules* rules = rules_of(encoding);
+  CHECK(rules != nullptr);
+  return *rules;
+}
+
+int64_t WeightFormat::bytes(int64_t out, int64_t in) const {
+  return rules().bytes(*this, out, in);
 }
 
 std::span<const WeightFormat> weight_formats() {

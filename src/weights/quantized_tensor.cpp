@@ -72,10 +72,11 @@ Result<void> QuantizedTensor::find_fp8(const Checkpoint& checkpoint, const std::
   codes_ = TRY(part(checkpoint, name));
   if (codes_->shape != Shape{out_, in_})
     return wrong(name, *codes_, fmt::format("F8_E4M3 {}", Shape{out_, in_}.str()));
-  kind_ = Kind::kFp8;
+  format_ = find_weight_format("block_wise_fp8");
+  read_row_ = &QuantizedTensor::read_fp8;
   columns_ = in_;
   scales_ = TRY(scales(checkpoint, base + "weight_scale_inv",
-                       {block_fp8::num_tiles(out_), block_fp8::num_tiles(in_)}));
+                       {block_fp8::num_squares(out_), block_fp8::num_squares(in_)}));
   return {};
 }
 
@@ -85,11 +86,18 @@ Result<void> QuantizedTensor::find_integers(const Checkpoint& checkpoint, const 
   codes_ = TRY(part(checkpoint, name));
   const int64_t half = (in_ + 1) / 2;
   const Shape& found = codes_->shape;
-  const std::pair<Kind, int64_t> kinds[] = {{Kind::kInt8, in_}, {Kind::kInt4, half}};
-  for (const auto& [kind, columns] : kinds) {
+  struct Kind {
+    const char* format;
+    ReadRow read_row;
+    int64_t columns;
+  };
+  const Kind kinds[] = {{"wint8", &QuantizedTensor::read_int8, in_},
+                        {"wint4", &QuantizedTensor::read_int4, half}};
+  for (const auto& [format, read_row, columns] : kinds) {
     const bool straight = found == Shape{out_, columns}, turned = found == Shape{columns, out_};
     if (!straight && !turned) continue;
-    kind_ = kind;
+    format_ = find_weight_format(format);
+    read_row_ = read_row;
     columns_ = columns;
     transposed_ = straight && turned ? transposed : turned;
     scales_ = TRY(scales(checkpoint, base + "weight_scale", {out_}));
@@ -106,7 +114,8 @@ Result<void> QuantizedTensor::find_ccq(const Checkpoint& checkpoint, const std::
   const Shape bytes{ccq::num_bytes(in_), out_};
   if (!has_type(*codes_, {"U8"}) || codes_->shape != bytes)
     return wrong(name, *codes_, fmt::format("U8 {}", bytes.str()));
-  kind_ = Kind::kCcq;
+  format_ = find_weight_format("wint2");
+  read_row_ = &QuantizedTensor::read_ccq;
   columns_ = bytes[0];
   transposed_ = true;
   code_scales_ = TRY(scales(checkpoint, base + "code_scale", {out_}));
@@ -138,8 +147,24 @@ Result<std::optional<QuantizedTensor>> QuantizedTensor::find(const Checkpoint& c
   return std::optional(std::move(tensor));
 }
 
-uint8_t QuantizedTensor::byte_at(int64_t row, int64_t column) const {
-  return byte_of(*codes_, transposed_ ? column * out_ + row : row * columns_ + column);
+void QuantizedTensor::read_fp8(int64_t row, const uint8_t* from, std::span<uint8_t> codes,
+                               std::span<float> scales) const {
+  std::copy_n(from, in_, codes.begin());
+  std::copy_n(&scales_[row / block_fp8::kSquare * std::ssize(scales)], scales.size(),
+              scales.begin());
+}
+
+// Two's complement becomes a code: the sign is turned over.
+void QuantizedTensor::read_int8(int64_t row, const uint8_t* from, std::span<uint8_t> codes,
+                                std::span<float> scales) const {
+  std::transform(from, from + in_, codes.begin(), [](uint8_t code) { return code ^ 0x80; });
+  scales[0] = scales_[row];
+}
+
+void QuantizedTensor::read_int4(int64_t row, const uint8_t* from, std::span<uint8_t> codes,
+                                std::span<float> scales) const {
+  for (int64_t k = 0; k < in_; ++k) codes[k] = (from[k / 2] >> (k % 2 * 4) & 15) ^ 8;
+  scales[0] = scales_[row];
 }
 
 // The even group is the high half of a byte.
@@ -148,103 +173,59 @@ uint8_t QuantizedTensor::local_at(int64_t row, int64_t group) const {
   return static_cast<uint8_t>(group % 2 == 0 ? pair >> 4 : pair & 15);
 }
 
-float QuantizedTensor::value(int64_t row, int64_t k) const {
-  switch (kind_) {
-    case Kind::kFp8: {
-      const int64_t tiles = block_fp8::num_tiles(in_);
-      return to_float(Fp8{byte_at(row, k)}) *
-             scales_[row / block_fp8::kTile * tiles + k / block_fp8::kTile];
-    }
-    case Kind::kInt8:
-      return static_cast<float>(static_cast<int8_t>(byte_at(row, k))) * scales_[row];
-    case Kind::kInt4: {
-      const int nibble = byte_at(row, k / 2) >> (k % 2 * 4) & 15;
-      return static_cast<float>(nibble < 8 ? nibble : nibble - 16) * scales_[row];
-    }
-    case Kind::kCcq: {
-      const int code =
-          ccq::code_of(byte_at(row, k / ccq::kPerByte), code_scales_[row], code_zeros_[row]);
-      return ccq::decode(code, static_cast<int>(k % ccq::kPerByte),
-                         local_at(row, k / ccq::kLocalGroup), to_bf16(scales_[row]));
-    }
-  }
-  return 0;
+void QuantizedTensor::read_ccq(int64_t row, const uint8_t* from, std::span<uint8_t> codes,
+                               std::span<float> scales) const {
+  std::copy_n(from, columns_, codes.begin());
+  for (int64_t group = 0; group < ccq::num_locals(in_); ++group)
+    codes[columns_ + group] = local_at(row, group);
+  scales[ccq::kSuper] = scales_[row];
+  scales[ccq::kCode] = code_scales_[row];
+  scales[ccq::kZero] = code_zeros_[row];
 }
 
-void QuantizedTensor::read_rows(int64_t first, int64_t count, float* to) const {
-  for (int64_t row = first; row < first + count; ++row)
-    for (int64_t k = 0; k < in_; ++k) *to++ = value(row, k);
-}
-
-bool QuantizedTensor::has_codes_of(const WeightFormat& format) const {
-  switch (format.encoding) {
-    case Encoding::kPlain:
-      return false;
-    case Encoding::kSymmetricInt:
-      return format.group == 0 && kind_ == (format.bits == 8 ? Kind::kInt8 : Kind::kInt4);
-    case Encoding::kBlockFp8:
-      return kind_ == Kind::kFp8;
-    case Encoding::kCcq:
-      return kind_ == Kind::kCcq;
-  }
-  return false;
-}
-
-void QuantizedTensor::read_bytes(int64_t first, int64_t count, uint8_t* to) const {
+std::vector<uint8_t> QuantizedTensor::read_bytes(int64_t first, int64_t count) const {
+  std::vector<uint8_t> bytes(count * columns_);
   if (!transposed_) {
     const auto* from = codes_->data + first * columns_;
-    std::memcpy(to, from, count * columns_);
-    return drop_pages({from, static_cast<size_t>(count * columns_)});
+    std::memcpy(bytes.data(), from, bytes.size());
+    drop_pages({from, bytes.size()});
+    return bytes;
   }
   constexpr int64_t kTile = 64;  // columns, whose cache lines serve the rows that follow each other
   for (int64_t begin = 0; begin < columns_; begin += kTile)
     for (int64_t row = 0; row < count; ++row)
       for (int64_t column = begin; column < std::min(begin + kTile, columns_); ++column)
-        to[row * columns_ + column] = byte_of(*codes_, column * out_ + first + row);
+        bytes[row * columns_ + column] = byte_of(*codes_, column * out_ + first + row);
   if (first + count == out_) drop_pages({codes_->data, static_cast<size_t>(columns_ * out_)});
+  return bytes;
 }
 
-void QuantizedTensor::read_ccq_scales(int64_t row, EncodedRows& out, int64_t at) const {
-  out.scales[at] = scales_[row];
-  out.code_scales[at] = code_scales_[row];
-  out.code_zeros[at] = code_zeros_[row];
-  for (int64_t group = 0; group < out.num_locals(); ++group)
-    out.locals[at * out.num_locals() + group] = local_at(row, group);
+void QuantizedTensor::read_encoded_bytes(std::span<const uint8_t> bytes, int64_t first,
+                                         EncodedRows& out, int64_t at) const {
+  for (; !bytes.empty(); bytes = bytes.subspan(columns_), ++first, ++at)
+    (this->*read_row_)(first, bytes.data(), out.codes_of(at), out.scales_of(at));
+}
+
+void QuantizedTensor::read_rows(int64_t first, int64_t count, float* to) const {
+  EncodedRows rows(*format_, count, in_);
+  read_encoded_bytes(read_bytes(first, count), first, rows, 0);
+  for (int64_t row = 0; row < count; ++row, to += in_)
+    format_->rules().decode(rows, row, {to, static_cast<size_t>(in_)});
+}
+
+bool QuantizedTensor::has_codes_of(const WeightFormat& format) const {
+  return format_->has_codes_of(format);
 }
 
 Result<void> QuantizedTensor::read_encoded(int64_t first, int64_t count, EncodedRows& out,
                                            int64_t at) const {
-  std::vector<uint8_t> bytes(count * columns_);
-  read_bytes(first, count, bytes.data());
-  uint8_t* to = out.codes.data() + at * out.num_codes();
-  for (int64_t i = 0; i < count; ++i) {
-    const uint8_t* from = bytes.data() + i * columns_;
-    float* scales = out.scales.data() + (at + i) * out.num_scales();
-    switch (kind_) {
-      case Kind::kFp8:
-        std::copy_n(from, in_, to);
-        std::copy_n(&scales_[(first + i) / block_fp8::kTile * out.num_scales()], out.num_scales(),
-                    scales);
-        break;
-      case Kind::kInt8:
-        if (std::find(from, from + in_, kLowestByte) != from + in_)
-          return invalid(fmt::format("tensor {}: found the code -128; codes go from -127 to 127",
-                                     quote_name(names_[0])),
-                         names_[0]);
-        std::transform(from, from + in_, to, [](uint8_t code) { return code ^ 0x80; });
-        *scales = scales_[first + i];
-        break;
-      case Kind::kInt4:
-        for (int64_t k = 0; k < in_; ++k) to[k] = (from[k / 2] >> (k % 2 * 4) & 15) ^ 8;
-        *scales = scales_[first + i];
-        break;
-      case Kind::kCcq:
-        std::copy_n(from, columns_, to);
-        read_ccq_scales(first + i, out, at + i);
-        break;
-    }
-    to += out.num_codes();
-  }
+  const std::vector<uint8_t> bytes = read_bytes(first, count);
+  if (read_row_ == &QuantizedTensor::read_int8 &&
+      std::ranges::find(bytes, kLowestByte) != bytes.end())
+    return invalid(fmt::format("tensor {}: found the code -128; codes go from -127 to 127",
+                               quote_name(names_[0])),
+                   names_[0]);
+  read_encoded_bytes(bytes, first, out, at);
   return {};
 }
 

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,10 @@ class QuantizedTensor {
   const std::vector<std::string>& names() const { return names_; }
 
  private:
-  enum class Kind { kFp8, kInt8, kInt4, kCcq };
+  // One row of codes as stored, to a row of EncodedRows.
+  using ReadRow = void (QuantizedTensor::*)(int64_t row, const uint8_t* from,
+                                            std::span<uint8_t> codes,
+                                            std::span<float> scales) const;
 
   QuantizedTensor(int64_t out, int64_t in) : out_(out), in_(in) {}
   Result<const CheckpointTensor*> part(const Checkpoint& checkpoint, const std::string& name);
@@ -50,18 +54,26 @@ class QuantizedTensor {
   Result<void> find_integers(const Checkpoint& checkpoint, const std::string& base,
                              bool transposed);
   Result<void> find_ccq(const Checkpoint& checkpoint, const std::string& base);
-  uint8_t byte_at(int64_t row, int64_t column) const;  // of codes [out, columns_]
-  float value(int64_t row, int64_t k) const;
-  void read_bytes(int64_t first, int64_t count, uint8_t* to) const;  // [count, columns_]
-  void read_ccq_scales(int64_t row, EncodedRows& out, int64_t at) const;
+  void read_fp8(int64_t row, const uint8_t* from, std::span<uint8_t> codes,
+                std::span<float> scales) const;
+  void read_int8(int64_t row, const uint8_t* from, std::span<uint8_t> codes,
+                 std::span<float> scales) const;
+  void read_int4(int64_t row, const uint8_t* from, std::span<uint8_t> codes,
+                 std::span<float> scales) const;
+  void read_ccq(int64_t row, const uint8_t* from, std::span<uint8_t> codes,
+                std::span<float> scales) const;
+  std::vector<uint8_t> read_bytes(int64_t first, int64_t count) const;  // [count, columns_]
+  void read_encoded_bytes(std::span<const uint8_t> bytes, int64_t first, EncodedRows& out,
+                          int64_t at) const;
   uint8_t local_at(int64_t row, int64_t group) const;
 
   int64_t out_, in_;
-  Kind kind_ = Kind::kInt8;
+  const WeightFormat* format_ = nullptr;  // one that has these codes and scales
+  ReadRow read_row_ = nullptr;
   const CheckpointTensor* codes_ = nullptr;
   int64_t columns_ = 0;        // codes of a row
   bool transposed_ = false;    // codes lie [columns, out]
-  std::vector<float> scales_;  // kFp8: of tiles; else of outputs (kCcq: super scales)
+  std::vector<float> scales_;  // fp8: of squares; else of outputs (wint2: super scales)
   std::vector<float> code_scales_, code_zeros_;
   const CheckpointTensor* locals_ = nullptr;
   std::vector<std::string> names_;

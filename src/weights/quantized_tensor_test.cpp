@@ -132,11 +132,9 @@ TEST_F(QuantizedTensorTest, CodesAreReadAsTheyAre) {
                                    {"x.weight_scale", "U8", {1, 2}, bytes({0x31, 0x71})},
                                    {"x.super_scales", "BF16", {2}, bf16_bytes({0.5f, 1})}},
                                   "wint2", 8);
-  EXPECT_THAT(ccq.codes, ElementsAre(0, 0, 1, 3, 2, 4));
-  EXPECT_THAT(ccq.locals, ElementsAre(0, 3, 7));
-  EXPECT_THAT(ccq.scales, ElementsAre(0, 0.5f, 1));
-  EXPECT_THAT(ccq.code_scales, ElementsAre(0, 128, 129));
-  EXPECT_THAT(ccq.code_zeros, ElementsAre(0, 5, 6));
+  // Bytes, then local scales; super scale, code scale, code zero.
+  EXPECT_THAT(ccq.codes, ElementsAre(0, 0, 0, 1, 3, 3, 2, 4, 7));
+  EXPECT_THAT(ccq.scales, ElementsAre(0, 0, 0, 0.5f, 128, 5, 1, 129, 6));
 }
 
 TEST_F(QuantizedTensorTest, ACodeOutsideTheFormatIsRefused) {

@@ -73,44 +73,10 @@ std::vector<RowRun> runs_of(const TensorSpec& whole, Rank rank, int64_t first, i
   return runs;
 }
 
-// Columns that have codes and scales of their own begin at multiples of this.
-int64_t column_unit(const WeightFormat& format) {
-  switch (format.encoding) {
-    case Encoding::kPlain:
-      break;
-    case Encoding::kSymmetricInt:
-      return std::max(format.group, 1);
-    case Encoding::kBlockFp8:
-      return block_fp8::kTile;
-    case Encoding::kCcq:
-      return ccq::kLocalGroup;
-  }
-  check_failed(__FILE__, __LINE__, "a quantised encoding", format.name);
-}
-
-// `to` has rows of the `to_size` elements from `first` on of rows of `from_size` elements.
-template <class T>
-void copy_part(const std::vector<T>& from, int64_t from_size, int64_t first, std::vector<T>& to,
-               int64_t to_size, int64_t to_row) {
-  if (to_size == 0) return;
-  const int64_t rows = std::ssize(from) / from_size;
-  for (int64_t row = 0; row < rows; ++row)
-    std::copy_n(from.begin() + row * from_size + first, to_size,
-                to.begin() + (to_row + row) * to_size);
-}
-
 // Rows of `to` from to_row on become the columns of `from` that begin at `column`.
 void copy_encoded(const EncodedRows& from, int64_t column, EncodedRows& to, int64_t to_row) {
-  const int64_t unit = column_unit(*from.format);
-  const bool is_ccq = from.format->encoding == Encoding::kCcq;
-  const int64_t first_scale = from.num_scales() > 1 ? column / unit : 0;
-  copy_part(from.codes, from.num_codes(), is_ccq ? column / ccq::kPerByte : column, to.codes,
-            to.num_codes(), to_row);
-  copy_part(from.scales, from.num_scales(), first_scale, to.scales, to.num_scales(), to_row);
-  if (!is_ccq) return;
-  copy_part(from.locals, from.num_locals(), column / unit, to.locals, to.num_locals(), to_row);
-  copy_part(from.code_scales, 1, 0, to.code_scales, 1, to_row);
-  copy_part(from.code_zeros, 1, 0, to.code_zeros, 1, to_row);
+  for (int64_t row = 0; row < from.count; ++row)
+    from.format->rules().take_columns(from, row, column, to, to_row + row);
 }
 
 }  // namespace
@@ -146,7 +112,7 @@ bool ShardedSource::has_codes_of(const TensorSpec& spec, const WeightFormat& for
   const TensorSpec& all = whole(spec);
   return source_.has_codes_of(all, format) &&
          (all.shard.kind != Shard::kColumns ||
-          rank_.index * spec.shape[1] % column_unit(format) == 0);
+          rank_.index * spec.shape[1] % format.rules().column_unit(format) == 0);
 }
 
 Result<void> ShardedSource::read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) {

@@ -66,10 +66,10 @@ std::vector<FixtureTensor> integers(const std::string& base, const Matrix& m, in
 
 // Scales are powers of two, as Blackwell wants them.
 std::vector<FixtureTensor> fp8(const std::string& base, const Matrix& m) {
-  const int64_t tiles_out = block_fp8::num_tiles(m.out), tiles_in = block_fp8::num_tiles(m.in);
+  const int64_t tiles_out = block_fp8::num_squares(m.out), tiles_in = block_fp8::num_squares(m.in);
   std::vector<float> largest(tiles_out * tiles_in);
   const auto tile = [&](int64_t n, int64_t k) {
-    return n / block_fp8::kTile * tiles_in + k / block_fp8::kTile;
+    return n / block_fp8::kSquare * tiles_in + k / block_fp8::kSquare;
   };
   for (int64_t n = 0; n < m.out; ++n)
     for (int64_t k = 0; k < m.in; ++k)

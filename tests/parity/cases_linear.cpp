@@ -1,4 +1,7 @@
+#include <vector>
+
 #include "parity/cases.h"
+#include "tensor/weight_format.h"
 
 namespace erne::parity {
 namespace {
@@ -120,10 +123,23 @@ constexpr LinearCase kCases[] = {
     {512, 6144, 1024, kG128, kB, kB, kGiven, true},
 };
 
+// And each quantised format that there is: as given, and times what goes with it.
+std::vector<LinearCase> all_cases() {
+  std::vector<LinearCase> cases(std::begin(kCases), std::end(kCases));
+  for (const WeightFormat& format : weight_formats()) {
+    if (!format.is_quantized()) continue;
+    cases.push_back({6, 83, 203, format.name, kB, kF});
+    cases.push_back({18, 150, 204, format.name, kB, kF});
+    if (format.input != kGiven) cases.push_back({18, 150, 204, format.name, kF, kF, format.input});
+  }
+  return cases;
+}
+
 }  // namespace
 
 std::span<const LinearCase> linear_cases() {
-  return kCases;
+  static const std::vector<LinearCase> cases = all_cases();
+  return cases;
 }
 
 std::string case_name(const LinearCase& c) {

@@ -145,8 +145,9 @@ TEST(SameBits, CodesAtTheirLimits) {
 // The same values, and so the same bits, as a plain matrix of the decoded weights.
 TEST(SameBits, CodesAsGivenAndDecodedWeights) {
   for (Variant& variant : variants())
-    for (const char* format : {"wint8", "wint4", "wint4_g64", "block_wise_fp8", "wint2"}) {
-      const LinearCase c{9, 70, 300, format, DType::kF32, DType::kF32};
+    for (const WeightFormat& format : weight_formats()) {
+      if (!format.is_quantized()) continue;
+      const LinearCase c{9, 70, 300, format.name, DType::kF32, DType::kF32};
       LinearRun run(*variant.backend, c);
       run.run(*variant.backend);
       const reference::Matrix weights = run.weights();
@@ -157,7 +158,7 @@ TEST(SameBits, CodesAsGivenAndDecodedWeights) {
           variant.backend->pack(decoded.view(), plain_format(DType::kF32), storage);
       const GuardedTensor y(DType::kF32, {c.rows, c.out});
       variant.backend->linear(plain, run.x.on(*variant.backend), y.on(*variant.backend));
-      EXPECT_TRUE(bytes_of(y) == bytes_of(run.y)) << variant.name << ", " << format;
+      EXPECT_TRUE(bytes_of(y) == bytes_of(run.y)) << variant.name << ", " << format.name;
     }
 }
 

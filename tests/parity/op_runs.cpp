@@ -4,9 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "tensor/encoded_rows.h"
 #include "tensor/formats/block_fp8.h"
-#include "tensor/formats/ccq.h"
-#include "tensor/formats/symmetric_int.h"
 
 namespace erne::parity {
 namespace {
@@ -49,29 +48,27 @@ void make_extreme(const AttentionRun& run, GuardedTensor& sequence) {
   }
 }
 
-// What is kept of weights [out, in] in each encoding.
-reference::Matrix decoded_integers(const GuardedTensor& w, const WeightFormat& format) {
+// What is kept of weights [out, in] by the rules of their encoding. A back end must put the bytes
+// in order and multiply them; that the rules mean what they should is for the tests of tensor/.
+reference::Matrix decoded(const GuardedTensor& w, const WeightFormat& format) {
   reference::Matrix decoded = w.matrix();
-  const int64_t in = decoded.cols;
-  const auto* row = w.view().as<const float>();
-  std::vector<uint8_t> codes(in);
-  for (int64_t n = 0; n < decoded.rows; ++n, row += in)
-    for (int64_t k = 0; k < in; k += format.run_length(in)) {
-      const int64_t count = std::min(format.run_length(in), in - k);
-      const std::span run(row + k, static_cast<size_t>(count));
-      const Bf16 scale = symmetric_int::encode(run, format, codes.data());
-      for (int64_t i = 0; i < count; ++i)
-        decoded(n, k + i) = symmetric_int::decode(codes[i], format, scale);
-    }
+  EncodedRows rows(format, decoded.rows, decoded.cols);
+  format.rules().encode({w.view().as<const float>(), decoded.values.size()}, rows, 0);
+  std::vector<float> row(decoded.cols);
+  for (int64_t n = 0; n < decoded.rows; ++n) {
+    format.rules().decode(rows, n, row);
+    for (int64_t k = 0; k < decoded.cols; ++k) decoded(n, k) = row[k];
+  }
   return decoded;
 }
 
+// In double, but for what float32 rounds.
 reference::Matrix decoded_fp8(const GuardedTensor& w, bool in_float32) {
   reference::Matrix m = w.matrix();
-  for (int64_t n0 = 0; n0 < m.rows; n0 += block_fp8::kTile)
-    for (int64_t k0 = 0; k0 < m.cols; k0 += block_fp8::kTile) {
-      const int64_t n1 = std::min(n0 + block_fp8::kTile, m.rows);
-      const int64_t k1 = std::min(k0 + block_fp8::kTile, m.cols);
+  for (int64_t n0 = 0; n0 < m.rows; n0 += block_fp8::kSquare)
+    for (int64_t k0 = 0; k0 < m.cols; k0 += block_fp8::kSquare) {
+      const int64_t n1 = std::min(n0 + block_fp8::kSquare, m.rows);
+      const int64_t k1 = std::min(k0 + block_fp8::kSquare, m.cols);
       float largest = 0;
       for (int64_t n = n0; n < n1; ++n)
         for (int64_t k = k0; k < k1; ++k)
@@ -85,23 +82,6 @@ reference::Matrix decoded_fp8(const GuardedTensor& w, bool in_float32) {
         }
     }
   return m;
-}
-
-reference::Matrix decoded_ccq(const GuardedTensor& w) {
-  reference::Matrix decoded = w.matrix();
-  const int64_t in = decoded.cols;
-  const ccq::Encoder encoder;
-  std::vector<uint8_t> bytes(ccq::num_bytes(in)), locals(ccq::num_locals(in));
-  for (int64_t n = 0; n < decoded.rows; ++n) {
-    ccq::Row row{bytes, locals};
-    encoder.encode({w.view().as<const float>() + n * in, static_cast<size_t>(in)}, row);
-    for (int64_t k = 0; k < in; ++k) {
-      const int code = ccq::code_of(bytes[k / ccq::kPerByte], ccq::kCodeScale, 0);
-      decoded(n, k) = ccq::decode(code, static_cast<int>(k % ccq::kPerByte),
-                                  locals[k / ccq::kLocalGroup], row.super);
-    }
-  }
-  return decoded;
 }
 
 }  // namespace
@@ -118,17 +98,11 @@ LinearRun::LinearRun(Backend& backend, const LinearCase& c)
 }
 
 reference::Matrix LinearRun::weights() const {
-  switch (packed.format->encoding) {
-    case Encoding::kPlain:
-      return w.matrix();
-    case Encoding::kSymmetricInt:
-      return decoded_integers(w, *packed.format);
-    case Encoding::kBlockFp8:
-      return decoded_fp8(w, packed.input == LinearInput::kAsGiven);
-    case Encoding::kCcq:
-      return decoded_ccq(w);
-  }
-  check_failed(__FILE__, __LINE__, "an encoding", packed.format->name);
+  const WeightFormat& format = *packed.format;
+  if (!format.is_quantized()) return w.matrix();
+  if (format.encoding == Encoding::kBlockFp8)
+    return decoded_fp8(w, packed.input == LinearInput::kAsGiven);
+  return decoded(w, format);
 }
 
 reference::Matrix LinearRun::inputs() const {
@@ -140,7 +114,7 @@ reference::Matrix LinearRun::inputs() const {
                  ? reference::fixed_int8(x.matrix(), packed.input_largest)
                  : reference::int8_rows(x.matrix(), packed.format->input_group());
     case LinearInput::kFp8:
-      return reference::fp8_rows(x.matrix(), block_fp8::kTile, block_fp8::kLeastActivation);
+      return reference::fp8_rows(x.matrix(), block_fp8::kSquare, block_fp8::kLeastActivation);
   }
   check_failed(__FILE__, __LINE__, "an input", packed.format->name);
 }

@@ -13,12 +13,13 @@ namespace {
 
 // Inputs in one tile: a row of it holds four of each of 16 outputs.
 constexpr int kTileInputs = 64;
+static_assert(kTileInputs == kCodePadding);
 // With fewer rows most of a tile would be empty, and vectors wait for memory anyway.
 constexpr int64_t kLeastTileRows = 5;
 
 // A panel's codes as bytes in tiles: [k / 4][16][4]. 8 bits: where they are; 4 bits: in `unpacked`.
 template <int bits>
-const uint8_t* tiles_of(const CodePanels& w, int64_t panel, uint8_t* unpacked) {
+const uint8_t* tiles_of(const IntegerPanels& w, int64_t panel, uint8_t* unpacked) {
   const uint8_t* codes = panel_codes(w, panel, 0);
   if constexpr (bits == 8) return codes;
   uint8_t* out = unpacked;
@@ -36,7 +37,8 @@ const uint8_t* tiles_of(const CodePanels& w, int64_t panel, uint8_t* unpacked) {
 // 6 and 7.
 template <int R, int P>
 struct TileBlock {
-  const CodeLinearTask& task;
+  const EncodedLinearTask& task;
+  const IntegerPanels& w;
   int64_t row, panel;
   const uint8_t* const* codes;  // of P panels, as tiles_of()
 
@@ -48,7 +50,7 @@ struct TileBlock {
     if constexpr (R > 1 && P > 1) zero_tile<3>();
     const int64_t stride = task.x.stride;
     for (const int64_t end = k + inputs; k < end; k += kTileInputs) {
-      const int8_t* x = task.x.data + row * stride + k;
+      const int8_t* x = numbers_of<int8_t>(task.x) + row * stride + k;
       load_tile<4>(x, stride);
       load_tile<6>(codes[0] + k * kPanel, kTileBytes);
       multiply_tiles<0, 4, 6>();
@@ -70,15 +72,14 @@ struct TileBlock {
 
   template <int bits>
   void run() const {
-    const CodePanels& w = task.weight;
-    const int64_t groups = num_groups(w);
-    const int64_t rows = smaller(R * kTileHeight, task.num_rows - row);
+    const int64_t groups = task.x.groups;
+    const int64_t rows = smaller(R * kTileHeight, task.y.num_rows - row);
     alignas(64) int32_t sums[R][P][kTileHeight][kPanel];
     alignas(64) float y[R * kTileHeight][P][kPanel] = {};
     for (int64_t g = 0; g < groups; ++g) {
-      multiply(g * w.group, smaller(w.group, w.in - g * w.group), sums);
+      multiply(g * w.input_group, smaller(w.input_group, w.in - g * w.input_group), sums);
       for (int p = 0; p < P; ++p) {
-        const Floats scale = load(panel_scales(w, panel + p, w.run == w.group ? g : 0));
+        const Floats scale = load(panel_scales(w, panel + p, w.group == w.input_group ? g : 0));
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t at = (row + r) * groups + g;
           Ints sum;
@@ -90,34 +91,37 @@ struct TileBlock {
       }
     }
     for (int p = 0; p < P; ++p)
-      for (int64_t r = 0; r < rows; ++r) store_output(task, row + r, panel + p, load(y[r][p]));
+      for (int64_t r = 0; r < rows; ++r) store_output(task.y, row + r, panel + p, load(y[r][p]));
   }
 };
 
 // All rows times one or two panels, whose codes are unpacked once.
 template <int bits, int P>
-void tiled_panels(const CodeLinearTask& task, int64_t panel, uint8_t* scratch) {
-  const int64_t panel_bytes = round_up(task.weight.in, kTileInputs) * kPanel;
+void tiled_panels(const EncodedLinearTask& task, const IntegerPanels& w, int64_t panel,
+                  uint8_t* scratch) {
+  const int64_t panel_bytes = round_up(w.in, kTileInputs) * kPanel;
   const uint8_t* codes[P];
-  for (int p = 0; p < P; ++p)
-    codes[p] = tiles_of<bits>(task.weight, panel + p, scratch + p * panel_bytes);
-  for (int64_t row = 0; row < task.num_rows; row += 2 * kTileHeight)
-    if (task.num_rows - row > kTileHeight)
-      TileBlock<2, P>{task, row, panel, codes}.template run<bits>();
+  for (int p = 0; p < P; ++p) codes[p] = tiles_of<bits>(w, panel + p, scratch + p * panel_bytes);
+  const int64_t num_rows = task.y.num_rows;
+  for (int64_t row = 0; row < num_rows; row += 2 * kTileHeight)
+    if (num_rows - row > kTileHeight)
+      TileBlock<2, P>{task, w, row, panel, codes}.template run<bits>();
     else
-      TileBlock<1, P>{task, row, panel, codes}.template run<bits>();
+      TileBlock<1, P>{task, w, row, panel, codes}.template run<bits>();
 }
 
 template <int bits>
-void tiled_linear(const CodeLinearTask& task, uint8_t* scratch) {
-  int64_t panel = task.first_panel;
-  for (; panel + 2 <= task.end_panel; panel += 2) tiled_panels<bits, 2>(task, panel, scratch);
-  if (panel < task.end_panel) tiled_panels<bits, 1>(task, panel, scratch);
+void tiled_linear(const EncodedLinearTask& task, const IntegerPanels& w, uint8_t* scratch) {
+  int64_t panel = task.y.first_panel;
+  for (; panel + 2 <= task.y.end_panel; panel += 2) tiled_panels<bits, 2>(task, w, panel, scratch);
+  if (panel < task.y.end_panel) tiled_panels<bits, 1>(task, w, panel, scratch);
 }
 
-inline void tiled_code_linear(const CodeLinearTask& task, uint8_t* scratch) {
+inline void tiled_int8_row_linear(const EncodedLinearTask& task, std::byte* scratch) {
+  const IntegerPanels w = integer_panels(task.weight);
+  auto* unpacked = reinterpret_cast<uint8_t*>(scratch);
   configure_tiles();
-  task.weight.bits == 4 ? tiled_linear<4>(task, scratch) : tiled_linear<8>(task, scratch);
+  w.bits == 4 ? tiled_linear<4>(task, w, unpacked) : tiled_linear<8>(task, w, unpacked);
   release_tiles();
 }
 

@@ -69,10 +69,10 @@ struct alignas(64) InputTail {
   Bf16 w[kLinearPanels][kTilePairs * kPanel];
 
   void take_rows(const LinearTask& task, int64_t begin) {
-    const auto* from = static_cast<const Bf16*>(task.x) + begin;
+    const auto* from = numbers_of<const Bf16>(task.x) + begin;
     __builtin_memset(x, 0, sizeof(x));
-    for (int64_t row = 0; row < task.num_rows; ++row)
-      __builtin_memcpy(x[row], from + row * task.x_stride, (task.in - begin) * sizeof(Bf16));
+    for (int64_t row = 0; row < task.y.num_rows; ++row)
+      __builtin_memcpy(x[row], from + row * task.x.stride, (task.in - begin) * sizeof(Bf16));
   }
   void take_panel(int p, const Bf16* panel, int64_t begin, int64_t in) {
     __builtin_memset(w[p], 0, sizeof(w[p]));
@@ -80,18 +80,18 @@ struct alignas(64) InputTail {
   }
 };
 
-// Panels `run` apart, so that each is the next piece of a stream through memory.
+// Panels `apart` from one to the next, so that each goes on in a strand through memory.
 template <int P, class Y>
 struct PanelsInTiles {
   const LinearTask& task;
-  int64_t panel, run;
+  int64_t panel, apart;
   InputTail& tail;
 
   template <int R>
   void multiply(int64_t row, int64_t rows) const {
     const int64_t stride = panel_stride(DType::kBf16, task.in), whole = task.in & -kTilePairs;
-    const TileStep from{static_cast<const Bf16*>(task.x) + row * task.x_stride, task.x_stride,
-                        static_cast<const Bf16*>(task.weight) + panel * stride, run * stride};
+    const TileStep from{numbers_of<const Bf16>(task.x) + row * task.x.stride, task.x.stride,
+                        static_cast<const Bf16*>(task.weight) + panel * stride, apart * stride};
     using Sums = SumTiles<R, P>;
     Sums::begin(rows);
     for (int64_t k = 0; k < whole; k += kTilePairs) Sums::step(from.at(k));
@@ -101,9 +101,9 @@ struct PanelsInTiles {
     Sums::end(sums);
     for (int64_t r = 0; r < rows; ++r)
       for (int p = 0; p < P; ++p) {
-        const int64_t column = (panel + p * run) * kPanel;
-        store_part(static_cast<Y*>(task.y) + (row + r) * task.y_stride + column,
-                   load(sums[r / kTileHeight * P + p][r % kTileHeight]), task.out - column);
+        const int64_t column = (panel + p * apart) * kPanel;
+        store_part(static_cast<Y*>(task.y.y) + (row + r) * task.y.stride + column,
+                   load(sums[r / kTileHeight * P + p][r % kTileHeight]), task.y.out - column);
       }
   }
 
@@ -111,10 +111,10 @@ struct PanelsInTiles {
     const int64_t whole = task.in & -kTilePairs, stride = panel_stride(DType::kBf16, task.in);
     if (whole < task.in)
       for (int p = 0; p < P; ++p)
-        tail.take_panel(p, static_cast<const Bf16*>(task.weight) + (panel + p * run) * stride,
+        tail.take_panel(p, static_cast<const Bf16*>(task.weight) + (panel + p * apart) * stride,
                         whole, task.in);
-    for (int64_t row = 0; row < task.num_rows; row += 2 * kTileHeight) {
-      const int64_t rows = smaller(2 * kTileHeight, task.num_rows - row);
+    for (int64_t row = 0; row < task.y.num_rows; row += 2 * kTileHeight) {
+      const int64_t rows = smaller(2 * kTileHeight, task.y.num_rows - row);
       if constexpr (P <= 2)
         if (rows > kTileHeight) {
           multiply<2>(row, rows);
@@ -127,31 +127,32 @@ struct PanelsInTiles {
 
 template <class Y>
 void tile_linear_typed(const LinearTask& task) {
-  // A row tile waits for memory, and least with four streams; two need the registers.
-  const int64_t streams = task.num_rows <= kTileHeight ? 4 : 2;
-  const int64_t count = task.end_panel - task.first_panel, run = (count + streams - 1) / streams;
+  // A row tile waits for memory, and least with four strands; two need the registers.
+  const int64_t strands = task.y.num_rows <= kTileHeight ? 4 : 2;
+  const int64_t count = task.y.end_panel - task.y.first_panel;
+  const int64_t length = (count + strands - 1) / strands;
   InputTail tail;
   if (task.in % kTilePairs != 0) tail.take_rows(task, task.in & -kTilePairs);
-  for (int64_t i = 0; i < run; ++i) {
-    const int64_t panel = task.first_panel + i;
-    switch ((count - i + run - 1) / run) {  // the last run may be shorter
+  for (int64_t i = 0; i < length; ++i) {
+    const int64_t panel = task.y.first_panel + i;
+    switch ((count - i + length - 1) / length) {  // the last strand may be shorter
       case 4:
-        PanelsInTiles<4, Y>{task, panel, run, tail}.all_rows();
+        PanelsInTiles<4, Y>{task, panel, length, tail}.all_rows();
         break;
       case 3:
-        PanelsInTiles<3, Y>{task, panel, run, tail}.all_rows();
+        PanelsInTiles<3, Y>{task, panel, length, tail}.all_rows();
         break;
       case 2:
-        PanelsInTiles<2, Y>{task, panel, run, tail}.all_rows();
+        PanelsInTiles<2, Y>{task, panel, length, tail}.all_rows();
         break;
       default:
-        PanelsInTiles<1, Y>{task, panel, run, tail}.all_rows();
+        PanelsInTiles<1, Y>{task, panel, length, tail}.all_rows();
     }
   }
 }
 
 inline void tile_linear(const LinearTask& task) {
-  task.y_type == DType::kBf16 ? tile_linear_typed<Bf16>(task) : tile_linear_typed<float>(task);
+  task.y.type == DType::kBf16 ? tile_linear_typed<Bf16>(task) : tile_linear_typed<float>(task);
   release_tiles();
 }
 

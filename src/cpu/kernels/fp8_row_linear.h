@@ -1,18 +1,22 @@
-// Linear layers with fp8 activations: numbers that bfloat16 holds exactly are multiplied in groups
-// of k and their scales enter once for each, "fp8" in arithmetic.h. Written once for all vector
-// instruction sets, in terms of cpu/lanes/lanes.h. Everything is internal to the kernel file that
-// includes this.
+// Linear layers with fp8 rows of activations and weights whose numbers bfloat16 holds exactly, fp8
+// and integers: numbers are multiplied in groups of k and their scales enter once for each, "fp8
+// rows" in arithmetic.h. Written once for all vector instruction sets, in terms of
+// cpu/lanes/lanes.h. Everything is internal to the kernel file that includes this.
 #pragma once
 
 #include <cstdint>
 #include <type_traits>
 
 #include "cpu/arithmetic.h"
+#include "cpu/kernels/decode_panels.h"
+#include "cpu/kernels/extent.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/panel_tile.h"
 #include "cpu/lanes/lane_parts.h"
 #include "cpu/lanes/lanes.h"
-#include "cpu/packing/encoded_panels.h"
+#include "cpu/packing/fp8_panels.h"
+#include "cpu/packing/integer_panels.h"
+#include "tensor/fp8.h"
 
 namespace erne::cpu {
 namespace {
@@ -23,35 +27,27 @@ using Number = std::conditional_t<kMultipliesPairs, Bf16, float>;
 
 template <class T>
 void round_group(const T* x, int64_t count, Number* y, float* scale) {
-  Floats most = broadcast(0), poison = broadcast(0);  // poison: 0, or NaN where an x is not finite
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const Floats v = load_part(x + i, count - i);
-    most = max_of(most, absolute(v));
-    poison = fma(v, broadcast(0), poison);
-  }
-  const float damage = combine(poison), a = largest(most);
-  constexpr float kLeast = 1e-10f, kLargest = 448.0f;
-  const float floored = a > kLeast ? a : kLeast;
-  const Floats factor = broadcast(kLargest / floored);
-  *scale = floored / kLargest + damage;
+  const auto [a, damage] = extent_of(x, count);
+  const float floored = a > kFp8LeastLargest ? a : kFp8LeastLargest;
+  const Floats factor = broadcast(kFp8Largest / floored);
+  *scale = floored / kFp8Largest + damage;
   for (int64_t i = 0; i < count; i += kLanes)
     store_part(y + i, rounded_to_fp8(load_part(x + i, count - i) * factor), count - i);
 }
 
 template <class T>
-void round_rows(const Fp8RoundTask& task) {
-  const int64_t groups = (task.in + kFp8Group - 1) / kFp8Group;
+void to_fp8_rows_typed(const ConvertTask& task) {
   for (int64_t row = 0; row < task.num_rows; ++row) {
     const T* x = static_cast<const T*>(task.x) + row * task.in;
-    Number* y = static_cast<Number*>(task.y.data) + row * task.y.stride;
-    for (int64_t g = 0; g < groups; ++g)
+    Number* y = numbers_of<Number>(task.y) + row * task.y.stride;
+    for (int64_t g = 0; g < task.y.groups; ++g)
       round_group(x + g * kFp8Group, smaller(kFp8Group, task.in - g * kFp8Group), y + g * kFp8Group,
-                  &task.y.scales[row * groups + g]);
+                  &task.y.scales[row * task.y.groups + g]);
   }
 }
 
-inline void round_to_fp8(const Fp8RoundTask& task) {
-  task.type == DType::kBf16 ? round_rows<Bf16>(task) : round_rows<float>(task);
+inline void to_fp8_rows(const ConvertTask& task) {
+  task.type == DType::kBf16 ? to_fp8_rows_typed<Bf16>(task) : to_fp8_rows_typed<float>(task);
 }
 
 // ---- weights ----
@@ -74,32 +70,25 @@ constexpr float unit_of(const Fp8Panels&) {
 }
 
 template <int bits>
-struct CodeNumbers {
-  const CodePanels& panels;
-  int64_t in;
-};
+struct IntegerNumbers : IntegerPanels {};
 template <int bits>
-void store_numbers(const CodeNumbers<bits>& w, int64_t panel, int64_t k, int64_t count,
+void store_numbers(const IntegerNumbers<bits>& w, int64_t panel, int64_t k, int64_t count,
                    Number* out) {
   const Floats middle = broadcast(1 << (bits - 1));
   for (int64_t i = 0; i < count; i += kCodeStep) {
-    const uint8_t* bytes = panel_codes(w.panels, panel, k + i);
+    const uint8_t* bytes = panel_codes(w, panel, k + i);
     __builtin_prefetch(bytes + kPrefetchBytes);
-    const Codes codes = load_codes(bytes);
-    const Codes parts[] = {
-        bits == 4 ? low_halves(codes) : codes,
-        bits == 4 ? high_halves(codes) : load_codes(bytes + step_bytes(bits) / 2)};
+    const CodeStep step = load_step<bits>(bytes);
     for (int j = 0; j < kCodeStep; j += 2, out += 2 * kPanel)
-      store_pair(out, converted(codes_of(parts[j / 4], j % 4)) - middle,
-                 converted(codes_of(parts[j / 4], j % 4 + 1)) - middle);
+      store_pair(out, step.at(j) - middle, step.at(j + 1) - middle);
   }
 }
 template <int bits>
-Floats scales_of(const CodeNumbers<bits>& w, int64_t panel, int64_t k) {
-  return load(panel_scales(w.panels, panel, k / w.panels.run));
+Floats scales_of(const IntegerNumbers<bits>& w, int64_t panel, int64_t k) {
+  return load(panel_scales(w, panel, k / w.group));
 }
 template <int bits>
-constexpr float unit_of(const CodeNumbers<bits>&) {
+constexpr float unit_of(const IntegerNumbers<bits>&) {
   return 1;
 }
 
@@ -107,10 +96,10 @@ constexpr float unit_of(const CodeNumbers<bits>&) {
 
 // Some panels times all rows: a group's numbers are made once and serve from the cache.
 template <class Weight>
-struct Fp8Tile {
+struct Fp8RowTile {
   static constexpr int64_t kNumbers = kFp8Group * kPanel, kStride = kLinearPanels * kPanel;
 
-  const Fp8LinearTask& task;
+  const EncodedLinearTask& task;
   const Weight& w;
   int64_t panel, num_panels;
   Number* numbers;      // [num_panels, kNumbers]
@@ -118,16 +107,16 @@ struct Fp8Tile {
 
   void add_group(int64_t g) const {
     const int64_t k = g * kFp8Group, count = smaller(kFp8Group, w.in - k);
-    const int64_t groups = (w.in + kFp8Group - 1) / kFp8Group;
+    const int64_t groups = task.x.groups, num_rows = task.y.num_rows;
     for (int64_t p = 0; p < num_panels; ++p)
       store_numbers(w, panel + p, k, count, numbers + p * kNumbers);
-    const RowSpan<const Number> x{static_cast<const Number*>(task.x.data) + k, task.x.stride};
-    multiply(task.num_rows, PanelSpan<Number>{numbers, kNumbers, 0}, num_panels, count, x,
+    const RowSpan<const Number> x{numbers_of<const Number>(task.x) + k, task.x.stride};
+    multiply(num_rows, PanelSpan<Number>{numbers, kNumbers, 0}, num_panels, count, x,
              {sums, kStride}, TileMode::kStore);
     const Floats unit = broadcast(unit_of(w));
     for (int64_t p = 0; p < num_panels; ++p) {
       const Floats scale = scales_of(w, panel + p, k);
-      for (int64_t row = 0; row < task.num_rows; ++row) {
+      for (int64_t row = 0; row < num_rows; ++row) {
         const int64_t at = row * kStride + p * kPanel;
         const Floats so_far = g == 0 ? broadcast(0) : load(total + at);
         const Floats scales = broadcast(task.x.scales[row * groups + g]) * scale;
@@ -136,40 +125,41 @@ struct Fp8Tile {
     }
   }
   template <class Y>
-  void store_rows() const {
+  void store_outputs() const {
     for (int64_t p = 0; p < num_panels; ++p) {
       const int64_t column = (panel + p) * kPanel;
-      for (int64_t row = 0; row < task.num_rows; ++row)
-        store_part(static_cast<Y*>(task.y) + row * task.y_stride + column,
-                   load(total + row * kStride + p * kPanel), task.out - column);
+      for (int64_t row = 0; row < task.y.num_rows; ++row)
+        store_part(static_cast<Y*>(task.y.y) + row * task.y.stride + column,
+                   load(total + row * kStride + p * kPanel), task.y.out - column);
     }
   }
 };
 
 template <class Weight>
-void fp8_linear_of(const Weight& w, const Fp8LinearTask& task, float* scratch) {
+void fp8_row_linear_of(const Weight& w, const EncodedLinearTask& task, float* scratch) {
   float* const sums = scratch + kLinearPanels * kFp8Group * kPanel;
-  for (int64_t panel = task.first_panel; panel < task.end_panel; panel += kLinearPanels) {
-    const Fp8Tile<Weight> tile{task,
-                               w,
-                               panel,
-                               smaller(kLinearPanels, task.end_panel - panel),
-                               reinterpret_cast<Number*>(scratch),
-                               sums,
-                               sums + kLinearScratch};
-    for (int64_t g = 0; g * kFp8Group < w.in; ++g) tile.add_group(g);
-    task.y_type == DType::kBf16 ? tile.template store_rows<Bf16>()
-                                : tile.template store_rows<float>();
+  const int64_t end = task.y.end_panel;
+  for (int64_t panel = task.y.first_panel; panel < end; panel += kLinearPanels) {
+    const Fp8RowTile<Weight> tile{task,
+                                  w,
+                                  panel,
+                                  smaller(kLinearPanels, end - panel),
+                                  reinterpret_cast<Number*>(scratch),
+                                  sums,
+                                  sums + kLinearScratch};
+    for (int64_t g = 0; g < task.x.groups; ++g) tile.add_group(g);
+    task.y.type == DType::kBf16 ? tile.template store_outputs<Bf16>()
+                                : tile.template store_outputs<float>();
   }
 }
 
-inline void fp8_linear(const Fp8LinearTask& task, float* scratch) {
-  if (task.is_fp8)
-    fp8_linear_of(task.fp8, task, scratch);
-  else if (task.codes.bits == 4)
-    fp8_linear_of(CodeNumbers<4>{task.codes, task.codes.in}, task, scratch);
-  else
-    fp8_linear_of(CodeNumbers<8>{task.codes, task.codes.in}, task, scratch);
+inline void fp8_row_linear_fp8(const EncodedLinearTask& task, float* scratch) {
+  fp8_row_linear_of(fp8_panels(task.weight), task, scratch);
+}
+inline void fp8_row_linear_integers(const EncodedLinearTask& task, float* scratch) {
+  const IntegerPanels w = integer_panels(task.weight);
+  w.bits == 4 ? fp8_row_linear_of(IntegerNumbers<4>{w}, task, scratch)
+              : fp8_row_linear_of(IntegerNumbers<8>{w}, task, scratch);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cpu/arithmetic.h"
+#include "cpu/kernels/extent.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/panel_tile.h"
 #include "cpu/lanes/lane_parts.h"
@@ -19,13 +20,8 @@ namespace {
 
 template <class T>
 void quantize_group(const T* x, int64_t count, float given, int8_t* q, float* scale, int32_t* sum) {
-  Floats most = broadcast(0), poison = broadcast(0);  // poison: 0, or NaN where an x is not finite
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const Floats v = load_part(x + i, count - i);
-    most = max_of(most, absolute(v));
-    poison = fma(v, broadcast(0), poison);
-  }
-  const float a = given > 0 ? given : largest(most), damage = combine(poison);
+  const auto [largest_size, damage] = extent_of(x, count);
+  const float a = given > 0 ? given : largest_size;
   const bool is_zero = 127 / a == __builtin_inff();
   *scale = is_zero ? damage : a / 127 + damage;
   if (is_zero || damage != 0) {  // NaN is no integer; the scale keeps it
@@ -53,21 +49,21 @@ void quantize_group(const T* x, int64_t count, float given, int8_t* q, float* sc
 }
 
 template <class T>
-void quantize_typed(const QuantizeTask& task) {
-  const int64_t groups = (task.in + task.group - 1) / task.group;
+void to_int8_rows_typed(const ConvertTask& task) {
+  const ActivationRows& y = task.y;
   for (int64_t row = 0; row < task.num_rows; ++row) {
     const T* x = static_cast<const T*>(task.x) + row * task.in;
-    int8_t* q = task.y.data + row * task.y.stride;
-    for (int64_t g = 0; g < groups; ++g)
+    int8_t* q = numbers_of<int8_t>(y) + row * y.stride;
+    for (int64_t g = 0; g < y.groups; ++g)
       quantize_group(x + g * task.group, smaller(task.group, task.in - g * task.group),
-                     task.largest, q + g * task.group, &task.y.scales[row * groups + g],
-                     &task.y.sums[row * groups + g]);
+                     task.largest, q + g * task.group, &y.scales[row * y.groups + g],
+                     &y.sums[row * y.groups + g]);
     for (int64_t k = task.in; k < round_up(task.in, kCodePadding); ++k) q[k] = 0;
   }
 }
 
-inline void quantize(const QuantizeTask& task) {
-  task.type == DType::kBf16 ? quantize_typed<Bf16>(task) : quantize_typed<float>(task);
+inline void to_int8_rows(const ConvertTask& task) {
+  task.type == DType::kBf16 ? to_int8_rows_typed<Bf16>(task) : to_int8_rows_typed<float>(task);
 }
 
 // ---- products ----
@@ -163,21 +159,21 @@ ERNE_INLINE void prefetch_codes(const uint8_t* w, int64_t panel_stride) {
 }
 
 // Row `row` of y at the columns of a panel.
-ERNE_INLINE void store_output(const CodeLinearTask& task, int64_t row, int64_t panel, Floats v) {
-  const int64_t first = panel * kPanel, at = row * task.y_stride + first;
-  if (task.y_type == DType::kBf16)
-    store_part(static_cast<Bf16*>(task.y) + at, v, task.out - first);
+ERNE_INLINE void store_output(const OutputTile& y, int64_t row, int64_t panel, Floats v) {
+  const int64_t first = panel * kPanel, at = row * y.stride + first;
+  if (y.type == DType::kBf16)
+    store_part(static_cast<Bf16*>(y.y) + at, v, y.out - first);
   else
-    store_part(static_cast<float*>(task.y) + at, v, task.out - first);
+    store_part(static_cast<float*>(y.y) + at, v, y.out - first);
 }
 
 // y of R rows and P panels, `apart` panels from one to the next: a group of k after the other, so
 // that rows and panels are read from their beginning to their end.
 template <int bits, int R, int P>
-void code_tile(const CodeLinearTask& task, int64_t row, int64_t panel, int64_t apart) {
-  const CodePanels& w = task.weight;
-  const int64_t groups = num_groups(w), stride = apart * panel_stride(w);
-  const int8_t* x = task.x.data + row * task.x.stride;
+void integer_tile(const EncodedLinearTask& task, int64_t row, int64_t panel, int64_t apart) {
+  const IntegerPanels w = integer_panels(task.weight);
+  const int64_t groups = task.x.groups, stride = apart * panel_stride(w);
+  const int8_t* x = numbers_of<int8_t>(task.x) + row * task.x.stride;
   const uint8_t* codes = panel_codes(w, panel, 0);
   Floats sums[R * P];
   for (Floats& sum : sums) sum = broadcast(0);
@@ -185,7 +181,7 @@ void code_tile(const CodeLinearTask& task, int64_t row, int64_t panel, int64_t a
     Ints totals[R * P];
     TileDots<bits, R, P> dots;
     dots.begin(totals, &task.x.sums[row * groups + g], groups);
-    const int64_t inputs = smaller(w.group, w.in - g * w.group);
+    const int64_t inputs = smaller(w.input_group, w.in - g * w.input_group);
     for (int64_t steps = (inputs + kCodeStep - 1) / kCodeStep; steps > 0; steps -= kDotSteps) {
       for (int64_t i = smaller(steps, kDotSteps); i > 0; --i) {
         prefetch_codes<bits, P>(codes, stride);
@@ -198,92 +194,75 @@ void code_tile(const CodeLinearTask& task, int64_t row, int64_t panel, int64_t a
     }
     Floats scales[P];
     for (int p = 0; p < P; ++p)
-      scales[p] = load(panel_scales(w, panel + p * apart, w.run == w.group ? g : 0));
+      scales[p] = load(panel_scales(w, panel + p * apart, w.group == w.input_group ? g : 0));
     dots.end(totals, &task.x.scales[row * groups + g], groups, scales, sums);
   }
   for (int p = 0; p < P; ++p)
-    for (int r = 0; r < R; ++r) store_output(task, row + r, panel + p * apart, sums[r * P + p]);
+    for (int r = 0; r < R; ++r) store_output(task.y, row + r, panel + p * apart, sums[r * P + p]);
 }
 
 template <int bits, int P, int R>
-void code_tile_of(int64_t rows, const CodeLinearTask& task, int64_t row, int64_t panel,
-                  int64_t apart) {
-  if (rows == R) return code_tile<bits, R, P>(task, row, panel, apart);
-  if constexpr (R > 1) code_tile_of<bits, P, R - 1>(rows, task, row, panel, apart);
+void integer_tile_of(int64_t rows, const EncodedLinearTask& task, int64_t row, int64_t panel,
+                     int64_t apart) {
+  if (rows == R) return integer_tile<bits, R, P>(task, row, panel, apart);
+  if constexpr (R > 1) integer_tile_of<bits, P, R - 1>(rows, task, row, panel, apart);
 }
 
 // All rows of P panels, in tiles of nearly equal height.
 template <int bits, int P>
-void tall_code_tile(const CodeLinearTask& task, int64_t panel, int64_t apart) {
+void tall_integer_tile(const EncodedLinearTask& task, int64_t panel, int64_t apart) {
   constexpr int64_t kMost = kDotTile<bits> / P < 1 ? 1 : kDotTile<bits> / P;
   constexpr int64_t kRows = kMost < kDotRows ? kMost : kDotRows;
+  const int64_t num_rows = task.y.num_rows;
   int64_t row = 0;
-  for (int64_t tiles_left = (task.num_rows + kRows - 1) / kRows; tiles_left > 0; --tiles_left) {
-    const int64_t rows = (task.num_rows - row + tiles_left - 1) / tiles_left;
-    code_tile_of<bits, P, kRows>(rows, task, row, panel, apart);
+  for (int64_t tiles_left = (num_rows + kRows - 1) / kRows; tiles_left > 0; --tiles_left) {
+    const int64_t rows = (num_rows - row + tiles_left - 1) / tiles_left;
+    integer_tile_of<bits, P, kRows>(rows, task, row, panel, apart);
     row += rows;
   }
 }
 
-// P panels at a time, side by side: the task's panels are cut into P runs, and the i-th panels of
-// all runs are read together, so that each stream goes on through memory from panel to panel.
+// P panels at a time, side by side: the task's panels are cut into P strands of neighbours, and the
+// i-th panels of all strands are read together, so that each goes on through memory from panel to
+// panel.
 template <int bits, int P>
-void code_streams(const CodeLinearTask& task) {
-  const int64_t run = (task.end_panel - task.first_panel + P - 1) / P;
-  for (int64_t i = task.first_panel; i < task.first_panel + run; ++i) {
-    if (i + (P - 1) * run < task.end_panel) {
-      tall_code_tile<bits, P>(task, i, run);
-    } else {  // a last run may be shorter
-      for (int64_t panel = i; panel < task.end_panel; panel += run)
-        tall_code_tile<bits, 1>(task, panel, run);
+void integer_strands(const EncodedLinearTask& task) {
+  const int64_t first = task.y.first_panel, end = task.y.end_panel;
+  const int64_t length = (end - first + P - 1) / P;
+  for (int64_t i = first; i < first + length; ++i) {
+    if (i + (P - 1) * length < end) {
+      tall_integer_tile<bits, P>(task, i, length);
+    } else {  // a last strand may be shorter
+      for (int64_t panel = i; panel < end; panel += length)
+        tall_integer_tile<bits, 1>(task, panel, length);
     }
   }
 }
 
-// The beginnings of P streams at once, not one miss after the other.
+// The beginnings of P strands at once, not one miss after the other.
 template <int P>
-void prefetch_streams(const CodeLinearTask& task) {
-  const int64_t run = (task.end_panel - task.first_panel + P - 1) / P;
-  for (int64_t panel = task.first_panel; panel < task.end_panel; panel += run)
+void prefetch_strands(const EncodedLinearTask& task) {
+  const IntegerPanels w = integer_panels(task.weight);
+  const int64_t first = task.y.first_panel, end = task.y.end_panel;
+  const int64_t length = (end - first + P - 1) / P;
+  for (int64_t panel = first; panel < end; panel += length)
     for (int64_t i = 0; i < kPrefetchBytes; i += 64)
-      __builtin_prefetch(panel_codes(task.weight, panel, 0) + i);
+      __builtin_prefetch(panel_codes(w, panel, 0) + i);
 }
 
-// Few rows wait for memory, and least for four streams. Many rows take as many panels as leave room
+// Few rows wait for memory, and least for four strands. Many rows take as many panels as leave room
 // for a tile of full height.
 template <int bits>
-void code_linear_of(const CodeLinearTask& task) {
-  constexpr int kFewRowsStreams = 4, kStreams = kDotTile<bits> < 2 * kDotRows ? 1 : 2;
-  if (kFewRowsStreams * task.num_rows > kDotTile<bits>) return code_streams<bits, kStreams>(task);
-  prefetch_streams<kFewRowsStreams>(task);
-  code_streams<bits, kFewRowsStreams>(task);
+void int8_row_linear_of(const EncodedLinearTask& task) {
+  constexpr int kFewRowsStrands = 4, kStrands = kDotTile<bits> < 2 * kDotRows ? 1 : 2;
+  if (kFewRowsStrands * task.y.num_rows > kDotTile<bits>)
+    return integer_strands<bits, kStrands>(task);
+  prefetch_strands<kFewRowsStrands>(task);
+  integer_strands<bits, kFewRowsStrands>(task);
 }
 
-inline void code_linear(const CodeLinearTask& task, uint8_t*) {
-  task.weight.bits == 4 ? code_linear_of<4>(task) : code_linear_of<8>(task);
-}
-
-// ---- weights to float32 ----
-
-template <int bits>
-void decode_panel_of(const CodePanels& w, int64_t panel, float* out) {
-  const Floats middle = broadcast(1 << (bits - 1));
-  for (int64_t k = 0; k < w.in; k += kCodeStep) {
-    const Floats scale = load(panel_scales(w, panel, k / w.run));
-    const uint8_t* bytes = panel_codes(w, panel, k);
-    const Codes codes = load_codes(bytes);
-    const Codes parts[] = {
-        bits == 4 ? low_halves(codes) : codes,
-        bits == 4 ? high_halves(codes) : load_codes(bytes + step_bytes(bits) / 2)};
-    for (int64_t i = 0; i < smaller(kCodeStep, w.in - k); ++i)
-      store(out + (k + i) * kPanel,
-            (converted(codes_of(parts[i / 4], static_cast<int>(i % 4))) - middle) * scale);
-  }
-}
-
-inline void decode_panel(const CodePanels& weight, int64_t panel, float* out) {
-  weight.bits == 4 ? decode_panel_of<4>(weight, panel, out)
-                   : decode_panel_of<8>(weight, panel, out);
+inline void int8_row_linear(const EncodedLinearTask& task, std::byte*) {
+  task.weight.format->bits == 4 ? int8_row_linear_of<4>(task) : int8_row_linear_of<8>(task);
 }
 
 }  // namespace

@@ -9,92 +9,77 @@
 #include <cstdint>
 
 #include "backend/kv_view.h"
-#include "cpu/packing/encoded_panels.h"
+#include "cpu/arithmetic.h"
+#include "cpu/kernels/activation_rows.h"
+#include "cpu/packing/fp8_panels.h"
 #include "cpu/packing/integer_panels.h"
+#include "cpu/packing/packed_weight.h"
+#include "cpu/packing/panels.h"
 #include "tensor/tensor_view.h"
 
 namespace erne::cpu {
 
-// y[r, n] = sum over k of x[r, k] W[n, k], for some rows and for the columns of some panels.
-struct LinearTask {
-  const void* weight;  // panels of W^T, from the matrix' first
-  DType weight_type;
-  int64_t in, out;
-  int64_t first_panel, end_panel;
-  // The first of these rows; bfloat16 only where `bf16_rows` of the table says so, the weight is
-  // bfloat16 and `in` is even.
-  const void* x;
-  DType x_type;
-  int64_t x_stride;  // elements
+// Some rows and some panels of a product y = x W^T: what one task computes.
+struct OutputTile {
+  void* y;  // the first of these rows, column 0
+  DType type;
+  int64_t stride;    // elements from one row to the next
   int64_t num_rows;  // at most kLinearRows
-  void* y;           // the first of these rows, column 0
-  DType y_type;
-  int64_t y_stride;
+  int64_t out;       // columns of y, and outputs of W
+  int64_t first_panel, end_panel;
 };
 constexpr int kLinearRows = 96;   // divides by 2, 3, 4, 6: no ragged tile between blocks of rows
 constexpr int kLinearPanels = 4;  // panels that a kernel works on at a time
-constexpr int64_t kLinearScratch = kLinearRows * kLinearPanels * 16;  // floats
+// Floats.
+constexpr int64_t kLinearScratch = int64_t{kLinearRows} * kLinearPanels * kPanel;
 
-// Rows of activations as 8-bit integers, a scale for each group of each row.
-struct QuantizedRows {
-  int8_t* data;    // [rows, stride], zeros from `in` to the next multiple of kCodePadding
-  int64_t stride;  // bytes
-  float* scales;   // [rows, num_groups]
-  int32_t* sums;   // [rows, num_groups] of the integers
+// Activations as given times a plain weight.
+struct LinearTask {
+  const void* weight;  // panels of W^T, from the matrix' first
+  DType weight_type;
+  int64_t in;
+  // The first of these rows; bfloat16 only where the kernels multiply pairs, the weight is bfloat16
+  // and `in` is even.
+  ActivationRows x;
+  OutputTile y;
 };
-struct QuantizeTask {
+
+// int8 or fp8 rows times a weight of an encoding that has a kernel for them.
+struct EncodedLinearTask {
+  PackedWeight weight;
+  ActivationRows x;  // the first of these rows
+  OutputTile y;
+};
+
+// Activations [num_rows, in] to int8 rows or fp8 rows, the first of them.
+struct ConvertTask {
   DType type;
-  const void* x;  // [num_rows, in]
-  int64_t num_rows, in, group;
-  QuantizedRows y;
+  const void* x;
+  int64_t num_rows, in;
+  ActivationRows y;
+  // int8 rows, whose numbers are zeros from `in` to the next multiple of kCodePadding:
+  int64_t group = 0;  // inputs that share a scale
   float largest = 0;  // Linear::input_largest
 };
 
-// Rows of activations as numbers of tensor/formats/block_fp8.h, a scale for each kFp8Group inputs.
-struct Fp8Rows {
-  void* data;      // bfloat16 where `bf16_rows` of the table says so, else float32: the numbers
-  int64_t stride;  // elements
-  float* scales;   // [rows, groups]
+// What an encoding's weights are multiplied by, and how. nullptr where there is no such kernel.
+struct EncodingKernels {
+  // Times int8 rows. scratch: int8_scratch() bytes, aligned to 64.
+  void (*int8_row_linear)(const EncodedLinearTask& task, std::byte* scratch) = nullptr;
+  // Times fp8 rows. scratch: kFp8Scratch floats.
+  void (*fp8_row_linear)(const EncodedLinearTask& task, float* scratch) = nullptr;
+  // The weights of a panel as a panel of float32, [in][16]. Where there is none, read_panel() of
+  // cpu/packing/panel_format.h does it.
+  void (*decode)(const PackedWeight& weight, int64_t panel, float* out) = nullptr;
+  // Likewise as bfloat16, if that holds the weights, in pairs; an odd `in` is not met.
+  void (*decode_pairs)(const PackedWeight& weight, int64_t panel, Bf16* out) = nullptr;
 };
-struct Fp8RoundTask {
-  DType type;
-  const void* x;  // [num_rows, in]
-  int64_t num_rows, in;
-  Fp8Rows y;  // the first of these rows
-};
-
-// y = x W^T of fp8 activations with weights whose numbers bfloat16 holds: fp8, or codes.
-struct Fp8LinearTask {
-  bool is_fp8;
-  Fp8Panels fp8;     // is_fp8
-  CodePanels codes;  // else
-  int64_t out;
-  int64_t first_panel, end_panel;
-  Fp8Rows x;         // the first of these rows
-  int64_t num_rows;  // at most kLinearRows
-  void* y;           // the first of these rows, column 0
-  DType y_type;
-  int64_t y_stride;
-};
-// Numbers of kFp8Group inputs of kLinearPanels panels, and sums twice.
-constexpr int64_t kFp8Scratch = kLinearPanels * kFp8Group * kPanel + 2 * kLinearScratch;
-
-// y = x W^T with W's codes, for some rows and for the columns of some panels.
-struct CodeLinearTask {
-  CodePanels weight;
-  int64_t out;
-  int64_t first_panel, end_panel;
-  QuantizedRows x;   // the first of these rows; kRowPadding further ones may be read
-  int64_t num_rows;  // at most kLinearRows
-  void* y;           // the first of these rows, column 0
-  DType y_type;
-  int64_t y_stride;
-};
-
-constexpr int kRowPadding = 31;
-constexpr int64_t code_scratch(const CodePanels& w) {
-  return 2 * kPanel * round_up(w.in, kCodePadding);
+// Codes of two panels as bytes.
+constexpr int64_t int8_scratch(int64_t in) {
+  return 2 * kPanel * round_up(in, kCodePadding);
 }
+// Numbers of a group of kLinearPanels panels, and sums twice.
+constexpr int64_t kFp8Scratch = int64_t{kLinearPanels} * kFp8Group * kPanel + 2 * kLinearScratch;
 
 // y = round(round(x * rsqrt(mean(x^2) + eps)) * weight); with h, x += h first.
 struct NormTask {
@@ -119,15 +104,14 @@ struct MixTask {
   int64_t num_rows, width;
 };
 
-// Queries of neighbouring tokens of one sequence for one kv head, as rows (token, head of the
-// group).
+// Queries of neighbouring tokens of one sequence for one kv head, as rows (token, query head).
 struct AttentionTask {
   const KvLayerView* kv;
   const int32_t* blocks;  // the sequence's block table
   int kv_head;
-  int group;  // query heads per kv head
+  int heads;  // query heads per kv head
   float scale;
-  const void* q;  // first token, first head of the group
+  const void* q;  // first token, first of these heads
   DType q_type;
   int64_t q_stride;  // elements from token to token
   int num_tokens;
@@ -135,7 +119,7 @@ struct AttentionTask {
   void* y;             // as q
   int64_t y_stride;
 };
-constexpr int kAttentionRows = 48;  // rows of a task, unless the group alone is larger
+constexpr int kAttentionRows = 48;  // rows of a task, unless one token has more
 
 // Per row: the largest score, the sum of probabilities, and the sum of p * v, not yet divided. A
 // row without keys in a segment has sum 0.
@@ -145,27 +129,23 @@ struct AttentionSums {
   float* out;  // [rows, head_dim]
 };
 
+// Ops that are not here are no kernels: they run once per token or step and not once per weight, so
+// the baseline instructions that every x86-64 has do for them. Those are routing
+// (expert_routing.h), rotary angles (rope_angles.h), the rotation of experts' inputs (hadamard.h),
+// writing KV (kv_blocks.h), rows of embeddings (panel_format.h) and what calibrated attention
+// multiplies queries and values by (paged_attention.cpp).
 struct Kernels {
-  // Whether linear() takes bfloat16 activations as they are.
-  bool bf16_rows;
+  // Whether products of pairs of bfloat16 are one instruction: then linear() takes bfloat16
+  // activations as they are, and fp8 rows are bfloat16.
+  bool multiplies_pairs;
   // scratch: kLinearScratch floats.
   void (*linear)(const LinearTask& task, float* scratch);
   // The same in the order "tiles" of arithmetic.h, of bfloat16 rows and weights; nullptr where
   // there is no such unit.
   void (*tile_linear)(const LinearTask& task);
-  void (*quantize)(const QuantizeTask& task);
-  // scratch: code_scratch() bytes, aligned to 64.
-  void (*code_linear)(const CodeLinearTask& task, uint8_t* scratch);
-  // The weights of a panel as a panel of float32, [in][16].
-  void (*decode_panel)(const CodePanels& weight, int64_t panel, float* out);
-  void (*decode_fp8_panel)(const Fp8Panels& weight, int64_t panel, float* out);
-  void (*decode_ccq_panel)(const CcqPanels& weight, int64_t panel, float* out);
-  // Likewise as bfloat16, which holds its weights, in pairs; an odd `in` is not met. nullptr where
-  // bf16_rows is false.
-  void (*decode_ccq_pairs)(const CcqPanels& weight, int64_t panel, Bf16* out);
-  void (*round_to_fp8)(const Fp8RoundTask& task);
-  // scratch: kFp8Scratch floats.
-  void (*fp8_linear)(const Fp8LinearTask& task, float* scratch);
+  void (*to_int8_rows)(const ConvertTask& task);
+  void (*to_fp8_rows)(const ConvertTask& task);
+  EncodingKernels encodings[kNumEncodings];  // by Encoding; of kPlain none
   void (*norm)(const NormTask& task);
   // y[r] = silu(gate_up[r, :width]) * gate_up[r, width:].
   void (*silu_mul)(DType type, const void* gate_up, void* y, int64_t num_rows, int64_t width);
@@ -187,7 +167,7 @@ struct Kernels {
 };
 
 constexpr int64_t attention_scratch(int64_t num_rows, int64_t head_dim) {
-  return num_rows * (head_dim + 16 + 256) + 2 * 256;
+  return num_rows * (head_dim + kLanes + kSegment) + 2 * kSegment;
 }
 
 // The table of a set may be used only where cpu_supports() it.

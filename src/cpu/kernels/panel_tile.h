@@ -17,7 +17,7 @@ namespace {
 // them.
 enum class TileMode { kStore, kAdd, kContinue };
 
-// Where the next panels to be read lie, for the prefetch: this many bytes ahead in each stream.
+// Where the next panels to be read lie, for the prefetch: this many bytes ahead in each strand.
 constexpr int64_t kPrefetchBytes = 512;
 
 template <int odd>

@@ -6,8 +6,7 @@
 
 #include "cpu/arithmetic.h"
 #include "cpu/kernels/kernels.h"
-#include "cpu/kernels/reference_fp8_row_linear.h"
-#include "cpu/kernels/reference_int8_row_linear.h"
+#include "cpu/kernels/reference_encoded_linear.h"
 #include "cpu/packing/panels.h"
 
 namespace erne::cpu {
@@ -32,12 +31,12 @@ float chain(const T* panel, int64_t column, const float* x, int64_t begin, int64
   return sum;
 }
 
-// The groups of a sum over k, ascending.
+// A sum over k, of chains ascending.
 template <class T>
-float grouped_dot(const T* panel, int64_t column, const float* x, int64_t k) {
-  float total = chain(panel, column, x, 0, std::min<int64_t>(kGroup, k));
-  for (int64_t begin = kGroup; begin < k; begin += kGroup)
-    total += chain(panel, column, x, begin, std::min(begin + kGroup, k));
+float dot_of_chains(const T* panel, int64_t column, const float* x, int64_t k) {
+  float total = chain(panel, column, x, 0, std::min<int64_t>(kChain, k));
+  for (int64_t begin = kChain; begin < k; begin += kChain)
+    total += chain(panel, column, x, begin, std::min(begin + kChain, k));
   return total;
 }
 
@@ -45,18 +44,18 @@ template <class W, class Y>
 void linear_typed(const LinearTask& task) {
   const auto* weight = static_cast<const W*>(task.weight);
   const int64_t stride = panel_stride(task.weight_type, task.in);
-  const int64_t end = std::min(task.end_panel * kPanel, task.out);
-  for (int64_t row = 0; row < task.num_rows; ++row) {
-    auto* y = static_cast<Y*>(task.y) + row * task.y_stride;
-    const float* x = static_cast<const float*>(task.x) + row * task.x_stride;
-    for (int64_t n = task.first_panel * kPanel; n < end; ++n)
-      y[n] = from_float<Y>(grouped_dot(weight + n / kPanel * stride, n % kPanel, x, task.in));
+  const int64_t end = std::min(task.y.end_panel * kPanel, task.y.out);
+  for (int64_t row = 0; row < task.y.num_rows; ++row) {
+    auto* y = static_cast<Y*>(task.y.y) + row * task.y.stride;
+    const float* x = numbers_of<const float>(task.x) + row * task.x.stride;
+    for (int64_t n = task.y.first_panel * kPanel; n < end; ++n)
+      y[n] = from_float<Y>(dot_of_chains(weight + n / kPanel * stride, n % kPanel, x, task.in));
   }
 }
 
 void linear(const LinearTask& task, float*) {
   const bool bf16_weight = task.weight_type == DType::kBf16;
-  if (task.y_type == DType::kBf16)
+  if (task.y.type == DType::kBf16)
     bf16_weight ? linear_typed<Bf16, Bf16>(task) : linear_typed<float, Bf16>(task);
   else
     bf16_weight ? linear_typed<Bf16, float>(task) : linear_typed<float, float>(task);
@@ -169,7 +168,7 @@ struct Segment {
   float score(const float* q, int position) const {
     const int token = position % task.kv->block_tokens;
     const Kv* panel = key_panel<Kv>(*task.kv, block_of(position), task.kv_head, token);
-    return grouped_dot(panel, token % kPanel, q, task.kv->head_dim) *
+    return dot_of_chains(panel, token % kPanel, q, task.kv->head_dim) *
            (scale_of(position, false) * task.scale);
   }
   // What a stored element stands for, per unit.
@@ -215,9 +214,9 @@ template <class Kv>
 void attention_segment_typed(const AttentionTask& task, int index, const AttentionSums& sums,
                              float* q) {
   const int head_dim = task.kv->head_dim;
-  for (int row = 0; row < task.num_tokens * task.group; ++row) {
-    const int token = row / task.group;
-    const int64_t first = token * task.q_stride + int64_t{row % task.group} * head_dim;
+  for (int row = 0; row < task.num_tokens * task.heads; ++row) {
+    const int token = row / task.heads;
+    const int64_t first = token * task.q_stride + int64_t{row % task.heads} * head_dim;
     for (int d = 0; d < head_dim; ++d)
       q[d] = task.q_type == DType::kBf16 ? to_float(static_cast<const Bf16*>(task.q)[first + d])
                                          : static_cast<const float*>(task.q)[first + d];
@@ -257,8 +256,8 @@ void attention_merge(const AttentionSums& into, const AttentionSums& from, int64
 template <class T>
 void attention_finish_typed(const AttentionSums& sums, const AttentionTask& task) {
   const int head_dim = task.kv->head_dim;
-  for (int row = 0; row < task.num_tokens * task.group; ++row) {
-    const int token = row / task.group, head = row % task.group;
+  for (int row = 0; row < task.num_tokens * task.heads; ++row) {
+    const int token = row / task.heads, head = row % task.heads;
     T* y = static_cast<T*>(task.y) + token * task.y_stride + int64_t{head} * head_dim;
     const float* out = sums.out + int64_t{row} * head_dim;
     for (int d = 0; d < head_dim; ++d) y[d] = from_float<T>(out[d] / sums.sum[row]);
@@ -273,28 +272,33 @@ void attention_finish(const AttentionSums& sums, const AttentionTask& task) {
 }  // namespace
 
 const Kernels& reference_kernels() {
-  static constexpr Kernels kKernels = {
-      .bf16_rows = false,
-      .linear = linear,
-      .tile_linear = nullptr,
-      .quantize = reference_quantize,
-      .code_linear = reference_code_linear,
-      .decode_panel = reference_decode_panel,
-      .decode_fp8_panel = reference_decode_fp8_panel,
-      .decode_ccq_panel = reference_decode_ccq_panel,
-      .decode_ccq_pairs = nullptr,
-      .round_to_fp8 = reference_round_to_fp8,
-      .fp8_linear = reference_fp8_linear,
-      .norm = norm,
-      .silu_mul = silu_mul,
-      .add = add,
-      .mix = mix,
-      .rope = rope,
-      .widen = widen,
-      .attention_segment = attention_segment,
-      .attention_merge = attention_merge,
-      .attention_finish = attention_finish,
-  };
+  static constexpr Kernels kKernels = [] {
+    Kernels kernels = {
+        .multiplies_pairs = false,
+        .linear = linear,
+        .tile_linear = nullptr,
+        .to_int8_rows = reference_to_int8_rows,
+        .to_fp8_rows = reference_to_fp8_rows,
+        .encodings = {},
+        .norm = norm,
+        .silu_mul = silu_mul,
+        .add = add,
+        .mix = mix,
+        .rope = rope,
+        .widen = widen,
+        .attention_segment = attention_segment,
+        .attention_merge = attention_merge,
+        .attention_finish = attention_finish,
+    };
+    kernels.encodings[static_cast<int>(Encoding::kSymmetricInt)] = {
+        .int8_row_linear = reference_int8_row_linear,
+        .fp8_row_linear = reference_fp8_row_linear_integers,
+    };
+    kernels.encodings[static_cast<int>(Encoding::kBlockFp8)] = {
+        .fp8_row_linear = reference_fp8_row_linear_fp8,
+    };
+    return kernels;
+  }();
   return kKernels;
 }
 

@@ -11,15 +11,18 @@ namespace erne::cpu {
 namespace {
 
 template <const Kernels& (*vector_kernels)()>
-void int8_rows_on_tiles(const CodeLinearTask& task, uint8_t* scratch) {
-  if (task.num_rows < kLeastTileRows) return vector_kernels().code_linear(task, scratch);
-  tiled_code_linear(task, scratch);
+void int8_row_linear_on_tiles(const EncodedLinearTask& task, std::byte* scratch) {
+  constexpr int kIntegers = static_cast<int>(Encoding::kSymmetricInt);
+  if (task.y.num_rows < kLeastTileRows)
+    return vector_kernels().encodings[kIntegers].int8_row_linear(task, scratch);
+  tiled_int8_row_linear(task, scratch);
 }
 
 template <const Kernels& (*vector_kernels)()>
 Kernels make_tile_kernels() {
   Kernels kernels = vector_kernels();
-  kernels.code_linear = int8_rows_on_tiles<vector_kernels>;
+  kernels.encodings[static_cast<int>(Encoding::kSymmetricInt)].int8_row_linear =
+      int8_row_linear_on_tiles<vector_kernels>;
   kernels.tile_linear = tile_linear;
   return kernels;
 }

@@ -143,34 +143,35 @@ inline void widen(const Bf16* x, int64_t count, float* y) {
 // ---- linear ----
 
 // How many panels are read side by side. Few rows wait for memory, and wait least for as many
-// streams as a tile takes; many rows are worth keeping a group of k of several panels in the cache
+// strands as a tile takes; many rows are worth keeping a length of k of several panels in the cache
 // for.
-inline int64_t num_streams(int64_t num_rows) {
+inline int64_t num_strands(int64_t num_rows) {
   constexpr int64_t kFewRows = 16;
   return num_rows <= kFewRows ? panels_at_once(num_rows) : kLinearPanels;
 }
 
-// The task's panels are cut into as many runs as there are streams, and the i-th panels of all runs
-// are read together: so each stream goes on through memory from panel to panel.
+// The task's panels are cut into as many strands of neighbours as num_strands() says, and the i-th
+// panels of all strands are read together: so each goes on through memory from panel to panel.
 template <class W, class X, class Y>
 void linear_typed(const LinearTask& task, float* c) {
   constexpr int64_t kStride = kLinearPanels * kPanel;
+  const OutputTile& y = task.y;
   const int64_t stride = panel_stride(task.weight_type, task.in);
-  const int64_t count = task.end_panel - task.first_panel, streams = num_streams(task.num_rows);
-  const int64_t run = (count + streams - 1) / streams;
-  const RowSpan<const X> x{static_cast<const X*>(task.x), task.x_stride};
-  for (int64_t i = 0; i < run; ++i) {
-    const int64_t panels = (count - i + run - 1) / run;  // the last run may be shorter
-    const PanelSpan<W> w{static_cast<const W*>(task.weight) + (task.first_panel + i) * stride,
-                         run * stride, kPrefetchBytes};
-    for (int64_t k = 0; k < task.in; k += kGroup)
-      multiply(task.num_rows, w.from_row(k), panels, smaller(kGroup, task.in - k), x.from_column(k),
+  const int64_t count = y.end_panel - y.first_panel, strands = num_strands(y.num_rows);
+  const int64_t length = (count + strands - 1) / strands;  // of a strand, in panels
+  const RowSpan<const X> x{numbers_of<const X>(task.x), task.x.stride};
+  for (int64_t i = 0; i < length; ++i) {
+    const int64_t panels = (count - i + length - 1) / length;  // the last strand may be shorter
+    const PanelSpan<W> w{static_cast<const W*>(task.weight) + (y.first_panel + i) * stride,
+                         length * stride, kPrefetchBytes};
+    for (int64_t k = 0; k < task.in; k += kChain)
+      multiply(y.num_rows, w.from_row(k), panels, smaller(kChain, task.in - k), x.from_column(k),
                {c, kStride}, k == 0 ? TileMode::kStore : TileMode::kAdd);
     for (int64_t p = 0; p < panels; ++p) {
-      const int64_t first = (task.first_panel + i + p * run) * kPanel;
-      for (int64_t row = 0; row < task.num_rows; ++row)
-        store_part(static_cast<Y*>(task.y) + row * task.y_stride + first,
-                   load(c + row * kStride + p * kPanel), task.out - first);
+      const int64_t first = (y.first_panel + i + p * length) * kPanel;
+      for (int64_t row = 0; row < y.num_rows; ++row)
+        store_part(static_cast<Y*>(y.y) + row * y.stride + first,
+                   load(c + row * kStride + p * kPanel), y.out - first);
     }
   }
 }
@@ -178,13 +179,13 @@ void linear_typed(const LinearTask& task, float* c) {
 template <class W, class Y>
 void linear_of_rows(const LinearTask& task, float* scratch) {
   if constexpr (kMultipliesPairs && sizeof(W) == 2)
-    if (task.x_type == DType::kBf16) return linear_typed<W, Bf16, Y>(task, scratch);
+    if (task.x.type == DType::kBf16) return linear_typed<W, Bf16, Y>(task, scratch);
   linear_typed<W, float, Y>(task, scratch);
 }
 
 inline void linear(const LinearTask& task, float* scratch) {
   const bool bf16_weight = task.weight_type == DType::kBf16;
-  if (task.y_type == DType::kBf16)
+  if (task.y.type == DType::kBf16)
     bf16_weight ? linear_of_rows<Bf16, Bf16>(task, scratch)
                 : linear_of_rows<float, Bf16>(task, scratch);
   else
@@ -200,7 +201,7 @@ template <class Q, class X>
 void copy_queries(const AttentionTask& task, X* q, int64_t q_stride) {
   const int head_dim = task.kv->head_dim;
   for (int token = 0; token < task.num_tokens; ++token)
-    for (int head = 0; head < task.group; ++head, q += q_stride) {
+    for (int head = 0; head < task.heads; ++head, q += q_stride) {
       const Q* from =
           static_cast<const Q*>(task.q) + token * task.q_stride + int64_t{head} * head_dim;
       for (int d = 0; d < head_dim; d += kLanes) store(q + d, load(from + d));
@@ -302,8 +303,8 @@ struct SegmentOfKeys {
     for_blocks([&](int block, int token, int keys, int j) {
       const PanelSpan<Kv> panels{key_panel<Kv>(*task.kv, task.blocks[block], task.kv_head, token),
                                  panel_stride(task.kv->dtype, head_dim), ahead_of(block, false)};
-      for (int64_t d = 0; d < head_dim; d += kGroup)
-        multiply(rows, panels.from_row(d), num_panels(keys), smaller(kGroup, head_dim - d),
+      for (int64_t d = 0; d < head_dim; d += kChain)
+        multiply(rows, panels.from_row(d), num_panels(keys), smaller(kChain, head_dim - d),
                  q.from_column(d), scores.from_column(j),
                  d == 0 ? TileMode::kStore : TileMode::kAdd);
     });
@@ -327,7 +328,7 @@ struct SegmentOfKeys {
 template <class Kv, class P, class X>
 void attention_segment_typed(const AttentionTask& task, int segment, const AttentionSums& sums,
                              float* scratch) {
-  const int64_t rows = int64_t{task.num_tokens} * task.group, head_dim = task.kv->head_dim;
+  const int64_t rows = int64_t{task.num_tokens} * task.heads, head_dim = task.kv->head_dim;
   const int64_t q_stride = head_dim + kLanes;
   constexpr int64_t kProbabilityStride = kSegment * sizeof(float) / sizeof(X);
   float* const scores = scratch + rows * q_stride;
@@ -342,7 +343,7 @@ void attention_segment_typed(const AttentionTask& task, int segment, const Atten
   keys.multiply_keys(rows, RowSpan<const X>{q, q_stride}, {scores, kSegment});
   const int padded = (keys.count + kLanes - 1) / kLanes * kLanes;
   for (int64_t row = 0; row < rows; ++row) {
-    const int64_t visible = task.first_position + row / task.group + 1 - begin;
+    const int64_t visible = task.first_position + row / task.heads + 1 - begin;
     const auto count = static_cast<int>(smaller(visible < 0 ? 0 : visible, keys.count));
     softmax_row<P>(scores + row * kSegment, count, padded, factors, p + row * kProbabilityStride,
                    &sums.max[row], &sums.sum[row]);
@@ -383,8 +384,8 @@ inline void attention_merge(const AttentionSums& into, const AttentionSums& from
 template <class T>
 void attention_finish_typed(const AttentionSums& sums, const AttentionTask& task) {
   const int head_dim = task.kv->head_dim;
-  for (int row = 0; row < task.num_tokens * task.group; ++row) {
-    const int token = row / task.group, head = row % task.group;
+  for (int row = 0; row < task.num_tokens * task.heads; ++row) {
+    const int token = row / task.heads, head = row % task.heads;
     T* y = static_cast<T*>(task.y) + token * task.y_stride + int64_t{head} * head_dim;
     const float* out = sums.out + int64_t{row} * head_dim;
     for (int d = 0; d < head_dim; d += kLanes)
@@ -398,18 +399,13 @@ inline void attention_finish(const AttentionSums& sums, const AttentionTask& tas
 }
 
 constexpr Kernels make_vector_kernels() {
-  return {
-      .bf16_rows = kMultipliesPairs,
+  Kernels kernels = {
+      .multiplies_pairs = kMultipliesPairs,
       .linear = linear,
       .tile_linear = nullptr,
-      .quantize = quantize,
-      .code_linear = code_linear,
-      .decode_panel = decode_panel,
-      .decode_fp8_panel = decode_fp8_panel,
-      .decode_ccq_panel = decode_ccq<float>,
-      .decode_ccq_pairs = kMultipliesPairs ? decode_ccq<Bf16> : nullptr,
-      .round_to_fp8 = round_to_fp8,
-      .fp8_linear = fp8_linear,
+      .to_int8_rows = to_int8_rows,
+      .to_fp8_rows = to_fp8_rows,
+      .encodings = {},
       .norm = norm,
       .silu_mul = silu_mul,
       .add = add,
@@ -420,6 +416,20 @@ constexpr Kernels make_vector_kernels() {
       .attention_merge = attention_merge,
       .attention_finish = attention_finish,
   };
+  kernels.encodings[static_cast<int>(Encoding::kSymmetricInt)] = {
+      .int8_row_linear = int8_row_linear,
+      .fp8_row_linear = fp8_row_linear_integers,
+      .decode = decode_integers,
+  };
+  kernels.encodings[static_cast<int>(Encoding::kBlockFp8)] = {
+      .fp8_row_linear = fp8_row_linear_fp8,
+      .decode = decode_fp8,
+  };
+  kernels.encodings[static_cast<int>(Encoding::kCcq)] = {
+      .decode = decode_ccq<float>,
+      .decode_pairs = kMultipliesPairs ? decode_ccq<Bf16> : nullptr,
+  };
+  return kernels;
 }
 
 }  // namespace

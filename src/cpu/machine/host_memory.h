@@ -10,13 +10,17 @@ namespace erne::cpu {
 // Zeroed, aligned to 64 bytes; large ones on huge pages where the system gives them.
 HostBuffer allocate_host(size_t bytes);
 
-// Float32 memory that only grows: the ops of a running server allocate nothing.
+// Memory that only grows: the ops of a running server allocate nothing. Each call's is the same
+// piece, aligned as allocate_host().
 class Scratch {
  public:
-  float* floats(int64_t count) {
-    const size_t bytes = static_cast<size_t>(count) * sizeof(float);
+  std::byte* bytes(int64_t count) {
+    const auto bytes = static_cast<size_t>(count);
     if (bytes > buffer_.bytes()) buffer_ = allocate_host(bytes + bytes / 2);
-    return static_cast<float*>(buffer_.data());
+    return static_cast<std::byte*>(buffer_.data());
+  }
+  float* floats(int64_t count) {
+    return reinterpret_cast<float*>(bytes(count * static_cast<int64_t>(sizeof(float))));
   }
 
  private:

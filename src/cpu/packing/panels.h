@@ -23,6 +23,10 @@ namespace erne::cpu {
 
 constexpr int kPanel = 16;
 
+static constexpr int64_t round_up(int64_t n, int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
 static constexpr int64_t num_panels(int64_t n) {
   return (n + kPanel - 1) / kPanel;
 }

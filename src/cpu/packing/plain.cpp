@@ -1,6 +1,7 @@
 #include "cpu/packing/plain.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "cpu/packing/panels.h"
 
@@ -9,13 +10,12 @@ namespace {
 
 template <class To, class From>
 To convert(From v) {
-  if constexpr (std::is_same_v<To, From>) {
+  if constexpr (std::is_same_v<To, From>)
     return v;
-  } else if constexpr (std::is_same_v<To, Bf16>) {
+  else if constexpr (std::is_same_v<To, Bf16>)
     return to_bf16(v);
-  } else {
+  else
     return to_float(v);
-  }
 }
 
 // body(T{}) with the C++ type of a dtype that weights and activations may have.
@@ -25,49 +25,40 @@ void with_type(DType dtype, const Body& body) {
   dtype == DType::kBf16 ? body(Bf16{}) : body(float{});
 }
 
-template <class To, class From>
-void pack_one(const From* rows, int64_t num_rows, int64_t in, To* panel) {
-  for (int64_t n = 0; n < num_rows; ++n)
-    for (int64_t k = 0; k < in; ++k) panel[panel_offset<To>(k, n)] = convert<To>(rows[n * in + k]);
+// Where a panel begins, as elements of its type.
+template <class T>
+T* panel_at(const PackedWeight& w, int64_t panel) {
+  return reinterpret_cast<T*>(w.data) + panel * panel_stride(w.format->stored, w.in);
 }
 
-template <class To, class From>
-void read_one(const From* table, int64_t stride, int64_t row, int64_t in, To* x) {
-  const From* panel = table + row / kPanel * stride;
-  for (int64_t k = 0; k < in; ++k) x[k] = convert<To>(panel[panel_offset<From>(k, row % kPanel)]);
+int64_t stride(const PackedWeight& w) {
+  return panel_stride(w.format->stored, w.in) * static_cast<int64_t>(dtype_bytes(w.format->stored));
+}
+
+void pack(const TensorView& rows, int64_t first, const PackedWeight& w, int64_t panel) {
+  const int64_t count = std::min<int64_t>(kPanel, rows.shape[0] - first);
+  with_type(w.format->stored, [&](auto to) {
+    with_type(rows.dtype, [&](auto from) {
+      using To = decltype(to);
+      To* const out = panel_at<To>(w, panel);
+      const auto* row = rows.as<const decltype(from)>() + first * w.in;
+      for (int64_t n = 0; n < count; ++n, row += w.in)
+        for (int64_t k = 0; k < w.in; ++k) out[panel_offset<To>(k, n)] = convert<To>(row[k]);
+    });
+  });
+}
+
+void read_row(const PackedWeight& w, int64_t row, float* out) {
+  with_type(w.format->stored, [&](auto type) {
+    using T = decltype(type);
+    const T* panel = panel_at<const T>(w, row / kPanel);
+    for (int64_t k = 0; k < w.in; ++k) out[k] = to_float(panel[panel_offset<T>(k, row % kPanel)]);
+  });
 }
 
 }  // namespace
 
-size_t panel_bytes(const WeightFormat& format, int64_t out, int64_t in) {
-  return num_panels(out) * panel_stride(format.stored, in) * dtype_bytes(format.stored);
-}
-
-void pack_panels(const Linear& w, const TensorView& rows, int64_t first_row, ThreadPool& pool) {
-  const int64_t num_rows = rows.shape[0], stride = panel_stride(w.format->stored, w.in);
-  with_type(w.format->stored, [&](auto to) {
-    with_type(rows.dtype, [&](auto from) {
-      auto* panels = DeviceAccess::pointer<decltype(to)>(w.data.data) + first_row / kPanel * stride;
-      pool.parallel_for(num_panels(num_rows), [&](int64_t p, int) {
-        pack_one(rows.as<const decltype(from)>() + p * kPanel * w.in,
-                 std::min<int64_t>(kPanel, num_rows - p * kPanel), w.in, panels + p * stride);
-      });
-    });
-  });
-}
-
-void read_rows(const Linear& table, std::span<const int32_t> ids, const TensorView& x,
-               ThreadPool& pool) {
-  const int64_t in = table.in;
-  const int64_t stride = panel_stride(table.data.dtype, in);
-  with_type(table.data.dtype, [&](auto from) {
-    with_type(x.dtype, [&](auto to) {
-      pool.parallel_for(std::ssize(ids), [&](int64_t t, int) {
-        read_one(DeviceAccess::pointer<const decltype(from)>(table.data.data), stride, ids[t], in,
-                 x.as<decltype(to)>() + t * in);
-      });
-    });
-  });
-}
+const PanelFormat kPlainPanelFormat{
+    .stride = stride, .pack = pack, .place = nullptr, .read_row = read_row};
 
 }  // namespace erne::cpu

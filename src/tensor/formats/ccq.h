@@ -7,6 +7,9 @@
 //   w   = c_j * (local * super), rounded to bfloat16: `local` is four bits for 64 inputs, two of
 //         them in a byte with the first in its high half, `super` a bfloat16 of the output
 //
+// A row of EncodedRows: the bytes, then the local scales, a byte each; as scales the super scale,
+// the code scale and the code zero.
+//
 // The encoder is ours. It takes code_scale = kCodeScale, code_zp = 0 for all outputs: of a thousand
 // such numbers, the one whose 256 codes lie best for normally distributed weights (mean squared
 // error 0.113 of their variance; the best four levels of a scalar, Lloyd-Max, leave 0.118).
@@ -18,7 +21,9 @@
 #include <cstdint>
 #include <span>
 
+#include "tensor/encoded_rows.h"
 #include "tensor/tensor_view.h"
+#include "tensor/weight_format.h"
 
 namespace erne::ccq {
 
@@ -125,6 +130,61 @@ class Encoder {
 
   std::array<std::array<float, 256>, kPerByte> windows_;
   std::array<float, 256> size_;
+};
+
+// The numbers of a row of EncodedRows.
+enum Scale { kSuper, kCode, kZero, kNumScales };
+inline std::span<const uint8_t> bytes_of(const EncodedRows& rows, int64_t row) {
+  return rows.codes_of(row).first(num_bytes(rows.in));
+}
+inline std::span<const uint8_t> locals_of(const EncodedRows& rows, int64_t row) {
+  return rows.codes_of(row).subspan(num_bytes(rows.in));
+}
+
+inline void encode_rows(std::span<const float> weights, EncodedRows& out, int64_t first) {
+  static const Encoder encoder;
+  for (int64_t begin = 0; begin < std::ssize(weights); begin += out.in, ++first) {
+    const std::span<uint8_t> codes = out.codes_of(first);
+    Row row{codes.first(num_bytes(out.in)), codes.subspan(num_bytes(out.in))};
+    encoder.encode(weights.subspan(begin, out.in), row);
+    const std::span<float> scales = out.scales_of(first);
+    scales[kSuper] = to_float(row.super);
+    scales[kCode] = kCodeScale;
+    scales[kZero] = 0;
+  }
+}
+
+inline void decode_row(const EncodedRows& rows, int64_t row, std::span<float> out) {
+  const auto bytes = bytes_of(rows, row), locals = locals_of(rows, row);
+  const auto scales = rows.scales_of(row);
+  for (int64_t k = 0; k < rows.in; ++k)
+    out[k] =
+        decode(code_of(bytes[k / kPerByte], scales[kCode], scales[kZero]),
+               static_cast<int>(k % kPerByte), locals[k / kLocalGroup], to_bf16(scales[kSuper]));
+}
+
+inline void take_columns(const EncodedRows& from, int64_t row, int64_t column, EncodedRows& to,
+                         int64_t to_row) {
+  const std::span<uint8_t> codes = to.codes_of(to_row);
+  const int64_t bytes = num_bytes(to.in), locals = num_locals(to.in);
+  std::ranges::copy(bytes_of(from, row).subspan(column / kPerByte, bytes), codes.begin());
+  std::ranges::copy(locals_of(from, row).subspan(column / kLocalGroup, locals),
+                    codes.subspan(bytes).begin());
+  std::ranges::copy(from.scales_of(row), to.scales_of(to_row).begin());
+}
+
+inline constexpr EncodingRules kRules{
+    .bytes =
+        [](const WeightFormat&, int64_t out, int64_t in) {
+          // Two local scales to a byte; super scale, code scale and code zero.
+          return out * (num_bytes(in) + (num_locals(in) + 1) / 2 + 2 + 4 + 4);
+        },
+    .num_codes = [](int64_t in) { return num_bytes(in) + num_locals(in); },
+    .num_scales = [](const WeightFormat&, int64_t) { return int64_t{kNumScales}; },
+    .encode = encode_rows,
+    .decode = decode_row,
+    .column_unit = [](const WeightFormat&) { return int64_t{kLocalGroup}; },
+    .take_columns = take_columns,
 };
 
 }  // namespace erne::ccq

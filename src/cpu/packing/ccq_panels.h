@@ -1,41 +1,23 @@
-// The order in which kernels read weights that are turned into float32 before they are multiplied:
-// panels of 16 outputs as in panels.h, each contiguous, 64-byte parts.
+// The order in which the kernels read wint2 (tensor/formats/ccq.h): panels of 16 outputs as in
+// panels.h, each contiguous. A panel is
 //
-//   block_wise_fp8   scales [in / 128][16] float32, of the tile of 128 outputs that the panel lies
-//   in,
-//                    codes  [in][16]
-//   wint2            code scales [16] float32, code zeros [16] float32, super scales [16] bfloat16,
-//                    padded to 64 bytes; local scales [in / 256][16][4], bytes [in / 16][16][4]: of
-//                    an output, four that follow each other
+//   code scales   [16] float32
+//   code zeros    [16] float32
+//   super scales  [16] bfloat16, padded to 64 bytes
+//   local scales  [in / 256][16][4]: of an output, four that follow each other
+//   bytes         [in / 16][16][4], likewise
 //
 // Everything here is static: the linker must not share code that a kernel file has compiled for its
 // own instruction set.
 #pragma once
 
-#include "cpu/packing/integer_panels.h"
+#include <cstddef>
+#include <cstdint>
+
+#include "cpu/packing/packed_weight.h"
 #include "cpu/packing/panels.h"
-#include "tensor/fp8.h"
 
 namespace erne::cpu {
-
-struct Fp8Panels {
-  std::byte* data;
-  int64_t in;
-};
-constexpr int kFp8Group = 128;
-
-static constexpr int64_t num_groups(const Fp8Panels& w) {
-  return (w.in + kFp8Group - 1) / kFp8Group;
-}
-static constexpr int64_t panel_stride(const Fp8Panels& w) {
-  return (num_groups(w) * static_cast<int64_t>(sizeof(float)) + round_up(w.in, 4)) * kPanel;
-}
-static inline float* panel_scales(const Fp8Panels& w, int64_t panel, int64_t group) {
-  return reinterpret_cast<float*>(w.data + panel * panel_stride(w)) + group * kPanel;
-}
-static inline Fp8* panel_codes(const Fp8Panels& w, int64_t panel, int64_t k) {
-  return reinterpret_cast<Fp8*>(panel_scales(w, panel, num_groups(w))) + k * kPanel;
-}
 
 struct CcqPanels {
   std::byte* data;
@@ -46,6 +28,9 @@ constexpr int kCcqStep = 16;         // inputs in 64 bytes of a panel
 constexpr int kCcqLocalStep = 256;   // inputs whose local scales are 64 bytes
 constexpr int kCcqScaleBytes = 192;  // before the local scales
 
+static inline CcqPanels ccq_panels(const PackedWeight& w) {
+  return {w.data, w.in};
+}
 static constexpr int64_t local_bytes(const CcqPanels& w) {
   return round_up(w.in, kCcqLocalStep) / kCcqLocalStep * 64;
 }
