@@ -5,17 +5,20 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
 
 #include "apps/backends.h"
+#include "apps/memory_check.h"
 #include "apps/progress.h"
 #include "apps/quantization.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text_file.h"
 #include "tensor/activation_types.h"
+#include "weights/model_folder.h"
 
 namespace erne::apps {
 namespace {
@@ -73,8 +76,9 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
 
   const Stopwatch watch;
   const model::ModelOptions how = TRY(model_options(options));
-  const auto opened = TRY(model::OpenedModel::open(options.model, how));
+  const auto opened = TRY(model::OpenedModel::open(loaded.folder, how));
   const model::LoadPlan& plan = loaded.plan = opened.plan();
+  TRY(check_memory(options, opened, *loaded.backend, loaded.backend->memory().available_bytes));
   loaded.model =
       TRY(opened.load(*loaded.backend, tensor_progress("loading weights"), options.weight_cache));
   const model::ErnieConfig& config = loaded.model->config();
@@ -89,7 +93,7 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
       how.random_seed ? " drawn at random" : " loaded", watch.seconds(),
       dtype_name(plan.activation), arithmetic);
   report_slow_formats(*loaded.backend, plan);
-  loaded.generation = TRY(model::read_generation_config(options.model, config));
+  loaded.generation = model::read_generation_config(loaded.folder, config);
   return {};
 }
 
@@ -123,8 +127,7 @@ Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
     log_info("tokenizer: none, token ids only");
     return {};
   }
-  const std::filesystem::path folder =
-      options.tokenizer.empty() ? options.model : options.tokenizer;
+  const std::filesystem::path folder = loaded.tokenizer_folder;
   auto tokenizer = text::Tokenizer::load(folder);
   if (!tokenizer.ok() && tokenizer.status().code == Code::kNotFound)
     return Status{Code::kNotFound,
@@ -181,6 +184,21 @@ Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
   return {};
 }
 
+std::vector<std::filesystem::path> roots_of(
+    std::initializer_list<std::pair<const char*, const char*>> places) {
+  std::vector<std::filesystem::path> roots;
+  for (const auto& [variable, below] : places)
+    if (const char* value = std::getenv(variable); value != nullptr && *value != '\0')
+      roots.push_back(std::filesystem::path(value) / below);
+  return roots;
+}
+
+// By the environment variables of the hubs' clients.
+weights::HubCaches hub_caches() {
+  return {roots_of({{"HF_HUB_CACHE", ""}, {"HF_HOME", "hub"}, {"HOME", ".cache/huggingface/hub"}}),
+          roots_of({{"MODELSCOPE_CACHE", "models"}, {"HOME", ".cache/modelscope/hub/models"}})};
+}
+
 }  // namespace
 
 int LoadedModel::num_tokens() const {
@@ -188,19 +206,22 @@ int LoadedModel::num_tokens() const {
   return tokenizer ? std::min(tokenizer->size(), rows) : rows;
 }
 
+Result<std::filesystem::path> find_folder(const std::string& named, const std::string& flag) {
+  weights::ModelFolder found = TRY(weights::find_model_folder(named, flag, hub_caches()));
+  if (!found.note.empty()) log_info("{}", found.note);
+  if (!found.warning.empty()) log_warning("{}", found.warning);
+  return std::move(found.path);
+}
+
 Result<LoadedModel> load_model(const ServeOptions& options) {
   if (options.model.empty())
     return invalid("--model is missing: name the folder of a checkpoint", "--model");
-  std::error_code error;
-  if (!std::filesystem::is_directory(options.model, error))
-    return Status{Code::kNotFound,
-                  fmt::format("--model {}: {}; download the checkpoint first and name the folder "
-                              "that holds its config.json",
-                              options.model,
-                              std::filesystem::exists(options.model, error) ? "is no folder"
-                                                                            : "no such folder"),
-                  "--model"};
   LoadedModel loaded;
+  loaded.folder = TRY(find_folder(options.model, "--model"));
+  loaded.tokenizer_folder =
+      options.tokenizer.empty() ? loaded.folder : std::filesystem::path(options.tokenizer);
+  if (weights::is_hub_cache(loaded.tokenizer_folder))
+    loaded.tokenizer_folder = TRY(find_folder(options.tokenizer, "--tokenizer"));
   TRY(load_weights(loaded, options));
   TRY(load_text(loaded, options));
   TRY(make_executor(loaded, options));

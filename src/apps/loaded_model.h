@@ -2,6 +2,7 @@
 // and `erne chat` have in common.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,7 +20,9 @@
 namespace erne::apps {
 
 struct LoadedModel {
-  int threads = 0;  // of the back end
+  std::filesystem::path folder;            // of the checkpoint
+  std::filesystem::path tokenizer_folder;  // of the tokenizer and the chat template
+  int threads = 0;                         // of the back end
   std::unique_ptr<Backend> backend;
   model::LoadPlan plan;  // what its weights were made of, and how they are computed with
   std::unique_ptr<model::Model> model;
@@ -32,6 +35,9 @@ struct LoadedModel {
 
   int num_tokens() const;  // ids a request may use: those of the tokenizer, or of the embedding
 };
+
+// The folder that a flag's value stands for (weights/model_folder.h); says so where it is another.
+Result<std::filesystem::path> find_folder(const std::string& named, const std::string& flag);
 
 // Prints what it loads, how long that took, how much memory, and what was chosen.
 Result<LoadedModel> load_model(const ServeOptions& options);

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "apps/loaded_model.h"
 #include "apps/progress.h"
 #include "model/config_file.h"
 #include "model/registry.h"
@@ -24,7 +25,7 @@ Status cannot_write(const fs::path& file, const std::error_code& error) {
 }  // namespace
 
 Result<std::string> make_checkpoint(const MakeCheckpointOptions& options) {
-  const fs::path from = options.model, to = options.output;
+  const fs::path from = TRY(find_folder(options.model, "--model")), to = options.output;
   const model::ErnieConfig config = TRY(model::read_config(from));
   const auto* architecture = TRY(model::find_architecture(config.architecture));
   std::error_code error;

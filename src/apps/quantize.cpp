@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
+#include <string_view>
 
 #include "apps/backends.h"
 #include "apps/flags.h"
+#include "apps/loaded_model.h"
 #include "apps/progress.h"
 #include "apps/quantization.h"
 #include "base/json.h"
@@ -15,6 +19,7 @@
 #include "model/config_fields.h"
 #include "model/load_model.h"
 #include "tensor/activation_types.h"
+#include "weights/new_file.h"
 #include "weights/packed_checkpoint.h"
 
 namespace erne::apps {
@@ -67,16 +72,22 @@ bool is_inside(const fs::path& file, const fs::path& folder) {
   return !error && !rest.empty() && *rest.begin() != "..";
 }
 
-// Tokenizer, templates and settings; not the weights.
-Result<void> copy_other_files(const fs::path& from, const fs::path& to) {
+// Tokenizer, templates and settings; not weights, trainings' states or whatever else lies there.
+bool is_setting(const fs::path& file) {
+  const std::string name = file.filename(), end = file.extension();
+  if (name.starts_with('.') || name == "config.json" || name.ends_with(".safetensors.index.json"))
+    return false;
+  constexpr std::string_view kEnds[] = {".json", ".jinja", ".model", ".txt", ".md"};
+  return std::ranges::find(kEnds, end) != std::end(kEnds) || name.starts_with("LICENSE");
+}
+
+Result<void> copy_settings(const fs::path& from, const fs::path& to) {
   std::error_code error;
   const fs::path own = own_folder(from, error);
   for (fs::directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename();
     std::error_code is_gone;  // a link that leads nowhere
-    if (!it->is_regular_file(is_gone) || name == "config.json" || name.ends_with(".safetensors") ||
-        name.ends_with(".safetensors.index.json"))
-      continue;
+    if (!it->is_regular_file(is_gone) || !is_setting(it->path())) continue;
     if (!is_inside(it->path(), own))
       return invalid(
           fmt::format("{} is a link that leads out of the checkpoint: put the file itself "
@@ -91,10 +102,10 @@ Result<void> copy_other_files(const fs::path& from, const fs::path& to) {
   return {};
 }
 
-Result<void> write_config(const QuantizeOptions& options, const model::CheckpointFacts& facts) {
+Result<void> write_config(const QuantizeOptions& options, const fs::path& from,
+                          const model::CheckpointFacts& facts) {
   const fs::path file = fs::path(options.output) / "config.json";
-  Json json =
-      TRY(parse_json_file(TRY(model::read_config_text(fs::path(options.model) / "config.json"))));
+  Json json = TRY(parse_json_file(TRY(model::read_config_text(from / "config.json"))));
   json.set("tie_word_embeddings", facts.tied);
   const model::Calibration& calibration = facts.calibration;
   json.set("quantization_config", Json::Object{{"quant_method", "erne"},
@@ -111,6 +122,7 @@ Result<void> make_folder(const fs::path& to) {
   if (fs::is_symlink(to, error)) return cannot_write(to, "it is a link; name the folder itself");
   fs::create_directories(to, error);
   if (error) return cannot_write(to, error.message());
+  weights::remove_unfinished(to);  // of a run that was broken off
   const bool is_empty = fs::is_empty(to, error);
   if (error) return cannot_write(to, error.message());
   return is_empty ? Result<void>() : cannot_write(to, "it is not empty");
@@ -124,7 +136,8 @@ Result<std::string> quantize(const QuantizeOptions& options) {
   how.activation = find_activation_dtype(options.dtype).value();
   how.quantization = scheme;
   if (options.load_choices == "dummy") how.random_seed = options.seed;
-  const auto opened = TRY(model::OpenedModel::open(options.model, how));
+  const fs::path from = TRY(find_folder(options.model, "--model"));
+  const auto opened = TRY(model::OpenedModel::open(from, how));
   if (opened.facts().is_packed)
     return invalid(fmt::format("{} is quantised already, to {}; name the checkpoint it was made of",
                                options.model, opened.facts().scheme->name),
@@ -133,9 +146,9 @@ Result<std::string> quantize(const QuantizeOptions& options) {
   TRY(make_folder(to));
   const ChosenBackend chosen = TRY(make_backend("auto", options.threads));
   const fs::path file = to / weights::kPackedCheckpointFile;
-  TRY(copy_other_files(options.model, to));
+  TRY(copy_settings(from, to));
   const size_t bytes = TRY(opened.pack(*chosen.backend, tensor_progress("quantizing"), file));
-  TRY(write_config(options,
+  TRY(write_config(options, from,
                    opened.facts()));  // last, so that only a whole checkpoint looks like one
   return fmt::format("wrote {}: {:.1f} MB of {} weights; serve it with erne serve --model {}\n",
                      file.string(), bytes / 1e6, scheme->name, options.output);

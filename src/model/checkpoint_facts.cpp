@@ -1,7 +1,10 @@
 #include "model/checkpoint_facts.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string_view>
+
+#include "base/log.h"
 
 namespace erne::model {
 namespace {
@@ -36,6 +39,34 @@ Result<Calibration> find_calibration(const ErnieConfig& config,
   return found;
 }
 
+// Whether two tensors hold the same bytes. A head that differs mostly does so at once.
+bool is_same(const weights::CheckpointTensor& a, const weights::CheckpointTensor& b) {
+  if (a.shape != b.shape || a.type != b.type) return false;
+  constexpr size_t kStep = 4 << 20;
+  const auto bytes = static_cast<size_t>(a.shape.elements() * a.type->bytes);
+  for (size_t at = 0; at < bytes; at += kStep) {
+    const size_t step = std::min(kStep, bytes - at);
+    const bool equal = std::memcmp(a.data + at, b.data + at, step) == 0;
+    weights::drop_pages({b.data + at, step});
+    if (!equal) return false;
+  }
+  return true;
+}
+
+// Transformers ties the head where config.json says so, whatever the file holds; but a head of its
+// own has been trained for something.
+void warn_of_unused_head(const weights::Checkpoint& checkpoint) {
+  const weights::CheckpointTensor* head = checkpoint.find("lm_head.weight");
+  const weights::CheckpointTensor* embedding = checkpoint.find("model.embed_tokens.weight");
+  if (embedding == nullptr) embedding = checkpoint.find("ernie.embed_tokens.weight");
+  if (head != nullptr && embedding != nullptr && !is_same(*embedding, *head))
+    log_warning(
+        "config.json says tie_word_embeddings true, and {} holds an lm_head.weight that differs "
+        "from the embedding: the embedding is used as the head, as transformers does; if the head "
+        "was trained apart, say tie_word_embeddings false",
+        checkpoint.folder().string());
+}
+
 }  // namespace
 
 CheckpointFacts stated_facts(const ErnieConfig& config) {
@@ -49,6 +80,7 @@ CheckpointFacts stated_facts(const ErnieConfig& config) {
 Result<CheckpointFacts> find_facts(const ErnieConfig& config,
                                    const weights::Checkpoint& checkpoint) {
   const bool has_head = checkpoint.find("lm_head.weight") != nullptr;
+  if (config.tie_word_embeddings.value_or(false)) warn_of_unused_head(checkpoint);
   return CheckpointFacts{config.tie_word_embeddings.value_or(!has_head), false,
                          config.quantization.scheme, TRY(find_calibration(config, checkpoint))};
 }

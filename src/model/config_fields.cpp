@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/json_file.h"
 #include "weights/mapped_file.h"
+#include "weights/safetensors_header.h"
 
 namespace erne::model {
 namespace {
@@ -11,8 +15,10 @@ namespace {
 constexpr int kMaxDepth = 16;
 constexpr size_t kMaxIntegers = 1024;
 
-bool is_integer_in(const Json& value, int min, int max) {
-  return value.is_integer() && value.as_int() >= min && value.as_int() <= max;
+std::optional<int> integer_in(const Json& value, int min, int max) {
+  const auto whole = whole_number(value);
+  if (!whole || *whole < min || *whole > max) return {};
+  return static_cast<int>(*whole);
 }
 
 std::string integer_range(int min, int max) {
@@ -24,6 +30,11 @@ std::string integer_range(int min, int max) {
 Result<std::string> read_config_text(const std::filesystem::path& path) {
   const weights::MappedFile file = TRY(weights::MappedFile::open(path));
   const auto bytes = file.bytes();
+  if (weights::is_lfs_pointer(bytes))
+    return invalid(
+        fmt::format("{} is a Git LFS pointer, not what it points to: run `git lfs pull` "
+                    "in its folder",
+                    path.string()));
   if (bytes.size() > kMaxConfigBytes)
     return invalid(fmt::format("{}: found {} bytes, expected at most {}", path.string(),
                                bytes.size(), kMaxConfigBytes));
@@ -34,10 +45,23 @@ Status in_file(const std::filesystem::path& path, const Status& status) {
   return {status.code, fmt::format("{}: {}", path.string(), status.message), status.param};
 }
 
+std::optional<int64_t> whole_number(const Json& value) {
+  if (value.is_integer()) return value.as_int();
+  constexpr double kMost = 9007199254740992;  // above it not every integer is a double
+  if (!value.is_number() || std::abs(value.as_double()) > kMost ||
+      value.as_double() != std::trunc(value.as_double()))
+    return {};
+  return static_cast<int64_t>(value.as_double());
+}
+
+std::string show_value(const Json* found) {
+  const std::string shown = found == nullptr ? "nothing" : found->dump();
+  return shown.size() > 80 ? shown.substr(0, 77) + "..." : shown;
+}
+
 Status bad_field(std::string_view key, const Json* found, const std::string& expected) {
-  std::string shown = found == nullptr ? "nothing" : found->dump();
-  if (shown.size() > 80) shown = shown.substr(0, 77) + "...";
-  return invalid(fmt::format("{}: found {}, expected {}", key, shown, expected), std::string(key));
+  return invalid(fmt::format("{}: found {}, expected {}", key, show_value(found), expected),
+                 std::string(key));
 }
 
 Result<ConfigFields> ConfigFields::parse(std::string_view text) {
@@ -54,9 +78,9 @@ const Json* ConfigFields::find(std::string_view key) const {
 
 Result<int> ConfigFields::integer(std::string_view key, int min, int max) const {
   const Json* value = find(key);
-  if (value == nullptr || !is_integer_in(*value, min, max))
-    return bad_field(key, value, integer_range(min, max));
-  return static_cast<int>(value->as_int());
+  const auto found = value == nullptr ? std::nullopt : integer_in(*value, min, max);
+  if (!found) return bad_field(key, value, integer_range(min, max));
+  return *found;
 }
 
 Result<int> ConfigFields::integer(std::string_view key, int min, int max, int otherwise) const {
@@ -91,14 +115,14 @@ Result<std::vector<int32_t>> ConfigFields::integers(std::string_view key, int mi
   const Json* value = find(key);
   if (value == nullptr) return std::vector<int32_t>();
   const std::string expected = integer_range(min, max) + " or a list of them";
-  if (is_integer_in(*value, min, max))
-    return std::vector<int32_t>{static_cast<int32_t>(value->as_int())};
+  if (const auto one = integer_in(*value, min, max)) return std::vector<int32_t>{*one};
   if (!value->is_array() || value->as_array().size() > kMaxIntegers)
     return bad_field(key, value, expected);
   std::vector<int32_t> out;
   for (const Json& element : value->as_array()) {
-    if (!is_integer_in(element, min, max)) return bad_field(key, value, expected);
-    out.push_back(static_cast<int32_t>(element.as_int()));
+    const auto found = integer_in(element, min, max);
+    if (!found) return bad_field(key, value, expected);
+    out.push_back(*found);
   }
   return out;
 }
@@ -108,6 +132,11 @@ Result<ConfigFields> ConfigFields::object(std::string_view key) const {
   if (value == nullptr) return ConfigFields(Json(Json::Object()));
   if (!value->is_object()) return bad_field(key, value, "an object");
   return ConfigFields(*value);
+}
+
+bool ConfigFields::is_empty() const {
+  return std::ranges::all_of(json_.as_object(),
+                             [](const auto& member) { return member.second.is_null(); });
 }
 
 }  // namespace erne::model

@@ -30,6 +30,7 @@ class ConfigFields {
   // nullptr where the member is absent or null: both mean "not said".
   const Json* find(std::string_view key) const;
 
+  // Integers may be written as numbers with a point, 50.0, as some tools do.
   Result<int> integer(std::string_view key, int min, int max) const;  // required
   Result<int> integer(std::string_view key, int min, int max, int otherwise) const;
   // In (above, most]: no bound of ours is a sensible lower end.
@@ -40,12 +41,19 @@ class ConfigFields {
   Result<std::vector<int32_t>> integers(std::string_view key, int min, int max) const;
   // The member as an object of its own; no members where it is absent.
   Result<ConfigFields> object(std::string_view key) const;
+  // Whether nothing is said: no member is there that is not null.
+  bool is_empty() const;
 
  private:
   Json json_;
 };
 
+// The whole number that `value` is; nullopt: it is none.
+std::optional<int64_t> whole_number(const Json& value);
+
 // A field's error: "hidden_size: found -1, expected an integer in [1, 65536]".
 Status bad_field(std::string_view key, const Json* found, const std::string& expected);
+// "-1", cut where it is long.
+std::string show_value(const Json* found);
 
 }  // namespace erne::model

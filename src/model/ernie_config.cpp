@@ -1,8 +1,10 @@
 #include "model/ernie_config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 #include "base/log.h"
@@ -24,6 +26,24 @@ constexpr int kMaxHeadDim = 1024;
 constexpr int kHeadDimStep = 2;         // rotary pairs; a back end may ask for more (BackendLimits)
 constexpr int kMaxPositions = 1 << 24;  // each is exact in float32, as the rotary angle needs it
 
+// Only what leaves the angles as they are: no kind and no factor, or "linear" by a factor of 1.
+Result<void> check_rope(const char* key, const ConfigFields& rope) {
+  const Json* factor = rope.find("factor");
+  const bool is_one = factor != nullptr && factor->is_number() && factor->as_double() == 1.0;
+  for (const char* name : {"rope_type", "type"})
+    if (const auto type = TRY(rope.text(name));
+        type && *type != "default" && !(*type == "linear" && is_one))
+      return bad_field(fmt::format("{}.{}", key, name), rope.find(name),
+                       "\"default\", or \"linear\" with a factor of 1");
+  if (factor != nullptr && !is_one && rope.find("rope_type") == nullptr &&
+      rope.find("type") == nullptr)
+    return bad_field(fmt::format("{}.factor", key), factor, "1");
+  if (const Json* part = rope.find("partial_rotary_factor");
+      part != nullptr && !(part->is_number() && part->as_double() == 1.0))
+    return bad_field(fmt::format("{}.partial_rotary_factor", key), part, "1");
+  return {};
+}
+
 // Settings of other models that would change the arithmetic.
 Result<void> check_arithmetic(const ConfigFields& fields) {
   if (const auto act = TRY(fields.text("hidden_act")); act && *act != "silu")
@@ -37,12 +57,8 @@ Result<void> check_arithmetic(const ConfigFields& fields) {
   if (const Json* ratio = fields.find("compression_ratio");
       ratio != nullptr && !(ratio->is_number() && ratio->as_double() == 1.0))
     return bad_field("compression_ratio", ratio, "1");
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const ConfigFields rope = TRY(fields.object(key));
-    for (const char* name : {"rope_type", "type"})
-      if (const auto type = TRY(rope.text(name)); type && *type != "default")
-        return bad_field(fmt::format("{}.{}", key, name), rope.find(name), "\"default\"");
-  }
+  for (const char* key : {"rope_scaling", "rope_parameters"})
+    TRY(check_rope(key, TRY(fields.object(key))));
   return {};
 }
 
@@ -149,6 +165,25 @@ Result<void> parse_experts(const ConfigFields& fields, ErnieConfig& config) {
   return {};
 }
 
+// Ids that no vocabulary has can end nothing: some tools write -1 for none, or forget to count
+// tokens that they have added.
+Result<std::vector<int32_t>> parse_end_tokens(const ConfigFields& fields, int vocab_size) {
+  constexpr const char* kKey = "eos_token_id";
+  constexpr int kLeast = std::numeric_limits<int32_t>::min();
+  constexpr int kMost = std::numeric_limits<int32_t>::max();
+  std::vector<int32_t> ids = TRY(fields.integers(kKey, kLeast, kMost));
+  const auto outside = [&](int32_t id) { return id < 0 || id >= vocab_size; };
+  const bool is_odd = std::ranges::any_of(ids, outside);
+  std::erase_if(ids, outside);
+  if (ids.empty()) ids = {std::min(2, vocab_size - 1)};
+  if (is_odd)
+    log_warning(
+        "config.json: {}: found {}, of which ids outside the vocabulary of {} count as "
+        "none: taking {}",
+        kKey, show_value(fields.find(kKey)), vocab_size, fmt::join(ids, ", "));
+  return ids;
+}
+
 }  // namespace
 
 Result<std::string> parse_architecture(const ConfigFields& fields) {
@@ -174,10 +209,7 @@ Result<ErnieConfig> parse_ernie_config(const ConfigFields& fields, std::string a
   config.quantization = TRY(parse_stated_quantization(fields, config.moe.intermediate_size));
 
   config.tie_word_embeddings = TRY(fields.boolean("tie_word_embeddings"));
-  const int last_id = config.vocab_size - 1;
-  config.bos_token_id = TRY(fields.integer("bos_token_id", 0, last_id, std::min(1, last_id)));
-  const std::vector<int32_t> eos = TRY(fields.integers("eos_token_id", 0, last_id));
-  config.eos_token_ids = eos.empty() ? std::vector<int32_t>{std::min(2, last_id)} : eos;
+  config.eos_token_ids = TRY(parse_end_tokens(fields, config.vocab_size));
   return config;
 }
 

@@ -53,7 +53,6 @@ struct ErnieConfig {
   float rms_norm_eps = 1e-5f;
   double rope_theta = 500000.0;
   std::optional<bool> tie_word_embeddings;  // the head is the embedding; unset: not said
-  int bos_token_id = 1;
   std::vector<int32_t> eos_token_ids = {2};
   StatedQuantization quantization;
 

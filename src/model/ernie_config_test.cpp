@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "model/generation_config.h"
 
 namespace erne::model {
 namespace {
@@ -99,13 +98,13 @@ TEST(ErnieConfig, hostile_values_are_refused_by_field) {
       {"rms_norm_eps", {"0", "-1e-5", "1e-85", "1", "\"small\""}},
       {"rope_theta", {"0", "-1", "1", "1e13", "[]"}},
       {"tie_word_embeddings", {"1", "\"yes\""}},
-      {"eos_token_id", {"-1", "103424", "[2,-1]", "\"</s>\""}},
+      {"eos_token_id", {"\"</s>\"", "2.5", "{}"}},
       {"hidden_act", {"\"gelu\"", "1"}},
       {"use_bias", {"true", "1"}},
       {"rope_3d", {"true"}},
       {"compression_ratio", {"2.0"}},
       {"quantization_config",
-       {"{}", "1", "{\"quantization\":\"wint3\"}", "{\"quant_method\":\"gptq\"}",
+       {"1", "{\"x\":1}", "{\"quantization\":\"wint3\"}", "{\"quant_method\":\"gptq\"}",
         "{\"quantization\":\"wint8\",\"is_permuted\":true}",
         "{\"quantization\":\"mix_quant\",\"dense_quant_type\":\"wint4\"}"}},
       {"rope_parameters", {"[]"}},
@@ -119,10 +118,85 @@ TEST(ErnieConfig, hostile_values_are_refused_by_field) {
       EXPECT_EQ(status.param, key) << value << ": " << status.message;
       EXPECT_THAT(status.message, HasSubstr(key)) << value;
     }
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+}
+
+TEST(ErnieConfig, scaled_angles_are_refused_and_a_scale_of_one_is_none) {
+  for (const std::string key : {"rope_scaling", "rope_parameters"}) {
+    const std::pair<const char*, const char*> scaled[] = {
+        {R"({"rope_type":"yarn"})", ".rope_type"},
+        {R"({"type":"dynamic","factor":1.0})", ".type"},
+        {R"({"type":"linear","factor":2.0})", ".type"},
+        {R"({"rope_type":"linear"})", ".rope_type"},
+        {R"({"factor":8})", ".factor"},
+        {R"({"partial_rotary_factor":0.5})", ".partial_rotary_factor"}};
+    for (const auto& [value, field] : scaled) {
+      Json json = released_config();
+      json.set(key, Json::parse(value).value());
+      EXPECT_EQ(refusal(json).param, key + field) << value;
+    }
+    for (const char* value :
+         {"null", "{}", R"({"type":"linear","factor":1.0})", R"({"rope_type":"linear","factor":1})",
+          R"({"rope_type":"default"})", R"({"type":null,"factor":null})", R"({"factor":1.0})",
+          R"({"rope_type":"default","rope_theta":500000.0,"partial_rotary_factor":1.0})"}) {
+      Json json = released_config();
+      json.set(key, Json::parse(value).value());
+      EXPECT_TRUE(parse_config(json.dump())) << key << value << refusal(json).message;
+    }
+  }
+}
+
+TEST(ErnieConfig, what_means_none_in_other_tools_means_none) {
+  const std::pair<const char*, const char*> members[] = {
+      {"bos_token_id", "-1"},
+      {"bos_token_id", "null"},
+      {"bos_token_id", "\"<s>\""},
+      {"quantization_config", "{}"},
+      {"quantization_config", "null"},
+      {"quantization_config", R"({"quant_method":null})"},
+      {"num_key_value_heads", "null"},
+      {"head_dim", "null"},
+      {"tie_word_embeddings", "null"},
+      {"torch_dtype", "\"float16\""},
+      {"dtype", "\"float32\""},
+      {"torch_dtype", "null"},
+      {"sliding_window", "null"},
+      {"moe_num_experts", "0"},
+      {"hidden_size", "1024.0"},
+      {"pad_token_id", "-1"},
+      {"use_cache", "\"no\""},
+      {"unsloth_version", "\"2026.1\""},
+      {"auto_map", R"({"AutoConfig":"x.Y"})"}};
+  for (const auto& [key, value] : members) {
     Json json = released_config();
-    json.set(key, Json::Object{{"rope_type", "yarn"}});
-    EXPECT_EQ(refusal(json).param, std::string(key) + ".rope_type");
+    json.set(key, Json::parse(value).value());
+    const auto config = parse_config(json.dump());
+    ASSERT_TRUE(config) << key << " " << value << ": " << config.status().message;
+    EXPECT_EQ(config->quantization.scheme, nullptr);
+    EXPECT_EQ(config->hidden_size, 1024);
+  }
+}
+
+TEST(ErnieConfig, ends_outside_the_vocabulary_count_as_none) {
+  const std::pair<const char*, std::vector<int32_t>> cases[] = {
+      {"-1", {2}},         {"103424", {2}}, {"[2,-1]", {2}},
+      {"[103424,7]", {7}}, {"null", {2}},   {"[]", {2}}};
+  for (const auto& [value, expected] : cases) {
+    Json json = released_config();
+    json.set("eos_token_id", Json::parse(value).value());
+    const auto config = parse_config(json.dump());
+    ASSERT_TRUE(config) << value << ": " << config.status().message;
+    EXPECT_EQ(config->eos_token_ids, expected) << value;
+  }
+}
+
+TEST(ErnieConfig, a_trainers_wrapper_is_named_with_what_it_wraps) {
+  for (const char* name : {"FSDPErnie4_5ForCausalLM", "Ernie4_5ForCausalLMWithValueHead",
+                           "Ernie4_5Model", "PeftErnie4_5ForCausalLM"}) {
+    Json json = released_config();
+    json.set("architectures", Json::Array{Json(name)});
+    const Status status = refusal(json);
+    EXPECT_EQ(status.param, "architectures");
+    EXPECT_THAT(status.message, AllOf(HasSubstr(name), HasSubstr("[\"Ernie4_5ForCausalLM\"]")));
   }
 }
 
@@ -277,45 +351,6 @@ TEST(ErnieConfig, refuses_a_mixture_by_field) {
 TEST(ErnieConfig, only_a_json_object_will_do) {
   for (const char* text : {"", "[]", "3", "{", "{\"a\":[[[[[[[[[[[[[[[[[[[["})
     EXPECT_FALSE(parse_config(text)) << text;
-}
-
-TEST(GenerationConfig, reads_defaults_and_end_tokens) {
-  const ErnieConfig model = parse_config(released_config().dump()).value();
-  const auto config = parse_generation_config(
-      R"({"do_sample":true,"temperature":0.8,"top_p":0.8,"top_k":50,"repetition_penalty":1.1,
-          "eos_token_id":[2,100272],"transformers_version":"4"})",
-      model);
-  ASSERT_TRUE(config) << config.status().message;
-  EXPECT_THAT(config->eos_token_ids, ElementsAre(2, 100272));
-  EXPECT_EQ(config->temperature, 0.8);
-  EXPECT_EQ(config->top_p, 0.8);
-  EXPECT_EQ(config->top_k, 50);
-  EXPECT_EQ(config->repetition_penalty, 1.1);
-
-  const auto empty = parse_generation_config("{}", model);
-  ASSERT_TRUE(empty);
-  EXPECT_THAT(empty->eos_token_ids, ElementsAre(2));
-  EXPECT_FALSE(empty->temperature || empty->top_p || empty->top_k || empty->repetition_penalty);
-  EXPECT_EQ(parse_generation_config(R"({"do_sample":false,"temperature":0.8})", model)->temperature,
-            0.0);
-  EXPECT_EQ(parse_generation_config(R"({"temperature":0})", model)->temperature, 0.0);
-}
-
-TEST(GenerationConfig, refuses_by_field) {
-  const ErnieConfig model = parse_config(released_config().dump()).value();
-  const std::pair<const char*, const char*> cases[] = {
-      {"eos_token_id", R"({"eos_token_id":103424})"},
-      {"temperature", R"({"temperature":-1})"},
-      {"top_p", R"({"top_p":0})"},
-      {"top_p", R"({"top_p":1.5})"},
-      {"top_k", R"({"top_k":-1})"},
-      {"do_sample", R"({"do_sample":1})"},
-      {"repetition_penalty", R"({"repetition_penalty":0})"}};
-  for (const auto& [key, text] : cases) {
-    const auto config = parse_generation_config(text, model);
-    ASSERT_FALSE(config) << text;
-    EXPECT_EQ(config.status().param, key);
-  }
 }
 
 }  // namespace

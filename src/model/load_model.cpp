@@ -1,7 +1,9 @@
 #include "model/load_model.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <iterator>
 
 #include "base/log.h"
 #include "model/config_file.h"
@@ -18,18 +20,20 @@ namespace {
 // Nothing in a checkpoint is passed over in silence.
 void report_unused(const ErnieConfig& config, const CheckpointFacts& facts,
                    const std::vector<std::string>& unused) {
-  constexpr size_t kListed = 20;
-  std::vector<std::string> known, unknown;
-  for (const std::string& name : unused)
-    (is_known_unused(facts, name) ? known : unknown).push_back(weights::quote_name(name));
-  if (!known.empty())
+  std::vector<std::string> unknown;
+  std::ranges::copy_if(unused, std::back_inserter(unknown),
+                       [&](const std::string& name) { return !is_known_unused(facts, name); });
+  if (const size_t known = unused.size() - unknown.size(); known > 0)
     log_info("{} tensors of the checkpoint are not needed (multi-token predictor, tied head)",
-             known.size());
-  if (unknown.empty()) return;
-  const size_t count = unknown.size();
-  if (count > kListed) unknown.resize(kListed);
-  log_warning("{} tensors of the checkpoint are not used by {}: {}{}", count, config.architecture,
-              fmt::join(unknown, ", "), count > kListed ? ", ..." : "");
+             known);
+  if (!unknown.empty())
+    log_warning("{} tensors of the checkpoint are not used by {}: {}", unknown.size(),
+                config.architecture, weights::quote_names(unknown));
+}
+
+void report(const weights::Checkpoint& checkpoint) {
+  for (const std::string& note : checkpoint.notes()) log_info("{}", note);
+  for (const std::string& warning : checkpoint.warnings()) log_warning("{}", warning);
 }
 
 }  // namespace
@@ -56,17 +60,30 @@ Result<void> OpenedModel::open_weights(const std::filesystem::path& folder,
     return {};
   }
   weights::Checkpoint checkpoint = TRY(weights::Checkpoint::open(folder));
+  report(checkpoint);
   facts_ = TRY(find_facts(config_, checkpoint));
   plan_ = TRY(resolve(config_, facts_, options));
   specs_ = architecture_->tensor_specs(config_, facts_);
   auto source = TRY(weights::CheckpointSource::make(std::move(checkpoint), specs_));
   report_unused(config_, facts_, source.unused());
+  if (source.holds_float16())
+    log_info("the checkpoint holds float16 weights: they are converted while they are loaded");
   source_ = std::make_unique<weights::CheckpointSource>(std::move(source));
   return {};
 }
 
 weights::LoadOptions OpenedModel::load_options(Progress progress) const {
   return {plan_.activation, std::move(progress), plan_.formats, plan_.quantize_activations};
+}
+
+Result<size_t> OpenedModel::weight_bytes(Backend& backend, const QuantizationScheme* scheme) const {
+  if (source_ == nullptr) return size_t{0};
+  weights::LoadOptions how = load_options({});
+  how.quantization = scheme ? scheme->formats(config_.has_experts()) : Quantization();
+  size_t total = 0;
+  for (const weights::WeightPlan& plan : TRY(plan_weights(backend, *source_, specs_, how)))
+    total += plan.bytes;
+  return total;
 }
 
 Result<std::unique_ptr<Model>> OpenedModel::load(Backend& backend, Progress progress,

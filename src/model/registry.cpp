@@ -38,6 +38,16 @@ Result<const Architecture*> find_architecture(std::string_view name) {
     built.push_back(architecture.name);
   }
   const std::string allowed = fmt::format("{}", fmt::join(built, ", "));
+  // "FSDPErnie4_5ForCausalLM", "Ernie4_5ForCausalLMWithValueHead", "Ernie4_5Model".
+  for (const std::string_view inner : built) {
+    const std::string_view body = inner.substr(0, inner.find("ForCausalLM"));
+    if (name.find(inner) != std::string_view::npos || name == std::string(body) + "Model")
+      return invalid(
+          fmt::format("architectures: found {}, which looks like {} in a trainer's wrapper; if the "
+                      "weights are whole, set architectures to [\"{}\"] in config.json",
+                      weights::quote_name(name), inner, inner),
+          "architectures");
+  }
   if (name.starts_with("Ernie4_5"))
     return unsupported(fmt::format("architectures: {} is an ERNIE-4.5 model that is not built yet; "
                                    "built are {}",

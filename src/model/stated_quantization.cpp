@@ -61,6 +61,7 @@ Result<StatedQuantization> parse_stated_quantization(const ConfigFields& fields,
   StatedQuantization stated;
   if (fields.find(kKey) == nullptr) return stated;
   const ConfigFields config = TRY(fields.object(kKey));
+  if (config.is_empty()) return stated;
   if (TRY(config.boolean("is_permuted")).value_or(false))
     return unsupported(
         "quantization_config.is_permuted: weights in the order of GPU kernels are not read; load "

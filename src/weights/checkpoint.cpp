@@ -1,143 +1,187 @@
 #include "weights/checkpoint.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
-#include <set>
+#include <algorithm>
+#include <optional>
 
-#include "base/json.h"
-#include "base/json_file.h"
+#include "weights/content_hash.h"
+#include "weights/foreign_files.h"
+#include "weights/tensor_names.h"
 
 namespace erne::weights {
 namespace {
 
-using WeightMap = std::map<std::string, std::string, std::less<>>;
-
-constexpr const char* kSingleFile = "model.safetensors";
-constexpr const char* kIndexFile = "model.safetensors.index.json";
-constexpr size_t kMaxIndexBytes = 16 << 20;
-constexpr size_t kMaxShards = 4096;
-constexpr int kIndexDepth = 8;
-
-// A plain name of a safetensors file: no folder, no way out of this one.
-bool is_shard_name(std::string_view name) {
-  return name.size() <= 255 && name.ends_with(".safetensors") && name[0] != '.' &&
-         name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
+// The file that an index places a tensor in; empty: it does not name it.
+std::string_view home_of(const WeightMap& index, std::string_view tensor) {
+  const auto named = index.find(tensor);
+  return named == index.end() ? std::string_view() : named->second;
 }
 
-bool is_present(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored);
-}
-
-// FastDeploy keeps what it has cut for several ranks in folders of theirs.
-Status no_weights_in(const std::filesystem::path& folder) {
-  int ranks = 0;
-  while (is_present(folder / fmt::format("rank{}", ranks))) ++ranks;
-  if (ranks > 0)
-    return unsupported(
-        fmt::format("{} is cut for {} tensor-parallel ranks (rank0 to rank{}): it can only be "
-                    "served by that many, and erne has one so far; use a checkpoint that is whole",
-                    folder.string(), ranks, ranks - 1),
-        "model");
-  return {Code::kNotFound,
-          fmt::format("{} holds neither {} nor {}", folder.string(), kSingleFile, kIndexFile)};
+// Keys under other names; nullopt where two would meet.
+template <class Value, class Rename>
+std::optional<std::map<std::string, Value, std::less<>>> with_names(
+    const std::map<std::string, Value, std::less<>>& from, Rename rename) {
+  std::map<std::string, Value, std::less<>> out;
+  for (const auto& [name, value] : from)
+    if (!out.emplace(rename(name), value).second) return {};
+  return out;
 }
 
 }  // namespace
 
-Result<WeightMap> parse_safetensors_index(std::string_view text) {
-  if (text.size() > kMaxIndexBytes)
-    return invalid(fmt::format("found {} bytes, expected at most {}", text.size(), kMaxIndexBytes));
-  const Json index = TRY(parse_json_file(text, kIndexDepth));
-  const Json* weight_map = index.find("weight_map");
-  if (weight_map == nullptr || !weight_map->is_object() || weight_map->as_object().empty())
-    return invalid("weight_map: expected an object from tensor names to file names", "weight_map");
-  WeightMap out;
-  for (const auto& [tensor, file] : weight_map->as_object()) {
-    if (!file.is_string() || !is_shard_name(file.as_string()))
-      return invalid(
-          fmt::format("tensor {}: found the file {}, expected the plain name of a "
-                      ".safetensors file in the same folder",
-                      quote_name(tensor),
-                      file.is_string() ? quote_name(file.as_string()) : file.type_name()),
-          tensor);
-    out.emplace(tensor, file.as_string());
-  }
-  return out;
-}
-
 Result<Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
+  WeightFiles found = TRY(find_weight_files(folder));
+  if (found.files.empty())
+    return Status{Code::kNotFound,
+                  fmt::format("tensor {}: expected in {}", quote_name(found.index.begin()->first),
+                              describe_missing_file(folder, found.index.begin()->second)),
+                  found.index.begin()->first};
   Checkpoint checkpoint(folder);
-  if (const auto index = folder / kIndexFile; is_present(index)) {
-    TRY(checkpoint.open_index(index));
-  } else if (is_present(folder / kSingleFile)) {
-    TRY(checkpoint.add_file(kSingleFile));
-  } else {
-    return no_weights_in(folder);
-  }
+  checkpoint.warnings_ = std::move(found.warnings);
+  for (const std::string& file : found.files) TRY(checkpoint.add_file(file, found.index));
+  checkpoint.compare(found);
+  checkpoint.apply_usual_names();
   return checkpoint;
 }
 
-Result<void> Checkpoint::open_index(const std::filesystem::path& index_path) {
-  const MappedFile file = TRY(MappedFile::open(index_path));
-  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
-                              file.bytes().size());
-  const Result<WeightMap> parsed = parse_safetensors_index(text);
-  if (!parsed)
-    return invalid(fmt::format("{}: {}", index_path.string(), parsed.status().message),
-                   parsed.status().param);
-
-  std::set<std::string> shards;
-  for (const auto& [tensor, shard] : *parsed) {
-    if (shards.size() == kMaxShards)
-      return invalid(fmt::format("{}: found more than {} files", index_path.string(), kMaxShards));
-    if (shards.insert(shard).second && !is_present(folder_ / shard))
-      return Status{Code::kNotFound,
-                    fmt::format("tensor {}: expected in {}, which is missing from {}",
-                                quote_name(tensor), quote_name(shard), folder_.string()),
-                    tensor};
-  }
-  for (const std::string& shard : shards) {
-    const std::vector<std::string> names = TRY(add_file(shard));
-    for (const std::string& tensor : names)
-      if (const auto named = parsed->find(tensor); named == parsed->end() || named->second != shard)
-        return invalid(
-            fmt::format(
-                "tensor {}: found in {}, expected {} by {}", quote_name(tensor), quote_name(shard),
-                named == parsed->end() ? "nowhere" : "in " + quote_name(named->second), kIndexFile),
-            tensor);
-  }
-  for (const auto& [tensor, shard] : *parsed)
-    if (!tensors_.contains(tensor))
-      return invalid(fmt::format("tensor {}: expected in {} by {}, which does not hold it",
-                                 quote_name(tensor), quote_name(shard), kIndexFile),
-                     tensor);
-  return {};
-}
-
-Result<std::vector<std::string>> Checkpoint::add_file(const std::string& name) {
+Result<void> Checkpoint::add_file(const std::string& name, const WeightMap& index) {
   MappedFile file = TRY(MappedFile::open(folder_ / name));
-  Result<std::vector<StoredTensor>> header = parse_safetensors_header(file.bytes());
+  const Result<std::vector<StoredTensor>> header = parse_safetensors_header(file.bytes());
   if (!header)
     return invalid(fmt::format("{}: {}", (folder_ / name).string(), header.status().message),
                    header.status().param);
-  std::vector<std::string> names;
-  for (StoredTensor& tensor : *header) {
-    const std::byte* data = file.bytes().data() + tensor.begin;
-    tensors_.emplace(tensor.name, CheckpointTensor{tensor.type, tensor.shape, data, name});
-    names.push_back(std::move(tensor.name));
-  }
-  std::error_code ignored;
-  const auto changed = std::filesystem::last_write_time(folder_ / name, ignored);
-  identity_ +=
-      fmt::format("{} {} {}\n", name, file.bytes().size(), changed.time_since_epoch().count());
+  for (const StoredTensor& tensor : *header) TRY(add_tensor(tensor, file, name, index));
+  file_names_.push_back(name);
   files_.push_back(std::move(file));
-  return names;
+  return {};
+}
+
+Result<void> Checkpoint::add_tensor(const StoredTensor& tensor, const MappedFile& file,
+                                    const std::string& file_name, const WeightMap& index) {
+  if (tensor.type == nullptr) {
+    absent_.emplace(tensor.name,
+                    Absent{fmt::format("in {}: {}", quote_name(file_name), tensor.unreadable),
+                           /*is_stored=*/true});
+    return {};
+  }
+  const CheckpointTensor found{tensor.type, tensor.shape, file.bytes().data() + tensor.begin,
+                               file_name};
+  const auto [at, is_new] = tensors_.emplace(tensor.name, found);
+  if (is_new) return {};
+  const std::string_view home = home_of(index, tensor.name);
+  if (home != file_name && home != at->second.file)
+    return invalid(
+        fmt::format("tensor {}: found in {} and in {}, expected in one file, or an "
+                    "index that names one",
+                    quote_name(tensor.name), quote_name(at->second.file), quote_name(file_name)),
+        tensor.name);
+  if (home == file_name) at->second = found;
+  return {};
+}
+
+void Checkpoint::compare(const WeightFiles& found) {
+  std::vector<std::string> nowhere, elsewhere, unnamed;
+  for (const auto& [name, file] : found.index) {
+    const auto tensor = tensors_.find(name);
+    if (tensor != tensors_.end()) {
+      if (tensor->second.file != file) elsewhere.push_back(name);
+      continue;
+    }
+    if (absent_.contains(name)) continue;
+    nowhere.push_back(name);
+    const bool is_missing = std::ranges::find(found.missing, file) != found.missing.end();
+    absent_[name].why = is_missing ? "expected in " + describe_missing_file(folder_, file)
+                                   : fmt::format("expected in {} by {}, which does not hold it",
+                                                 quote_name(file), kIndexFile);
+  }
+  if (!found.index.empty())
+    for (const auto& [name, tensor] : tensors_)
+      if (!found.index.contains(name)) unnamed.push_back(name);
+  const auto warn = [&](const std::vector<std::string>& names, const char* what) {
+    if (!names.empty())
+      warnings_.push_back(fmt::format("{}: {} tensors {}: {}", (folder_ / kIndexFile).string(),
+                                      names.size(), what, quote_names(names)));
+  };
+  warn(found.missing.empty() ? nowhere : std::vector<std::string>(),
+       "that it names are nowhere in the files");
+  warn(elsewhere, "are in other files than it says");
+  warn(unnamed, "of the files it names are not in it");
+  for (const std::string& file : found.missing)
+    warnings_.push_back(fmt::format("the index names {}", describe_missing_file(folder_, file)));
+}
+
+void Checkpoint::apply_usual_names() {
+  const auto rename_all = [&](auto rename) {
+    auto tensors = with_names(tensors_, rename);
+    auto absent = with_names(absent_, rename);
+    if (!tensors || !absent) return false;
+    tensors_ = *std::move(tensors);
+    absent_ = *std::move(absent);
+    return true;
+  };
+  const bool is_wrapped = std::ranges::any_of(tensors_, [](const auto& tensor) {
+    return tensor.first.find("_orig_mod.") != std::string::npos ||
+           tensor.first.find("_wrapped_module.") != std::string::npos;
+  });
+  if (rename_all(without_wrappers) && is_wrapped)
+    notes_.push_back(
+        "the checkpoint's names hold marks of a training (\"_orig_mod.\" and the like), "
+        "which are left out");
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors_) names.push_back(name);
+  const std::optional<NameRule> rule = find_name_rule(names);
+  if (rule &&
+      rename_all([&](const std::string& name) { return renamed(*rule, name).value_or(name); }))
+    notes_.push_back("the checkpoint's " + rule->describe());
 }
 
 const CheckpointTensor* Checkpoint::find(std::string_view name) const {
   const auto found = tensors_.find(name);
   return found == tensors_.end() ? nullptr : &found->second;
+}
+
+std::string Checkpoint::identity(int64_t now) const {
+  constexpr int64_t kSettled = 3;  // seconds; file systems' times are coarse
+  std::string out;
+  for (const std::string& name : file_names_) {
+    struct stat info = {};
+    if (::stat((folder_ / name).c_str(), &info) != 0) return {};
+    if (info.st_ctim.tv_sec > now - kSettled) return {};
+    out += fmt::format("{} {} {} {}.{:09} {}.{:09}\n", info.st_dev, info.st_ino, info.st_size,
+                       info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec,
+                       info.st_ctim.tv_nsec);
+  }
+  return out;
+}
+
+uint64_t Checkpoint::fingerprint() const {
+  ContentHash hash("checkpoint");
+  for (const MappedFile& file : files_)
+    for_each_step(file.bytes(), [&](auto step) {
+      hash.add(step);
+      drop_pages(step);
+    });
+  return hash.value();
+}
+
+size_t Checkpoint::file_bytes() const {
+  size_t total = 0;
+  for (const MappedFile& file : files_) total += file.bytes().size();
+  return total;
+}
+
+std::vector<std::string> Checkpoint::unreadable() const {
+  std::vector<std::string> names;
+  for (const auto& [name, absent] : absent_)
+    if (absent.is_stored) names.push_back(name);
+  return names;
+}
+
+std::string Checkpoint::why_missing(std::string_view name) const {
+  const auto absent = absent_.find(name);
+  return absent == absent_.end() ? std::string() : absent->second.why;
 }
 
 }  // namespace erne::weights

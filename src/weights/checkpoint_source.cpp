@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
+#include <iterator>
 #include <set>
 #include <type_traits>
+
+#include "tensor/half.h"
 
 namespace erne::weights {
 namespace {
@@ -13,16 +17,17 @@ namespace {
 constexpr std::string_view kTorchPrefix = "model.";
 constexpr std::string_view kPaddlePrefix = "ernie.";
 
-Result<DType> dtype_of(const std::string& name, const CheckpointTensor& tensor) {
+enum class StoredFloat { kBf16, kF16, kF32 };
+
+Result<StoredFloat> float_of(const std::string& name, const CheckpointTensor& tensor) {
   const std::string_view type = tensor.type->name;
-  if (type == "BF16" || type == "U16") return DType::kBf16;
-  if (type == "F32") return DType::kF32;
-  return invalid(
-      fmt::format("tensor {}: dtype: found {}, expected BF16, U16 (Paddle's bfloat16) or "
-                  "F32{}",
-                  quote_name(name), type,
-                  type == "F16" ? "; convert float16 checkpoints to bfloat16" : ""),
-      name);
+  if (type == "BF16" || type == "U16") return StoredFloat::kBf16;
+  if (type == "F16") return StoredFloat::kF16;
+  if (type == "F32") return StoredFloat::kF32;
+  return invalid(fmt::format("tensor {}: dtype: found {}, expected BF16, U16 (Paddle's bfloat16), "
+                             "F16 or F32; convert the checkpoint to bfloat16",
+                             quote_name(name), type),
+                 name);
 }
 
 // Elements of a mapped file: any alignment.
@@ -90,7 +95,7 @@ Result<CheckpointSource> CheckpointSource::make(Checkpoint checkpoint,
     std::vector<Piece> pieces = TRY(source.find_pieces(spec));
     for (const Piece& piece : pieces) {
       if (piece.quantized) continue;  // checked while it was found
-      TRY(dtype_of(piece.name, *piece.tensor));
+      TRY(float_of(piece.name, *piece.tensor));
       TRY(source.check_shape(spec, piece, seen));
     }
     source.pieces_.emplace(spec.name, std::move(pieces));
@@ -112,6 +117,24 @@ Result<std::optional<CheckpointSource::Piece>> CheckpointSource::find_piece(cons
   return std::optional(std::move(piece));
 }
 
+// With whatever is known of either name.
+Status CheckpointSource::missing(const std::string& name, const std::string& fused) const {
+  for (const std::string& either : {name, fused})
+    if (const std::string why = checkpoint_.why_missing(either); !why.empty())
+      return invalid(fmt::format("tensor {}: {}", quote_name(either), why), either);
+  const bool has_adapter = std::ranges::any_of(checkpoint_.tensors(), [](const auto& tensor) {
+    return tensor.first.find(".lora_") != std::string::npos;
+  });
+  return invalid(
+      fmt::format(
+          "tensor {}: found nowhere in {}{}{}", quote_name(name), checkpoint_.folder().string(),
+          fused.empty() ? "" : fmt::format(", nor {}", quote_name(fused)),
+          has_adapter ? "; the checkpoint holds a LoRA adapter that is not merged: merge it "
+                        "into the model first (peft: merge_and_unload())"
+                      : ""),
+      name);
+}
+
 Result<std::vector<CheckpointSource::Piece>> CheckpointSource::find_pieces(
     const TensorSpec& spec) const {
   const std::string fused = spelled(spec.fused_source);
@@ -123,11 +146,7 @@ Result<std::vector<CheckpointSource::Piece>> CheckpointSource::find_pieces(
   for (const TensorPart& part : spec.parts) {
     const std::string name = spelled(part.source);
     std::optional<Piece> piece = TRY(find_piece(spec, name, part.rows));
-    if (!piece)
-      return invalid(fmt::format("tensor {}: found nowhere in {}{}", quote_name(name),
-                                 checkpoint_.folder().string(),
-                                 fused.empty() ? "" : fmt::format(", nor {}", quote_name(fused))),
-                     name);
+    if (!piece) return missing(name, fused);
     piece->first_row = row;
     pieces.push_back(std::move(*piece));
     row += part.rows;
@@ -177,8 +196,8 @@ void CheckpointSource::orient(const TensorSpec& spec, Piece& piece, const Orient
 Result<DType> CheckpointSource::stored_dtype(const TensorSpec& spec) {
   DType widest = DType::kBf16;
   for (const Piece& piece : pieces_.find(spec.name)->second)
-    if (!piece.quantized && TRY(dtype_of(piece.name, *piece.tensor)) == DType::kF32)
-      widest = DType::kF32;
+    if (!piece.quantized && TRY(float_of(piece.name, *piece.tensor)) != StoredFloat::kBf16)
+      widest = DType::kF32;  // holds a half exactly
   return widest;
 }
 
@@ -230,14 +249,16 @@ Result<void> CheckpointSource::read_rows(const TensorSpec& spec, int64_t first_r
     const int64_t begin = std::max(first_row, piece.first_row);
     const int64_t end = std::min(end_row, piece.first_row + piece.rows);
     if (begin >= end) continue;
-    const bool from_bf16 =
-        !piece.quantized && TRY(dtype_of(piece.name, *piece.tensor)) == DType::kBf16;
+    const StoredFloat stored =
+        piece.quantized ? StoredFloat::kF32 : TRY(float_of(piece.name, *piece.tensor));
     const auto copy_to = [&](auto* to) {
       to += (begin - first_row) * piece.columns;
       if (piece.quantized)
         dequantize(piece, begin - piece.first_row, end - piece.first_row, to);
-      else if (from_bf16)
+      else if (stored == StoredFloat::kBf16)
         copy<Bf16>(piece, begin - piece.first_row, end - piece.first_row, to);
+      else if (stored == StoredFloat::kF16)
+        copy<Half>(piece, begin - piece.first_row, end - piece.first_row, to);
       else
         copy<float>(piece, begin - piece.first_row, end - piece.first_row, to);
     };
@@ -263,6 +284,10 @@ Result<void> CheckpointSource::read_encoded(const TensorSpec& spec, int64_t firs
   return {};
 }
 
+std::string CheckpointSource::identity() const {
+  return checkpoint_.identity(std::time(nullptr));
+}
+
 std::vector<std::string> CheckpointSource::unused() const {
   std::set<std::string_view> used;
   for (const auto& [name, pieces] : pieces_)
@@ -274,7 +299,17 @@ std::vector<std::string> CheckpointSource::unused() const {
   std::vector<std::string> out;
   for (const auto& [name, tensor] : checkpoint_.tensors())
     if (!used.contains(name)) out.push_back(name);
+  std::ranges::copy(checkpoint_.unreadable(), std::back_inserter(out));
+  std::ranges::sort(out);
   return out;
+}
+
+bool CheckpointSource::holds_float16() const {
+  for (const auto& [name, pieces] : pieces_)
+    for (const Piece& piece : pieces)
+      if (piece.tensor != nullptr && std::string_view(piece.tensor->type->name) == "F16")
+        return true;
+  return false;
 }
 
 }  // namespace erne::weights

@@ -2,7 +2,8 @@
 //   -PT      prefix `model.`, linears [out, in], q/k/v and gate/up apart or (early files) fused
 //   -Paddle  prefix `ernie.`, linears [in, out], qkv (Q, K, V) and gate/up (gate first) fused
 // Which way round linears lie is decided once per checkpoint, from those that are not square; where
-// all are, from the prefix. bfloat16 may be called BF16 or, as Paddle does, U16. Linears that
+// all are, from the prefix. bfloat16 may be called BF16 or, as Paddle does, U16; float16 is
+// converted, which float32 holds exactly and bfloat16 rounds. Linears that
 // others have quantised (quantized_tensor.h) are read as the float32 numbers that they stand for.
 #pragma once
 
@@ -31,10 +32,13 @@ class CheckpointSource final : public WeightSource {
   // Pages of the checkpoint leave this process's memory once their rows have been read.
   Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) override;
   Result<void> read_encoded(const TensorSpec& spec, int64_t first_row, EncodedRows& out) override;
-  std::string identity() const override { return checkpoint_.identity(); }
+  std::string identity() const override;
+  uint64_t fingerprint() const override { return checkpoint_.fingerprint(); }
 
-  // Names that no spec asked for, in order.
+  // Names that no spec asked for, in order, of tensors that could not be read as well.
   std::vector<std::string> unused() const;
+  // Of those that specs asked for.
+  bool holds_float16() const;
 
  private:
   struct Piece {  // rows of a spec that lie in one tensor
@@ -61,6 +65,7 @@ class CheckpointSource final : public WeightSource {
   // nullopt: the checkpoint does not have it.
   Result<std::optional<Piece>> find_piece(const TensorSpec& spec, const std::string& name,
                                           int64_t rows) const;
+  Status missing(const std::string& name, const std::string& fused) const;
   Result<std::vector<Piece>> find_pieces(const TensorSpec& spec) const;
   Result<void> check_shape(const TensorSpec& spec, const Piece& piece, Orientation& seen) const;
   void orient(const TensorSpec& spec, Piece& piece, const Orientation& seen) const;

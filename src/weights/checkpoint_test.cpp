@@ -4,12 +4,16 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <ctime>
+
 #include "weights/checkpoint_fixture.h"
 
 namespace erne::weights {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 FixtureTensor bytes_tensor(const std::string& name, const std::string& bytes) {
@@ -78,20 +82,90 @@ TEST(Checkpoint, says_what_is_missing) {
                     HasSubstr("missing")));
 }
 
-TEST(Checkpoint, an_index_and_its_shards_agree) {
+// What an index and its shards say differently concerns whoever needs the tensor; the file that
+// holds one counts.
+TEST(Checkpoint, an_index_that_is_wrong_is_warned_of_and_does_not_stop) {
   TempFolder folder;
   folder.write("one.safetensors", safetensors_file({bytes_tensor("a", "alpha")}));
   folder.write("two.safetensors", safetensors_file({bytes_tensor("b", "beta")}));
-  write_index(folder, R"({"a":"one.safetensors","b":"one.safetensors"})");
-  EXPECT_THAT(message_of(folder), AllOf(HasSubstr("tensor \"b\""), HasSubstr("does not hold it")));
-  write_index(folder, R"({"a":"one.safetensors","c":"two.safetensors"})");
-  EXPECT_THAT(message_of(folder),
-              AllOf(HasSubstr("tensor \"b\": found in \"two.safetensors\", expected nowhere")));
-  folder.write("two.safetensors", safetensors_file({bytes_tensor("a", "other")}));
-  write_index(folder, R"({"a":"one.safetensors","b":"two.safetensors"})");
-  EXPECT_THAT(message_of(folder),
-              HasSubstr("tensor \"a\": found in \"two.safetensors\", expected in "
-                        "\"one.safetensors\""));
+  const auto open = [&](const char* weight_map) {
+    write_index(folder, weight_map);
+    auto opened = Checkpoint::open(folder.path());
+    EXPECT_TRUE(opened) << opened.status().message;
+    return std::move(opened).value();
+  };
+  const Checkpoint nowhere =
+      open(R"({"a":"one.safetensors","b":"two.safetensors","c":"two.safetensors"})");
+  EXPECT_EQ(nowhere.find("c"), nullptr);
+  EXPECT_THAT(nowhere.why_missing("c"), HasSubstr("two.safetensors\" by"));
+  EXPECT_THAT(
+      nowhere.warnings(),
+      ElementsAre(AllOf(HasSubstr("1 tensors that it names are nowhere"), HasSubstr("\"c\""))));
+
+  const Checkpoint unnamed = open(R"({"a":"one.safetensors","x":"two.safetensors"})");
+  EXPECT_EQ(text_of(*unnamed.find("b")), "beta");
+  EXPECT_THAT(unnamed.warnings(), Contains(AllOf(HasSubstr("not in it"), HasSubstr("\"b\""))));
+
+  const Checkpoint misplaced = open(R"({"a":"two.safetensors","b":"one.safetensors"})");
+  EXPECT_EQ(misplaced.find("a")->file, "one.safetensors");
+  EXPECT_THAT(misplaced.warnings(), ElementsAre(HasSubstr("2 tensors are in other files")));
+
+  const Checkpoint cut = open(R"({"a":"one.safetensors","b":"gone.safetensors"})");
+  EXPECT_EQ(text_of(*cut.find("a")), "alpha");
+  EXPECT_THAT(cut.why_missing("b"), AllOf(HasSubstr("gone.safetensors"), HasSubstr("missing"),
+                                          HasSubstr("download it again")));
+}
+
+TEST(Checkpoint, of_two_tensors_of_one_name_the_index_takes_one) {
+  TempFolder folder;
+  folder.write("one.safetensors", safetensors_file({bytes_tensor("a", "alpha")}));
+  folder.write("two.safetensors",
+               safetensors_file({bytes_tensor("a", "other"), bytes_tensor("b", "beta")}));
+  for (const char* home : {"one.safetensors", "two.safetensors"}) {
+    write_index(folder, std::string(R"({"b":"two.safetensors","c":"one.safetensors","a":")") +
+                            home + "\"}");
+    const auto opened = Checkpoint::open(folder.path());
+    ASSERT_TRUE(opened) << opened.status().message;
+    EXPECT_EQ(opened->find("a")->file, home);
+  }
+  write_index(folder, R"({"b":"two.safetensors","c":"one.safetensors"})");
+  EXPECT_THAT(message_of(folder), AllOf(HasSubstr("tensor \"a\": found in \"one.safetensors\""),
+                                        HasSubstr("and in \"two.safetensors\"")));
+}
+
+TEST(Checkpoint, tensors_of_unknown_types_and_ranks_are_passed_over) {
+  TempFolder folder;
+  folder.write("model.safetensors", safetensors_file({bytes_tensor("a", "alpha"),
+                                                      {"mx", "F8_E8M0", {4}, "1234"},
+                                                      {"complex", "C64", {1}, "12345678"},
+                                                      {"half byte", "F4", {4}, "12"},
+                                                      {"deep", "U8", {1, 1, 1, 2, 2}, "1234"},
+                                                      {"later", "X128", {}, ""}}));
+  const auto opened = Checkpoint::open(folder.path());
+  ASSERT_TRUE(opened) << opened.status().message;
+  EXPECT_EQ(text_of(*opened->find("a")), "alpha");
+  EXPECT_THAT(opened->unreadable(), ElementsAre("complex", "deep", "half byte", "later", "mx"));
+  EXPECT_EQ(opened->find("mx"), nullptr);
+  EXPECT_THAT(opened->why_missing("mx"), HasSubstr("dtype: found \"F8_E8M0\""));
+  EXPECT_THAT(opened->why_missing("deep"), HasSubstr("shape: found [1,1,1,2,2]"));
+}
+
+TEST(Checkpoint, names_are_the_usual_ones_whatever_wrapped_the_model) {
+  for (const char* front : {"", "module.", "_orig_mod.", "base_model.model.", "model.",
+                            "module._orig_mod.", "_fsdp_wrapped_module."}) {
+    TempFolder folder;
+    const std::string before = front;
+    folder.write("model.safetensors",
+                 safetensors_file({bytes_tensor(before + "model.embed_tokens.weight", "e"),
+                                   bytes_tensor(before + "model.layers.0._orig_mod.x", "x"),
+                                   bytes_tensor(before + "lm_head.weight", "h"),
+                                   bytes_tensor("value_head", "v")}));
+    const auto opened = Checkpoint::open(folder.path());
+    ASSERT_TRUE(opened) << opened.status().message;
+    for (const char* name :
+         {"model.embed_tokens.weight", "model.layers.0.x", "lm_head.weight", "value_head"})
+      EXPECT_NE(opened->find(name), nullptr) << front << name;
+  }
 }
 
 TEST(Checkpoint, an_index_names_plain_files_only) {
@@ -129,6 +203,33 @@ TEST(Checkpoint, a_file_error_names_the_file) {
   EXPECT_THAT(message_of(folder),
               AllOf(HasSubstr("model.safetensors: tensor \"a\""), HasSubstr("found an end at 5"),
                     HasSubstr("expected at most 4")));
+}
+
+TEST(Checkpoint, files_are_known_by_what_they_hold_and_when_they_changed) {
+  TempFolder folder, copy;
+  const std::string bytes = safetensors_file({bytes_tensor("a", "alpha")});
+  const auto known = [](const TempFolder& of) {
+    const Checkpoint checkpoint = Checkpoint::open(of.path()).value();
+    constexpr int64_t kLater = 1'000;
+    return std::pair(checkpoint.fingerprint(), checkpoint.identity(std::time(nullptr) + kLater));
+  };
+  folder.write("model.safetensors", bytes);
+  copy.write("model.safetensors", bytes);
+  const auto time = std::filesystem::last_write_time(folder.path() / "model.safetensors");
+  std::filesystem::last_write_time(copy.path() / "model.safetensors", time);
+  const auto first = known(folder);
+  EXPECT_EQ(known(folder), first);
+  EXPECT_EQ(known(copy).first, first.first);
+  EXPECT_NE(known(copy).second, first.second) << "another file";
+  // The same file, size and time of change as far as a tool can set it.
+  for (int i = 0; i < 100'000 && known(folder).second == first.second; ++i) {  // times are coarse
+    folder.write("model.safetensors", safetensors_file({bytes_tensor("a", "omega")}));
+    std::filesystem::last_write_time(folder.path() / "model.safetensors", time);
+  }
+  EXPECT_NE(known(folder).first, first.first);
+  EXPECT_NE(known(folder).second, first.second);
+  EXPECT_EQ(Checkpoint::open(folder.path())->identity(std::time(nullptr)), "")
+      << "changed a moment ago";
 }
 
 TEST(Checkpoint, only_regular_files_are_read) {

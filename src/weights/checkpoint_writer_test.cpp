@@ -64,6 +64,7 @@ class Failing final : public WeightSource {
     return invalid("no such tensor");
   }
   std::string identity() const override { return "failing"; }
+  uint64_t fingerprint() const override { return 0; }
 };
 
 TEST(CheckpointWriter, AnUnfinishedFileIsRemoved) {

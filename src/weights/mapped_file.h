@@ -1,4 +1,8 @@
 // A regular file's bytes, read-only, mapped.
+//
+// Whoever cuts a mapped file short takes the bytes from under us: the processor then faults
+// (SIGBUS) wherever they are touched, in a kernel's inner loop as well, and there is no way on. The
+// first open() installs a handler that ends the process with a sentence which names the file.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +26,7 @@ class MappedFile {
   }
   ~MappedFile();
 
-  // Valid while this object (or the one it was moved to) lives. Reading is a fault (SIGBUS) if
-  // someone truncates the file meanwhile.
+  // Valid while this object (or the one it was moved to) lives.
   std::span<const std::byte> bytes() const { return bytes_; }
 
  private:

@@ -46,6 +46,7 @@ class TypesOfFile final : public WeightSource {
     check_failed(__FILE__, __LINE__, "a source to read from", spec.name);
   }
   std::string identity() const override { return {}; }
+  uint64_t fingerprint() const override { return 0; }
 
  private:
   const PackedFile& file_;
@@ -63,6 +64,13 @@ bool is_worth_copying(const Backend& backend, std::span<const WeightPlan> plans)
          kLargestCopiedShare * static_cast<double>(backend.memory().available_bytes);
 }
 
+Status made_again(const std::filesystem::path& path, const Status& why) {
+  if (why.code == Code::kNotFound) return why;
+  return {why.code,
+          fmt::format("{}: {}; make it again with erne quantize", path.string(), why.message),
+          why.param};
+}
+
 Result<WeightStore> copy(Backend& backend, std::span<const WeightPlan> plans,
                          const LoadOptions& options, const PackedFile& file) {
   WeightStore store(backend, plans, options.quantize_activations);
@@ -78,9 +86,12 @@ Result<WeightStore> map(Backend& backend, std::span<const WeightPlan> plans,
                         const LoadOptions& options, PackedFile file) {
   auto owner = std::make_shared<PackedFile>(std::move(file));
   WeightStore store(owner, plans, options.quantize_activations);
+  size_t done = 0;
   for (const WeightPlan& plan : plans) {
+    TRY(owner->verify(plan.spec->name, plan.bytes));
     const auto bytes = TRY(owner->find(plan.spec->name, plan.bytes));
     TRY(store.add_in_place(backend, plan, bytes));
+    if (options.progress) options.progress(++done, plans.size());
   }
   return store;
 }
@@ -110,18 +121,21 @@ Result<size_t> write_packed_checkpoint(Backend& backend, WeightSource& source,
 Result<WeightStore> load_packed_checkpoint(Backend& backend, std::span<const TensorSpec> specs,
                                            const LoadOptions& options,
                                            const std::filesystem::path& path, Residence residence) {
-  PackedFile file = TRY(PackedFile::open(path));
+  auto opened = PackedFile::open(path);
+  if (!opened) return made_again(path, opened.status());
+  PackedFile file = std::move(opened).value();
   TypesOfFile types(file);
   const std::vector<WeightPlan> plans = TRY(plan_weights(backend, types, specs, options));
   if (const std::string key = key_of(backend, plans); file.key() != key)
-    return invalid(fmt::format("{}: {}; make it again with erne quantize", path.string(),
-                               difference(file.key(), key)));
+    return made_again(path, invalid(difference(file.key(), key)));
   const bool copies = residence == Residence::kAuto ? is_worth_copying(backend, plans)
                                                     : residence == Residence::kCopied;
   log_info("weights: {} {}", path.string(),
            copies ? "read into memory" : "stays mapped: the system keeps in memory what is used");
-  return copies ? copy(backend, plans, options, file)
-                : map(backend, plans, options, std::move(file));
+  auto store =
+      copies ? copy(backend, plans, options, file) : map(backend, plans, options, std::move(file));
+  if (!store) return made_again(path, store.status());
+  return store;
 }
 
 }  // namespace erne::weights

@@ -25,6 +25,7 @@ Result<size_t> write_packed_checkpoint(Backend& backend, WeightSource& source,
 enum class Residence { kAuto, kCopied, kMapped };
 
 // options.quantization and activation are those that the file was made for, else an error says so.
+// All of the file is read and its checksums compared, whether it is copied or stays mapped.
 Result<WeightStore> load_packed_checkpoint(Backend& backend, std::span<const TensorSpec> specs,
                                            const LoadOptions& options,
                                            const std::filesystem::path& file,

@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <iterator>
 
 #include "backend/readback.h"
 #include "weights/checkpoint_fixture.h"
@@ -14,6 +15,7 @@
 namespace erne::weights {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 const std::vector<TensorSpec> kSpecs = {{"matrix", TensorKind::kLinear, {200, 24}, {{"m", 200}}},
@@ -146,6 +148,47 @@ TEST_F(PackedCheckpointTest, a_file_that_is_cut_short_or_missing_is_refused) {
   ASSERT_TRUE(write());
   std::filesystem::resize_file(file(), std::filesystem::file_size(file()) - 64);
   EXPECT_FALSE(load_packed_checkpoint(backend_, kSpecs, {}, file()));
+}
+
+TEST_F(PackedCheckpointTest, a_damaged_file_is_refused_by_name) {
+  ASSERT_TRUE(write());
+  std::ifstream stream(file(), std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(stream), {}};
+  const auto tensors = parse_safetensors_header(std::as_bytes(std::span(whole))).value();
+  const auto refusal = [&](const std::string& bytes, Residence residence) {
+    std::ofstream(file(), std::ios::binary) << bytes;
+    const auto loaded = load_packed_checkpoint(backend_, kSpecs, {}, file(), residence);
+    return loaded ? Status{Code::kInternal, "accepted"} : loaded.status();
+  };
+  for (const Residence residence : {Residence::kCopied, Residence::kMapped}) {
+    for (const StoredTensor& tensor : tensors)
+      for (const uint64_t at : {tensor.begin, (tensor.begin + tensor.end) / 2, tensor.end - 1}) {
+        std::string damaged = whole;
+        damaged[at] ^= 4;
+        const Status status = refusal(damaged, residence);
+        EXPECT_THAT(status.message, AllOf(HasSubstr("damaged"), HasSubstr("erne quantize")));
+        if (tensor.name != "key" && tensor.name != "checksums") {
+          EXPECT_EQ(status.param, tensor.name);
+          EXPECT_THAT(status.message, HasSubstr("tensor \"" + tensor.name + "\""));
+        }
+      }
+    std::string swapped = whole;  // two tensors of one size under each other's names
+    for (const auto& [from, to] : {std::pair("\"bias\"", "\"norm\""), {"\"norm\"", "\"bias\""}})
+      swapped.replace(whole.find(from), 6, to);
+    EXPECT_THAT(refusal(swapped, residence).message, HasSubstr("the header is damaged"));
+    for (const std::string& bytes :
+         {whole.substr(0, whole.size() - 1), whole + std::string(64, '\0'), std::string(),
+          whole.substr(0, tensors.front().begin), std::string(whole.size(), '\0')})
+      EXPECT_NE(refusal(bytes, residence).message, "accepted");
+  }
+  EXPECT_EQ(refusal(whole, Residence::kMapped).message, "accepted");
+}
+
+TEST_F(PackedCheckpointTest, an_older_file_has_no_checksums_and_is_made_again) {
+  std::ofstream(file(), std::ios::binary)
+      << safetensors_file({{"key", "U8", {4}, "erne"}, {"norm", "BF16", {1}, "12"}});
+  EXPECT_THAT(load_packed_checkpoint(backend_, kSpecs, {}, file()).status().message,
+              AllOf(HasSubstr("no checksums"), HasSubstr("make it again with erne quantize")));
 }
 
 }  // namespace

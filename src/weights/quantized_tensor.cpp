@@ -7,6 +7,7 @@
 
 #include "tensor/formats/block_fp8.h"
 #include "tensor/formats/ccq.h"
+#include "tensor/half.h"
 
 namespace erne::weights {
 namespace {
@@ -25,14 +26,12 @@ Status wrong(const std::string& name, const CheckpointTensor& tensor, const std:
 }
 
 float float_at(const CheckpointTensor& tensor, int64_t i) {
-  if (std::string_view(tensor.type->name) == "F32") {
-    float value;
+  const auto read = [&](auto value) {
     std::memcpy(&value, tensor.data + i * sizeof(value), sizeof(value));
-    return value;
-  }
-  Bf16 value;
-  std::memcpy(&value, tensor.data + i * sizeof(value), sizeof(value));
-  return to_float(value);
+    return to_float(value);
+  };
+  const std::string_view type = tensor.type->name;
+  return type == "F32" ? read(float{}) : type == "F16" ? read(Half{}) : read(Bf16{});
 }
 
 constexpr uint8_t kLowestByte = 0x80;  // -128
@@ -46,6 +45,9 @@ uint8_t byte_of(const CheckpointTensor& tensor, int64_t i) {
 Result<const CheckpointTensor*> QuantizedTensor::part(const Checkpoint& checkpoint,
                                                       const std::string& name) {
   const CheckpointTensor* tensor = checkpoint.find(name);
+  if (tensor == nullptr && !checkpoint.why_missing(name).empty())
+    return invalid(fmt::format("tensor {}: {}", quote_name(name), checkpoint.why_missing(name)),
+                   name);
   if (tensor == nullptr)
     return invalid(
         fmt::format("tensor {}: found nowhere in {}, though {} is there", quote_name(name),
@@ -60,8 +62,8 @@ Result<std::vector<float>> QuantizedTensor::scales(const Checkpoint& checkpoint,
   const CheckpointTensor& tensor = *TRY(part(checkpoint, name));
   const int64_t count = shape.elements();
   const bool flat = shape.rank() == 1 && tensor.shape.elements() == count;
-  if (!has_type(tensor, {"F32", "BF16", "U16"}) || !(tensor.shape == shape || flat))
-    return wrong(name, tensor, fmt::format("F32, BF16 or U16 {}", shape.str()));
+  if (!has_type(tensor, {"F32", "F16", "BF16", "U16"}) || !(tensor.shape == shape || flat))
+    return wrong(name, tensor, fmt::format("F32, F16, BF16 or U16 {}", shape.str()));
   std::vector<float> values(count);
   for (int64_t i = 0; i < count; ++i) values[i] = float_at(tensor, i);
   return values;

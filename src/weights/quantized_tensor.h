@@ -9,7 +9,7 @@
 //   wint2   X.quant_weight U8 [in / 4, out], X.code_scale and X.code_zp F32 [out],
 //           X.weight_scale U8 [in / 128, out], X.super_scales [out]
 //
-// Scales are F32, BF16 or Paddle's U16; those of integers and super scales count as bfloat16.
+// Scales are F32, F16, BF16 or Paddle's U16; those of integers and super scales count as bfloat16.
 // Permuted GPU orders are not read.
 #pragma once
 

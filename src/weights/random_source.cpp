@@ -1,7 +1,5 @@
 #include "weights/random_source.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
 
 #include "base/hash.h"
@@ -42,10 +40,6 @@ void fill(const TensorSpec& spec, int64_t first_row, T* out, int64_t count, uint
 
 Result<DType> RandomSource::stored_dtype(const TensorSpec&) {
   return DType::kBf16;
-}
-
-std::string RandomSource::identity() const {
-  return fmt::format("random {}\n", seed_);
 }
 
 Result<void> RandomSource::read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) {

@@ -32,6 +32,8 @@ constexpr std::array<StoredType, 15> kStoredTypes = {{
     {"F64", 8},
 }};
 constexpr uint64_t kLengthBytes = 8;
+constexpr size_t kMostDimensions = 64;  // of a tensor in a file; of one that we read: Shape's
+constexpr size_t kReadDimensions = 4;
 constexpr int kJsonDepth = 4;  // header, tensor, shape, and one that Json::parse takes itself
 
 const StoredType* find_type(std::string_view name) {
@@ -62,14 +64,12 @@ std::optional<std::vector<int64_t>> unsigned_list(const Json* value, size_t max_
   return out;
 }
 
-Result<Shape> parse_shape(const std::string& name, const Json* value) {
-  const auto dims = unsigned_list(value, 4);
+Result<std::vector<int64_t>> parse_shape(const std::string& name, const Json* value) {
+  auto dims = unsigned_list(value, kMostDimensions);
   if (!dims)
-    return bad_tensor(
-        name, fmt::format("shape: found {}, expected at most 4 integers >= 0", describe(value)));
-  Shape shape;
-  for (const int64_t dim : *dims) shape.append(dim);
-  return shape;
+    return bad_tensor(name, fmt::format("shape: found {}, expected at most {} integers >= 0",
+                                        describe(value), kMostDimensions));
+  return *std::move(dims);
 }
 
 // Elements x bytes per element; nullopt where that does not fit 63 bits.
@@ -78,6 +78,39 @@ std::optional<uint64_t> byte_size(const Shape& shape, const StoredType& type) {
   for (int i = 0; i < shape.rank(); ++i)
     if (__builtin_mul_overflow(bytes, shape[i], &bytes)) return std::nullopt;
   return static_cast<uint64_t>(bytes);
+}
+
+struct Offsets {
+  uint64_t begin, end;  // in the data
+};
+
+Result<Offsets> parse_offsets(const std::string& name, const Json& entry, uint64_t data_bytes) {
+  const auto offsets = unsigned_list(entry.find("data_offsets"), 2);
+  if (!offsets || offsets->size() != 2 || (*offsets)[0] > (*offsets)[1])
+    return bad_tensor(name, fmt::format("data_offsets: found {}, expected [begin, end] with "
+                                        "begin <= end",
+                                        describe(entry.find("data_offsets"))));
+  const uint64_t begin = (*offsets)[0], end = (*offsets)[1];
+  if (end > data_bytes)
+    return bad_tensor(name,
+                      fmt::format("data_offsets: found an end at {}, expected at most {}, the "
+                                  "bytes of data in the file (is it truncated? download it again)",
+                                  end, data_bytes));
+  return Offsets{begin, end};
+}
+
+// The bytes between the offsets are those of the type and shape.
+Result<void> check_size(const StoredTensor& tensor) {
+  const auto expected = byte_size(tensor.shape, *tensor.type);
+  if (!expected)
+    return bad_tensor(tensor.name, fmt::format("shape: found {}, expected a size that fits 63 bits",
+                                               tensor.shape.str()));
+  if (tensor.end - tensor.begin != *expected)
+    return bad_tensor(
+        tensor.name,
+        fmt::format("data_offsets: found {} bytes, expected {} for {} {}",
+                    tensor.end - tensor.begin, *expected, tensor.type->name, tensor.shape.str()));
+  return {};
 }
 
 Result<StoredTensor> parse_tensor(const std::string& name, const Json& entry, uint64_t data_begin,
@@ -93,33 +126,27 @@ Result<StoredTensor> parse_tensor(const std::string& name, const Json& entry, ui
     return bad_tensor(name, "expected each of dtype, shape and data_offsets once");
 
   const Json* dtype = entry.find("dtype");
-  const StoredType* type =
-      dtype != nullptr && dtype->is_string() ? find_type(dtype->as_string()) : nullptr;
-  if (type == nullptr)
+  if (dtype == nullptr || !dtype->is_string())
     return bad_tensor(name, fmt::format("dtype: found {}, expected one of the safetensors types "
                                         "such as \"BF16\" or \"F32\"",
                                         describe(dtype)));
-  const Shape shape = TRY(parse_shape(name, entry.find("shape")));
-  const auto expected = byte_size(shape, *type);
-  if (!expected)
-    return bad_tensor(
-        name, fmt::format("shape: found {}, expected a size that fits 63 bits", shape.str()));
-
-  const auto offsets = unsigned_list(entry.find("data_offsets"), 2);
-  if (!offsets || offsets->size() != 2 || (*offsets)[0] > (*offsets)[1])
-    return bad_tensor(name, fmt::format("data_offsets: found {}, expected [begin, end] with "
-                                        "begin <= end",
-                                        describe(entry.find("data_offsets"))));
-  const uint64_t begin = (*offsets)[0], end = (*offsets)[1];
-  if (end > data_bytes)
-    return bad_tensor(name,
-                      fmt::format("data_offsets: found an end at {}, expected at most {}, the "
-                                  "bytes of data in the file (is it truncated?)",
-                                  end, data_bytes));
-  if (end - begin != *expected)
-    return bad_tensor(name, fmt::format("data_offsets: found {} bytes, expected {} for {} {}",
-                                        end - begin, *expected, type->name, shape.str()));
-  return StoredTensor{name, type, shape, data_begin + begin, data_begin + end};
+  const std::vector<int64_t> dims = TRY(parse_shape(name, entry.find("shape")));
+  StoredTensor tensor{name};
+  const auto [begin, end] = TRY(parse_offsets(name, entry, data_bytes));
+  tensor.begin = data_begin + begin;
+  tensor.end = data_begin + end;
+  const StoredType* type = find_type(dtype->as_string());
+  if (type == nullptr) {
+    tensor.unreadable = fmt::format("dtype: found {}, which erne does not read", describe(dtype));
+  } else if (dims.size() > kReadDimensions) {
+    tensor.unreadable = fmt::format("shape: found {}, expected at most {} dimensions",
+                                    describe(entry.find("shape")), kReadDimensions);
+  } else {
+    tensor.type = type;
+    for (const int64_t dim : dims) tensor.shape.append(dim);
+    TRY(check_size(tensor));
+  }
+  return tensor;
 }
 
 // `tensors` sorted by place in the file.
@@ -154,9 +181,13 @@ Result<void> check_names(const std::vector<StoredTensor>& tensors) {
 // The length of the JSON, checked against the file.
 Result<uint64_t> header_length(std::span<const std::byte> file) {
   static_assert(std::endian::native == std::endian::little);
+  if (is_lfs_pointer(file))
+    return invalid(
+        "the file is a Git LFS pointer, not what it points to: run `git lfs pull` in its folder");
   if (file.size() < kLengthBytes)
-    return invalid(fmt::format("found {} bytes, expected at least {}: not a safetensors file",
-                               file.size(), kLengthBytes));
+    return invalid(fmt::format("found {} bytes, expected at least {}: not a safetensors file{}",
+                               file.size(), kLengthBytes,
+                               file.empty() ? ", but an empty one; download it again" : ""));
   uint64_t length;
   std::memcpy(&length, file.data(), sizeof(length));
   if (length > kMaxHeaderBytes)
@@ -167,7 +198,7 @@ Result<uint64_t> header_length(std::span<const std::byte> file) {
   if (length > file.size() - kLengthBytes)
     return invalid(
         fmt::format("found a header of {} bytes, expected at most {}, which is the rest "
-                    "of the file (is it truncated?)",
+                    "of the file (is it truncated? download it again)",
                     length, file.size() - kLengthBytes));
   return length;
 }
@@ -180,6 +211,20 @@ std::string quote_name(std::string_view name) {
   append_json_string(out, name.substr(0, kShown));
   if (name.size() > kShown) out += "...";
   return out;
+}
+
+std::string quote_names(const std::vector<std::string>& names) {
+  constexpr size_t kListed = 20;
+  std::string out;
+  for (size_t i = 0; i < std::min(names.size(), kListed); ++i)
+    out += (i == 0 ? "" : ", ") + quote_name(names[i]);
+  return names.size() > kListed ? out + ", ..." : out;
+}
+
+bool is_lfs_pointer(std::span<const std::byte> file) {
+  constexpr std::string_view kBegin = "version https://git-lfs.github.com/spec/";
+  return file.size() >= kBegin.size() &&
+         std::memcmp(file.data(), kBegin.data(), kBegin.size()) == 0;
 }
 
 Result<std::vector<StoredTensor>> parse_safetensors_header(std::span<const std::byte> file) {

@@ -29,9 +29,12 @@ struct StoredType {
 
 struct StoredTensor {
   std::string name;
-  const StoredType* type = nullptr;
-  Shape shape;
+  const StoredType* type = nullptr;  // nullptr: see unreadable
+  Shape shape = {};
   uint64_t begin = 0, end = 0;  // in the file
+  // Why it cannot be read, where its type is unknown or it has more dimensions than a Shape: it is
+  // for another model or a newer format, and only whoever needs it has to fail.
+  std::string unreadable = {};
 };
 
 // `file` is the whole file. The tensors come in the order of their data. An error's param is the
@@ -40,5 +43,10 @@ Result<std::vector<StoredTensor>> parse_safetensors_header(std::span<const std::
 
 // A name out of a file, fit to print: quoted, escaped, cut.
 std::string quote_name(std::string_view name);
+// The first few of them, so that a line stays a line.
+std::string quote_names(const std::vector<std::string>& names);
+
+// The few lines of text that Git leaves in place of a large file that it did not download.
+bool is_lfs_pointer(std::span<const std::byte> file);
 
 }  // namespace erne::weights

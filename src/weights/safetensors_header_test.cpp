@@ -69,10 +69,14 @@ struct BadEntry {
 TEST(SafetensorsHeader, a_wrong_entry_names_tensor_found_and_expected) {
   const BadEntry cases[] = {
       {"no object", "3", 0, {"found integer", "expected an object"}},
-      {"unknown type",
-       R"({"dtype":"F4","shape":[2],"data_offsets":[0,1]})",
+      {"unknown type, negative dimension",
+       R"({"dtype":"F4","shape":[-2],"data_offsets":[0,1]})",
        1,
-       {"dtype: found \"F4\"", "expected one of"}},
+       {"shape: found [-2]", "integers >= 0"}},
+      {"unknown type, outside the file",
+       R"({"dtype":"F4","shape":[4],"data_offsets":[0,2]})",
+       1,
+       {"found an end at 2", "expected at most 1"}},
       {"type not text", R"({"dtype":1,"shape":[2],"data_offsets":[0,1]})", 1, {"dtype: found 1"}},
       {"no shape", R"({"dtype":"F32","x":[2],"data_offsets":[0,8]})", 8, {"the key \"x\""}},
       {"a key missing", R"({"dtype":"F32","data_offsets":[0,8]})", 8, {"each of dtype, shape"}},
@@ -85,10 +89,6 @@ TEST(SafetensorsHeader, a_wrong_entry_names_tensor_found_and_expected) {
        8,
        {"shape: found [-2]", "integers >= 0"}},
       {"fraction", R"({"dtype":"F32","shape":[2.5],"data_offsets":[0,8]})", 8, {"found [2.5]"}},
-      {"five dimensions",
-       R"({"dtype":"U8","shape":[1,1,1,1,8],"data_offsets":[0,8]})",
-       8,
-       {"shape: found [1,1,1,1,8]", "at most 4"}},
       {"overflow of elements",
        R"({"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0]})",
        0,
@@ -138,6 +138,27 @@ TEST(SafetensorsHeader, a_wrong_entry_names_tensor_found_and_expected) {
     for (const char* words : c.says)
       EXPECT_THAT(result.status().message, HasSubstr(words)) << c.what;
   }
+}
+
+TEST(SafetensorsHeader, what_cannot_be_read_says_why_and_refuses_nothing_else) {
+  const auto result = parse(safetensors_file({{"new", "F4", {4}, "12"},
+                                              {"deep", "U8", {1, 1, 1, 1, 8}, "12345678"},
+                                              {"a", "U8", {2}, "12"}}));
+  ASSERT_TRUE(result) << result.status().message;
+  ASSERT_EQ(result->size(), 3u);
+  EXPECT_THAT((*result)[0].unreadable, HasSubstr("dtype: found \"F4\""));
+  EXPECT_EQ((*result)[0].end - (*result)[0].begin, 2u);
+  EXPECT_THAT((*result)[1].unreadable, HasSubstr("shape: found [1,1,1,1,8]"));
+  EXPECT_EQ((*result)[2].unreadable, "");
+  EXPECT_EQ((*result)[2].type->bytes, 1);
+}
+
+TEST(SafetensorsHeader, what_is_no_such_file_says_what_it_is) {
+  EXPECT_THAT(message_of(""), HasSubstr("an empty one; download it again"));
+  EXPECT_THAT(message_of("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n"),
+              HasSubstr("git lfs pull"));
+  for (const char* other : {"<!DOCTYPE html><html>", "PK\x03\x04 a zip archive", "GGUF........"})
+    EXPECT_THAT(message_of(other), HasSubstr("not a safetensors file")) << other;
 }
 
 TEST(SafetensorsHeader, tensors_tile_the_data) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/hash.h"
 #include "weights/safetensors_header.h"
 
 namespace erne::weights {
@@ -148,8 +149,16 @@ Result<void> ShardedSource::read_encoded(const TensorSpec& spec, int64_t first_r
 }
 
 std::string ShardedSource::identity() const {
-  if (rank_.count == 1) return source_.identity();
-  return fmt::format("{}rank {} of {}\n", source_.identity(), rank_.index, rank_.count);
+  const std::string whole = source_.identity();
+  if (rank_.count == 1 || whole.empty()) return whole;
+  return fmt::format("{}rank {} of {}\n", whole, rank_.index, rank_.count);
+}
+
+uint64_t ShardedSource::fingerprint() const {
+  const uint64_t whole = source_.fingerprint();
+  if (rank_.count == 1) return whole;
+  return hash_combine(hash_combine(whole, static_cast<uint64_t>(rank_.index)),
+                      static_cast<uint64_t>(rank_.count));
 }
 
 }  // namespace erne::weights

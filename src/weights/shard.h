@@ -26,6 +26,7 @@ class ShardedSource final : public WeightSource {
   Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) override;
   Result<void> read_encoded(const TensorSpec& spec, int64_t first_row, EncodedRows& out) override;
   std::string identity() const override;
+  uint64_t fingerprint() const override;
 
  private:
   const TensorSpec& whole(const TensorSpec& share) const;

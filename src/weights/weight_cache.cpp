@@ -8,15 +8,17 @@
 #include "backend/readback.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "weights/fingerprint_memo.h"
+#include "weights/new_file.h"
 #include "weights/packed_file.h"
 
 namespace erne::weights {
 namespace {
 
 // Everything that the bytes of packed weights depend on.
-std::string key_of(const Backend& backend, const WeightSource& source,
+std::string key_of(const Backend& backend, uint64_t fingerprint,
                    std::span<const WeightPlan> plans) {
-  std::string key = fmt::format("{}\n{}", backend.packed_order(), source.identity());
+  std::string key = fmt::format("{}\nholds {:016x}\n", backend.packed_order(), fingerprint);
   for (const WeightPlan& plan : plans)
     key += fmt::format("{} {} {} {}\n", plan.spec->name, plan.spec->shape.str(),
                        dtype_name(plan.dtype), plan.format ? plan.format->name : "vector");
@@ -44,7 +46,8 @@ Result<WeightStore> load_cached_weights(Backend& backend, WeightSource& source,
                                         const LoadOptions& options,
                                         const std::filesystem::path& folder) {
   const std::vector<WeightPlan> plans = TRY(plan_weights(backend, source, specs, options));
-  const std::string key = key_of(backend, source, plans);
+  remove_unfinished(folder);
+  const std::string key = key_of(backend, remembered_fingerprint(source, folder), plans);
   const std::filesystem::path path =
       folder / fmt::format("{:016x}.safetensors", hash_bytes(key.data(), key.size(), 0));
   auto cached = read_cache(backend, plans, options, path, key);

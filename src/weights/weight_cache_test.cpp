@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <fstream>
+#include <iterator>
 
 #include "backend/readback.h"
 #include "weights/checkpoint_fixture.h"
+#include "weights/checkpoint_source.h"
 #include "weights/memory_backend.h"
 #include "weights/random_source.h"
 
@@ -29,8 +32,14 @@ class CountingSource final : public WeightSource {
     ++reads;
     return source_.read_rows(spec, first_row, out);
   }
-  std::string identity() const override { return source_.identity(); }
+  std::string identity() const override { return known_as; }
+  uint64_t fingerprint() const override {
+    ++fingerprints;
+    return source_.fingerprint();
+  }
   int reads = 0;
+  mutable int fingerprints = 0;
+  std::string known_as;
 
  private:
   RandomSource source_;
@@ -106,6 +115,87 @@ TEST_F(WeightCacheTest, a_file_that_is_cut_short_or_another_one_is_made_anew) {
   EXPECT_EQ(load(1), 0);
 }
 
+std::string read(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Whatever happens to a file of the cache, nobody is given other weights.
+TEST_F(WeightCacheTest, a_damaged_file_is_made_anew) {
+  ASSERT_EQ(load(), 3);
+  const std::filesystem::path path = files().at(0);
+  const std::string whole = read(path);
+  std::vector<std::string> damaged;
+  // A bit of every 251st byte: of the header, the key, each tensor, its padding and the checksums.
+  for (size_t at = 0; at < whole.size(); at += 251) {
+    damaged.push_back(whole);
+    damaged.back()[at] ^= static_cast<char>(1 << at % 8);
+  }
+  for (const size_t at : {size_t{0}, whole.size() / 2, whole.size() * 2 / 3, whole.size() - 64}) {
+    damaged.push_back(whole);
+    std::fill(damaged.back().begin() + static_cast<int64_t>(at), damaged.back().end(), '\0');
+  }
+  damaged.insert(damaged.end(), {whole.substr(0, whole.size() / 2), whole.substr(0, 8), "",
+                                 whole + std::string(64, '\0'), std::string(whole.size(), '\0')});
+  for (const std::string& bytes : damaged) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    ASSERT_EQ(load(), 3);
+    ASSERT_EQ(read(path), whole);
+  }
+  EXPECT_EQ(load(), 0);
+}
+
+TEST_F(WeightCacheTest, unfinished_files_of_ended_writers_are_removed) {
+  std::filesystem::create_directories(cache());
+  std::ofstream(cache() / "0123456789abcdef.safetensors.4711.unfinished") << "half";
+  ASSERT_EQ(load(), 3);
+  EXPECT_THAT(files(), SizeIs(1));
+}
+
+TEST_F(WeightCacheTest, what_a_source_holds_is_remembered_while_it_is_known_as_the_same) {
+  const auto fingerprints = [&](uint64_t seed, const std::string& known_as) {
+    CountingSource source(seed);
+    source.known_as = known_as;
+    EXPECT_TRUE(load_cached_weights(backend_, source, kSpecs, {}, cache()));
+    return source.fingerprints;
+  };
+  EXPECT_EQ(fingerprints(1, "files of today\n"), 1);
+  EXPECT_EQ(fingerprints(1, "files of today\n"), 0);
+  EXPECT_EQ(fingerprints(1, "copies\n"), 1);
+  EXPECT_EQ(fingerprints(2, "files of tomorrow\n"), 1);
+  EXPECT_EQ(fingerprints(1, ""), 1);
+  EXPECT_EQ(fingerprints(1, ""), 1) << "nothing to know it by";
+  for (const auto& file : files())
+    if (file.extension() == ".holds") std::ofstream(file, std::ios::app) << "more";
+  EXPECT_EQ(fingerprints(1, "files of today\n"), 1);
+}
+
+// A source whose values are in a file of a checkpoint.
+std::string model_of(float value) {
+  const std::vector<float> matrix(size_t{200} * 24, value), table(size_t{30} * 24, value);
+  return safetensors_file({{"m", "BF16", {200, 24}, bf16_bytes(matrix)},
+                           {"t", "BF16", {30, 24}, bf16_bytes(table)},
+                           {"n", "BF16", {24}, bf16_bytes(std::vector<float>(24, value))}});
+}
+
+TEST_F(WeightCacheTest, another_model_of_equal_names_sizes_and_times_is_another) {
+  TempFolder model;
+  const auto first_number = [&] {
+    auto source = CheckpointSource::make(Checkpoint::open(model.path()).value(), kSpecs).value();
+    const auto store = load_cached_weights(backend_, source, kSpecs, {}, cache()).value();
+    const auto plan = plan_weights(backend_, source, kSpecs, {}).value().back();
+    Bf16 number;
+    std::memcpy(&number, Readback(backend_).read(store.memory(plan)).data(), sizeof(number));
+    return to_float(number);
+  };
+  model.write("model.safetensors", model_of(1));
+  const auto time = std::filesystem::last_write_time(model.path() / "model.safetensors");
+  EXPECT_EQ(first_number(), 1);
+  model.write("model.safetensors", model_of(2));
+  std::filesystem::last_write_time(model.path() / "model.safetensors", time);
+  EXPECT_EQ(first_number(), 2);
+}
+
 TEST_F(WeightCacheTest, a_folder_that_cannot_be_written_costs_the_cache_only) {
   std::filesystem::create_directories(cache().parent_path());
   std::ofstream(cache()) << "a file where the folder should be";
@@ -119,7 +209,8 @@ TEST_F(WeightCacheTest, a_source_that_fails_leaves_no_file) {
     Result<void> read_rows(const TensorSpec& spec, int64_t, TensorView) override {
       return invalid("unreadable", spec.name);
     }
-    std::string identity() const override { return "failing"; }
+    std::string identity() const override { return {}; }
+    uint64_t fingerprint() const override { return 1; }
   } source;
   std::filesystem::create_directories(cache());
   const auto result = load_cached_weights(backend_, source, kSpecs, {}, cache());

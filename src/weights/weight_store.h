@@ -36,9 +36,11 @@ class WeightSource {
   virtual Result<void> read_encoded(const TensorSpec&, int64_t, EncodedRows&) {
     return unsupported("no tensor here is stored in codes");
   }
-  // What the values depend on: sources that say the same hold the same, so far as one can tell
-  // without reading them.
+  // A text that stays the same only while the values do, as far as that can be told without reading
+  // them. Empty: it cannot be told now.
   virtual std::string identity() const = 0;
+  // Of all values: sources that say the same hold the same. May read everything.
+  virtual uint64_t fingerprint() const = 0;
 };
 
 struct LoadOptions {

@@ -26,6 +26,7 @@ class OddSource final : public WeightSource {
     return {};
   }
   std::string identity() const override { return "odd"; }
+  uint64_t fingerprint() const override { return 0; }
 
  private:
   DType stored_;
@@ -39,6 +40,7 @@ class FailingSource final : public WeightSource {
     return {};
   }
   std::string identity() const override { return "failing"; }
+  uint64_t fingerprint() const override { return 0; }
 };
 
 std::vector<TensorSpec> small_specs() {

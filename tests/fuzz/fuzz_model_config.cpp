@@ -19,8 +19,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   ErnieConfig any;
   any.vocab_size = 1000;
-  if (const auto generation = parse_generation_config(text, any))
-    for (const int32_t id : generation->eos_token_ids) CHECK(id >= 0 && id < any.vocab_size);
+  const GenerationConfig generation = parse_generation_config(text, any);
+  for (const int32_t id : generation.eos_token_ids) CHECK(id >= 0 && id < any.vocab_size);
+  CHECK(generation.top_k.value_or(0) >= 0 && generation.top_k.value_or(0) <= any.vocab_size);
+  CHECK(generation.temperature.value_or(0) >= 0);
+  CHECK(generation.top_p.value_or(1) > 0 && generation.top_p.value_or(1) <= 1);
+  CHECK(generation.repetition_penalty.value_or(1) > 0);
 
   const auto config = parse_config(text);
   if (!config) return 0;

@@ -14,9 +14,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   uint64_t at = tensors->front().begin;
   for (const erne::weights::StoredTensor& tensor : *tensors) {
     CHECK_EQ(tensor.begin, at);
+    CHECK_GE(tensor.end, tensor.begin);
+    CHECK_EQ(tensor.type == nullptr, !tensor.unreadable.empty());
     CHECK_GE(tensor.shape.elements(), 0);
-    CHECK_EQ(tensor.end - tensor.begin,
-             static_cast<uint64_t>(tensor.shape.elements() * tensor.type->bytes));
+    if (tensor.type != nullptr)
+      CHECK_EQ(tensor.end - tensor.begin,
+               static_cast<uint64_t>(tensor.shape.elements() * tensor.type->bytes));
     at = tensor.end;
   }
   CHECK_EQ(at, size);

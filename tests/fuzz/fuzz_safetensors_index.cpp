@@ -2,7 +2,7 @@
 #include <filesystem>
 
 #include "base/check.h"
-#include "weights/checkpoint.h"
+#include "weights/checkpoint_files.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto index =

@@ -44,8 +44,18 @@ std::optional<size_t> number(const std::filesystem::path& path) {
 // Where this process' control group lies, of either version: its limits are files there.
 struct ControlGroup {
   std::filesystem::path folder;
-  const char *limit, *usage, *reclaimable;  // file, file, key in memory.stat
+  const char *limit, *usage;      // files
+  const char *inactive, *active;  // keys in memory.stat
 };
+
+// A group's folder and those above it, up to `base`: the limit of each binds all below.
+std::vector<std::filesystem::path> with_parents(const std::filesystem::path& base,
+                                                const std::filesystem::path& group) {
+  std::vector<std::filesystem::path> folders = {base};
+  for (const auto& name : group.relative_path().lexically_normal())
+    if (!name.empty() && name != "." && name != "..") folders.push_back(folders.back() / name);
+  return folders;
+}
 
 std::vector<ControlGroup> memory_groups(const std::filesystem::path& root) {
   std::vector<ControlGroup> groups;
@@ -57,13 +67,13 @@ std::vector<ControlGroup> memory_groups(const std::filesystem::path& root) {
     const std::string path = line.substr(std::min(second + 2, line.size()));
     if (controllers.empty()) {
       const auto base = root / "sys/fs/cgroup";
-      for (const auto& folder : {base / path, base})
-        groups.push_back({folder, "memory.max", "memory.current", "inactive_file"});
+      for (const auto& folder : with_parents(base, path))
+        groups.push_back({folder, "memory.max", "memory.current", "inactive_file", "active_file"});
     } else if (("," + controllers + ",").find(",memory,") != std::string::npos) {
       const auto base = root / "sys/fs/cgroup/memory";
-      for (const auto& folder : {base / path, base})
-        groups.push_back(
-            {folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"});
+      for (const auto& folder : with_parents(base, path))
+        groups.push_back({folder, "memory.limit_in_bytes", "memory.usage_in_bytes",
+                          "total_inactive_file", "total_active_file"});
     }
   }
   return groups;
@@ -118,9 +128,10 @@ MemoryInfo host_memory(const std::filesystem::path& root) {
     const auto limit = number(group.folder / group.limit);
     const auto usage = number(group.folder / group.usage);
     if (!limit || !usage || *limit >= info.total_bytes) continue;
-    // Pages of files that nobody has touched lately are given back on demand.
+    // Pages of files are given back on demand, as the machine's MemAvailable counts them.
+    const std::string stat = read_text(group.folder / "memory.stat");
     const size_t cache =
-        field(read_text(group.folder / "memory.stat"), group.reclaimable).value_or(0);
+        field(stat, group.inactive).value_or(0) + field(stat, group.active).value_or(0);
     const size_t used = *usage - std::min(*usage, cache);
     info.total_bytes = *limit;
     info.available_bytes = std::min(info.available_bytes, *limit - std::min(*limit, used));

@@ -36,6 +36,15 @@ TEST_F(HostMemory, LimitOfVersion2CountsItsFileCacheAsAvailable) {
   expect(400, 300);
 }
 
+TEST_F(HostMemory, LimitOfAGroupAboveBindsAsWell) {
+  write("proc/self/cgroup", "0::/pods/pod1/box\n");
+  write("sys/fs/cgroup/pods/pod1/box/memory.max", "max\n");
+  write("sys/fs/cgroup/pods/pod1/memory.max", "409600\n");
+  write("sys/fs/cgroup/pods/pod1/memory.current", "307200\n");
+  write("sys/fs/cgroup/pods/pod1/memory.stat", "active_file 51200\ninactive_file 51200\n");
+  expect(400, 200);
+}
+
 TEST_F(HostMemory, LimitOfVersion1) {
   write("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/box\n0::/\n");
   write("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "512000\n");
