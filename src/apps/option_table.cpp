@@ -1,5 +1,6 @@
 #include "apps/option_table.h"
 
+#include "apps/quantization.h"
 #include "backend/kv_view.h"
 #include "tensor/activation_types.h"
 
@@ -22,12 +23,7 @@ const FlagRow<O> kFlags[] = {
      "dummy: random weights of the configured shapes, for tests and benchmarks",
      one_of("default default_v1 dummy")},
     {"--dtype", "Model", &O::dtype, "type of activations", one_of(kActivationChoices)},
-    {"--quantization", "Model", &O::quantization,
-     "format that weights are quantised to while they are loaded, FastDeploy's wint8, wint4, "
-     "wint2, "
-     "block_wise_fp8, w4a8, w4a8c8 or w4afp8, or erne's wint4_g128 or wint4_g64 (a scale per 128 "
-     "or "
-     "64 inputs, tables too); docs/quantization.md says what each does to which part"},
+    {"--quantization", "Model", &O::quantization, quantization_help()},
     {"--quantized-activations", "Model", &O::quantized_activations,
      "auto: what quantised weights are multiplied by is rounded to 8 bits as goes with their "
      "format, "

@@ -32,6 +32,14 @@ Result<const QuantizationScheme*> parse_quantization(std::string_view name) {
                  "--quantization");
 }
 
+const char* quantization_help() {
+  static const std::string help = fmt::format(
+      "format that weights are quantised to while they are loaded: {}; docs/quantization.md says "
+      "what each does to which part",
+      allowed_names());
+  return help.c_str();
+}
+
 bool quantizes_activations(std::string_view name) {
   CHECK(name == "auto" || name == "none");
   return name == "auto";

@@ -12,6 +12,9 @@ namespace erne::apps {
 // those allowed; one of FastDeploy's that is not built, with a sentence saying so.
 Result<const QuantizationScheme*> parse_quantization(std::string_view name);
 
+// What --help says of --quantization: the names of the table.
+const char* quantization_help();
+
 // Whether --quantized-activations, "auto" or "none" as the option table allows, says so.
 bool quantizes_activations(std::string_view name);
 

@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
 #include "apps/options.h"
 
 namespace erne::apps {
@@ -14,6 +19,15 @@ TEST(Quantization, EverySchemeIsTakenByItsNameAndListedInTheHelp) {
   for (const QuantizationScheme& scheme : quantization_schemes()) {
     EXPECT_EQ(parse_quantization(scheme.name).value(), &scheme);
     EXPECT_THAT(options_help(), HasSubstr(scheme.name));
+  }
+}
+
+TEST(Quantization, TheDocumentsNameEveryScheme) {
+  for (const char* name : {"README.md", "docs/quantization.md"}) {
+    std::ifstream file(std::filesystem::path(ERNE_SOURCE_DIR) / name);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    for (const QuantizationScheme& scheme : quantization_schemes())
+      EXPECT_THAT(text, HasSubstr(std::string("`") + scheme.name + "`")) << name;
   }
 }
 

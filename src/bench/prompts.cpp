@@ -3,14 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
+#include <sstream>
 
 #include "base/counter_rng.h"
+#include "base/text_file.h"
 
 namespace erne::bench {
 namespace {
 
 constexpr size_t kMaxLineBytes = 16 << 20;
+constexpr size_t kMaxDatasetBytes = size_t{1} << 30;
 
 // Uniform in [first, last).
 int64_t draw(const CounterRng& rng, int64_t position, int64_t first, int64_t last) {
@@ -91,8 +93,7 @@ std::vector<Prompt> random_prompts(const RandomPrompts& options) {
 
 Result<std::vector<Prompt>> read_prompts(const std::string& path, Endpoint endpoint,
                                          int num_prompts, int64_t default_output_tokens) {
-  std::ifstream file(path);
-  if (!file) return invalid(fmt::format("--dataset: cannot open \"{}\"", path), "dataset");
+  std::istringstream file(TRY(read_text_file(path, kMaxDatasetBytes, "--dataset")));
   std::vector<Prompt> prompts;
   std::string text;
   for (int line = 1; static_cast<int>(prompts.size()) < num_prompts; ++line) {

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <thread>
 
+#include "base/text_file.h"
 #include "bench/http_client.h"
 #include "bench/limits.h"
 #include "bench/load_generator.h"
@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kMaxPrompts = 10'000'000;
+constexpr size_t kMaxConfigBytes = 16 << 20;
 constexpr int64_t kMaxTokens = 1 << 24;
 constexpr int64_t kMaxVocabSize = 1 << 24;
 
@@ -76,8 +77,9 @@ Result<int64_t> find_vocab_size(const BaseUrl& base, const ServeBenchOptions& op
     }
   }
   if (size == 0 && !model_folder.empty()) {
-    std::ifstream config(fs::path(model_folder) / "config.json");
-    size = vocab_size_in(std::string(std::istreambuf_iterator<char>(config), {}));
+    const auto config =
+        read_text_file(fs::path(model_folder) / "config.json", kMaxConfigBytes, "--model");
+    if (config.ok()) size = vocab_size_in(*config);
   }
   if (size < 100 || size > kMaxVocabSize) {
     return invalid("the server does not tell its vocabulary; random prompts need --vocab-size",

@@ -236,6 +236,11 @@ TEST(Delta, EveryMemberIsSummedUpAndCounts) {
   EXPECT_EQ(all.finish, Finish::kLength);
 }
 
+// Scores are written down at once.
+Json as_read(const Json& written) {
+  return Json::parse(written.dump()).value();
+}
+
 // lm-eval calls a token greedy when its score is the largest of top_logprobs: the best must be
 // there, as the same number.
 TEST(LogprobsJson, TheBestTokenIsNeverLost) {
@@ -245,12 +250,12 @@ TEST(LogprobsJson, TheBestTokenIsNeverLost) {
   const TokenId byte = tokenizer().find("<0x31>").value();
   ASSERT_EQ(names.name(digit), names.name(byte));
   const ScoredToken token{.id = digit, .logprob = -2.5f, .top = {{byte, -0.1f}}, .text_offset = 0};
-  const Json json = completion_logprobs({token}, names);
+  const Json json = as_read(completion_logprobs({token}, names));
   EXPECT_EQ(json.find("top_logprobs")->as_array()[0].dump(),
             Json(Json::Object{{"1", Json(double{-0.1f})}, {TokenNames::id_name(digit), Json(-2.5)}})
                 .dump());
   const ScoredToken best{.id = digit, .logprob = -0.3f, .top = {{digit, -0.3f}}, .text_offset = 0};
-  const Json same = completion_logprobs({best}, names);
+  const Json same = as_read(completion_logprobs({best}, names));
   EXPECT_EQ(same.find("token_logprobs")->as_array()[0],
             same.find("top_logprobs")->as_array()[0].as_object()[0].second);
 }
@@ -259,8 +264,8 @@ TEST(LogprobsJson, ImpossibleTokensHaveANumber) {
   const TokenNames names(&tokenizer(), false);
   const ScoredToken token{
       .id = 3, .logprob = -std::numeric_limits<float>::infinity(), .top = {}, .text_offset = 0};
-  EXPECT_EQ(chat_logprobs({token}, names).find("content")->as_array()[0].find("logprob")->dump(),
-            "-9999.0");
+  const Json json = as_read(chat_logprobs({token}, names));
+  EXPECT_EQ(json.find("content")->as_array()[0].find("logprob")->dump(), "-9999.0");
 }
 
 }  // namespace
