@@ -84,6 +84,7 @@ class NumberedSource final : public WeightSource {
     return {};
   }
   std::string identity() const override { return "numbered"; }
+  uint64_t fingerprint() const override { return 0; }
 };
 
 TEST_F(PackedCheckpointTest, stacks_lie_together_copied_or_mapped) {
