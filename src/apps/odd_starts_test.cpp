@@ -353,7 +353,7 @@ TEST(OddStarts, ThatLoadingRefuses) {
       {{"--model", tiny, "--chat-template", "/nowhere"}, {"--chat-template", "/nowhere"}},
       {{"--model", tiny, "--chat-template", folder.file("pipe")}, {"--chat-template", "a pipe"}},
       {{"--model", tiny, "--chat-template", folder.file("large")},
-       {"--chat-template", "1048576 bytes"}},
+       {"--chat-template", "262144 bytes"}},
       {{"--model", tiny, "--chat-template", folder.file("broken")}, {"template"}},
       {{"--model", tiny, "--threads", "1024"}, {"--threads", "CPUs"}},
       {{"--model", tiny, "--block-size", "20"}, {"--block-size", "multiple"}},
