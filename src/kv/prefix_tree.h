@@ -8,11 +8,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/token_id.h"
 #include "kv/kv_geometry.h"
 
 namespace erne::kv {
 
-using TokenSpan = std::span<const int32_t>;
+using TokenSpan = std::span<const TokenId>;
 using NodeId = int32_t;
 inline constexpr NodeId kNoNode = -1;  // as a parent: the empty prefix
 
@@ -50,7 +51,7 @@ class PrefixTree {
   int block_tokens_;
   uint64_t key_mask_;
   std::vector<Node> nodes_;
-  std::vector<int32_t> tokens_;  // block_tokens_ per node
+  std::vector<TokenId> tokens_;  // block_tokens_ per node
   std::vector<NodeId> free_ids_;
   // Looked up, never iterated: its order decides nothing.
   std::unordered_map<uint64_t, NodeId> by_key_;

@@ -13,10 +13,11 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/token_id.h"
 
 namespace erne::sched {
 
-using TokenId = int32_t;
+using erne::TokenId;
 using RequestId = uint64_t;  // unique while the process lives, ascending in order of submission
 using Step = int64_t;
 
