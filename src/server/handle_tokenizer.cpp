@@ -77,7 +77,7 @@ Result<std::vector<TokenId>> tokenize_prompt(const ServerContext& context, const
                   fmt::format("prompt has {} bytes, certainly more than {} tokens",
                               prompt.as_string().size(), max_tokens),
                   "prompt"};
-  return encode(context, prompt.as_string(), work);
+  return encode(context, prompt.as_string(), std::string::npos, work);
 }
 
 Result<Json> tokenize(const ServerContext& context, std::string text, RequestWork& work) {

@@ -70,7 +70,7 @@ Result<PreparedPrompt> prepare_prompt(const ServerContext& context, const Genera
                               "maximum context length of {} tokens",
                               out.text.size(), context.options.max_model_len),
                   "prompt"};
-  out.ids = TRY(encode(context, out.text, work));
+  out.ids = TRY(encode(context, out.text, context.limits().max_prompt_tokens(), work));
   if (r.echo && r.output_scores)
     out.text_offsets = offsets_in(out.text, out.ids, *context.tokenizer);
   return out;
@@ -131,12 +131,13 @@ Result<std::vector<std::vector<TokenId>>> bad_words(const ServerContext& context
 }  // namespace
 
 Result<std::vector<TokenId>> encode(const ServerContext& context, std::string_view text,
-                                    RequestWork& work) {
+                                    size_t max_tokens, RequestWork& work) {
   const size_t bytes = encoding_bytes(text.size());
   TRY(work.memory.take(bytes, "the prompt's tokens"));
-  std::vector<TokenId> ids = TRY(context.tokenizer->encode_within(
-      text, text::Specials::kParse, {.is_wanted = [&work] { return work.is_wanted(); }}));
-  work.memory.give_back(bytes - std::min(bytes, ids.capacity() * sizeof(TokenId)));
+  Result<std::vector<TokenId>> ids = context.tokenizer->encode_within(
+      text, text::Specials::kParse, {max_tokens, [&work] { return work.is_wanted(); }});
+  if (!ids.ok()) return Status{ids.status().code, ids.status().message, "prompt"};
+  work.memory.give_back(bytes - std::min(bytes, ids->capacity() * sizeof(TokenId)));
   return ids;
 }
 

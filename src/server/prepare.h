@@ -29,9 +29,10 @@ struct PreparedRequest {
 Result<PreparedPrompt> render_chat(const ServerContext& context, const GenerationRequest& chat,
                                    RequestWork& work);
 
-// The field `prompt` in tokens. kCancelled: the client has left meanwhile.
+// The field `prompt` in tokens. kTooLong: more than `max_tokens`. kCancelled: the client has left
+// meanwhile.
 Result<std::vector<TokenId>> encode(const ServerContext& context, std::string_view text,
-                                    RequestWork& work);
+                                    size_t max_tokens, RequestWork& work);
 
 // kTooLong where a prompt leaves no room in the context. What it makes is claimed from `work`.
 Result<PreparedRequest> prepare(const ServerContext& context, uint64_t seed,
