@@ -39,6 +39,14 @@ Status needs_tokenizer(const char* field) {
       fmt::format("this server runs without a tokenizer: {} must be token ids", field), field);
 }
 
+// A text that is too long names what would fit.
+Status with_context_length(const ServerContext& context, Status status) {
+  if (status.code == Code::kTooLong)
+    status.message = fmt::format("this model's maximum context length is {} tokens: {}",
+                                 context.options.max_model_len, status.message);
+  return status;
+}
+
 // Appends ids to what is echoed, with what they say.
 void echo_ids(const ServerContext& context, const GenerationRequest& r,
               const std::vector<TokenId>& ids, PreparedPrompt& prompt) {
@@ -70,7 +78,9 @@ Result<PreparedPrompt> prepare_prompt(const ServerContext& context, const Genera
                               "maximum context length of {} tokens",
                               out.text.size(), context.options.max_model_len),
                   "prompt"};
-  out.ids = TRY(encode(context, out.text, context.limits().max_prompt_tokens(), work));
+  auto ids = encode(context, out.text, context.limits().max_prompt_tokens(), work);
+  if (!ids.ok()) return with_context_length(context, ids.status());
+  out.ids = std::move(ids).value();
   if (r.echo && r.output_scores)
     out.text_offsets = offsets_in(out.text, out.ids, *context.tokenizer);
   return out;
@@ -149,12 +159,13 @@ Result<PreparedPrompt> render_chat(const ServerContext& context, const Generatio
                        "messages");
   const size_t bytes = rendering_bytes(chat.messages);
   TRY(work.memory.take(bytes, "the chat"));
-  text::RenderedChat rendered = TRY(context.chat->render(
+  Result<text::RenderedChat> rendered = context.chat->render(
       chat.messages, Json(), chat.template_variables,
-      {static_cast<size_t>(context.options.max_model_len), [&work] { return work.is_wanted(); }}));
-  work.memory.give_back(bytes - std::min(bytes, rendered.text.capacity() +
-                                                    rendered.ids.capacity() * sizeof(TokenId)));
-  return PreparedPrompt{std::move(rendered.ids), std::move(rendered.text), {}};
+      {context.limits().max_prompt_tokens(), [&work] { return work.is_wanted(); }});
+  if (!rendered.ok()) return with_context_length(context, rendered.status());
+  work.memory.give_back(bytes - std::min(bytes, rendered->text.capacity() +
+                                                    rendered->ids.capacity() * sizeof(TokenId)));
+  return PreparedPrompt{std::move(rendered->ids), std::move(rendered->text), {}};
 }
 
 Result<PreparedRequest> prepare(const ServerContext& context, uint64_t seed,
