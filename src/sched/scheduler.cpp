@@ -80,7 +80,9 @@ bool Scheduler::secure_blocks() {
 }
 
 void Scheduler::preempt(Sequence& sequence) {
-  spare_ += sequence.planned;
+  const int repaid = std::min(sequence.planned, overdraft_);
+  overdraft_ -= repaid;
+  spare_ += sequence.planned - repaid;
   if (sequence.wants_prompt_logprobs()) scored_left_ += sequence.planned;
   std::erase(running_, &sequence);
   turns_.give_row(sequence);
@@ -107,6 +109,7 @@ void Scheduler::give_one_token_each(int token_budget) {
   const int least = std::max(owned, 1);  // where nothing runs, something may begin
   const int budget = limits_.chunk_prompts ? std::clamp(token_budget, least, limits_.max_tokens)
                                            : limits_.max_tokens;
+  overdraft_ = limits_.chunk_prompts ? std::max(0, budget - token_budget) : 0;
   spare_ = budget;
   scored_left_ = limits_.max_scored;
   for (Sequence* sequence : running_) give(*sequence, 1);
@@ -257,6 +260,10 @@ void Scheduler::begin(Sequence& sequence) {
   turns_.take_row(sequence);
   running_.insert(std::ranges::upper_bound(running_, &sequence, MoreImportant()), &sequence);
   sequence.state = State::kRunning;
+  if (spare_ == 0) {  // it takes the row, and so the token, of one that was preempted
+    ++spare_;
+    ++overdraft_;
+  }
   give(sequence, 1);
   if (sequence.cached_tokens >= 0) return;
   sequence.cached_tokens = sequence.computed;

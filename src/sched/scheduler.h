@@ -132,6 +132,7 @@ class Scheduler {
   std::vector<Sequence*> running_;                                 // most important first
   Turns turns_;                                                    // of those that wait
   int spare_ = 0;        // while a plan is made: tokens of its budget that nobody has
+  int overdraft_ = 0;    // likewise: tokens beyond the budget, since every running sequence has one
   int scored_left_ = 0;  // likewise: prompt tokens that may still be scored
   BatchPlan plan_;
   std::vector<Sequence*> planned_;  // of plan_.rows
