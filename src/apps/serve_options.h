@@ -34,7 +34,7 @@ struct ServeOptions {
   int64_t max_logprobs = 20;
   int64_t max_request_memory = 0;  // bytes; 0: chosen
   int64_t max_reply_bytes = 32 << 20;
-  int64_t max_text_wait = 30;  // seconds
+  int64_t max_text_wait = 30;             // seconds
   int64_t timeout_graceful_shutdown = 0;  // seconds; 0: no limit
 
   // How much at once

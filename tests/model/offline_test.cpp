@@ -184,8 +184,7 @@ class OfflineGolden : public testing::TestWithParam<const char*> {
   }
 
   TempFolder offline_, exact_;
-  std::unique_ptr<Backend> backend_ =
-      cpu::make_cpu_backend(cpu::best_cpu_isa(), /*threads=*/2);
+  std::unique_ptr<Backend> backend_ = cpu::make_cpu_backend(cpu::best_cpu_isa(), /*threads=*/2);
 
   static Json golden_config(const GoldenCheckpoint& golden) {
     std::ostringstream text;

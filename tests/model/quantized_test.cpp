@@ -41,8 +41,7 @@ class QuantizedGolden : public testing::TestWithParam<const char*> {
     return sum / static_cast<double>(a.size());
   }
 
-  std::unique_ptr<Backend> backend_ =
-      cpu::make_cpu_backend(cpu::best_cpu_isa(), /*threads=*/2);
+  std::unique_ptr<Backend> backend_ = cpu::make_cpu_backend(cpu::best_cpu_isa(), /*threads=*/2);
 };
 
 // 8-bit activations have as many steps as the weights of wint8, so what they add must be of the
