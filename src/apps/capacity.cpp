@@ -116,7 +116,7 @@ Status too_large(const sched::Limits& limits, int64_t blocks, const Memory& memo
                  "--max-model-len");
 }
 
-// Of the blocks one sequence at its longest needs, and all of them together may use.
+// KV blocks: what one sequence needs at its longest, and what all of them may use together.
 struct Need {
   int64_t one_sequence, everybody_twice;
 };

@@ -72,8 +72,8 @@ Benchmark benchmark_of(ModelBenchKind kind) {
   check_failed(__FILE__, __LINE__, "a kind", "of benchmark");
 }
 
-// Of the products with the weights, most of them where a model has experts. A head that stays
-// bfloat16 beside codes is slower than its share: the floor counts it as if it were not.
+// The arithmetic of most products with weights: the experts', where a model has experts. A head
+// that stays bfloat16 beside codes is slower than its share: the floor counts it as if it were not.
 bench::Arithmetic arithmetic_of(const model::LoadPlan& plan) {
   const WeightFormat* format = plan.formats.experts;
   if (format == nullptr)

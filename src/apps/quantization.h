@@ -15,7 +15,7 @@ Result<const QuantizationScheme*> parse_quantization(std::string_view name);
 // What --help says of --quantization: the names of the table.
 const char* quantization_help();
 
-// Whether --quantized-activations, "auto" or "none" as the option table allows, says so.
+// Reads --quantized-activations, which the option table limits to "auto" and "none".
 bool quantizes_activations(std::string_view name);
 
 }  // namespace erne::apps

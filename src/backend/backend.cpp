@@ -45,7 +45,7 @@ void check_kv(const ShapeCheck& check, const KvLayerView& kv) {
   CHECK(!kv.key_largest || dtype_bytes(kv.dtype) == 1);
 }
 
-// Of rows that are packed at a time.
+// Checks that a run of rows begins and ends where the interface allows it.
 void check_run(const Linear& w, int64_t first_row, int64_t num_rows) {
   const int64_t end = first_row + num_rows;
   CHECK_EQ(first_row % kPackRows, 0);

@@ -36,7 +36,7 @@ struct DeviceView {
   // `count` rows of dimension 0, from `first` on.
   DeviceView rows(int64_t first, int64_t count) const;
   DeviceView first(int64_t count) const { return rows(0, count); }
-  // As many rows, of a smaller width, in the same memory.
+  // The same number of rows with a smaller width, packed densely at the beginning of the memory.
   DeviceView with_width(int64_t width) const;
 };
 

@@ -19,7 +19,7 @@ bool is_filled(const Json* value) {
          (value->is_array() && !value->as_array().empty());
 }
 
-// Whether a choice of the stream brings a token, where no usage says so.
+// Tells whether a choice of the stream brings a token, for servers that report no usage.
 bool carries_token(const Json& choice) {
   for (const char* key : {"text", "completion_token_ids", "token_ids"}) {
     if (is_filled(choice.find(key))) return true;

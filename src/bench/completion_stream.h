@@ -19,7 +19,7 @@ struct TokenEvent {
 struct RequestOutcome {
   int64_t start_us = 0, end_us = 0;  // on the load generator's clock, as the events' times
   std::vector<TokenEvent> events;
-  // As the server's usage says; without one, the output counts one token per event.
+  // What the server's usage says. Without a usage, each event counts as one output token.
   int64_t input_tokens = 0, cached_tokens = 0, output_tokens = 0;
   std::string finish_reason;
   std::string failure;  // why the request failed; empty: it finished

@@ -9,7 +9,8 @@
 namespace erne::bench {
 namespace {
 
-// Those whose prompt is done first decode on while the others' are computed, at most this long.
+// Sequences whose prompts are done first go on decoding while other prompts are computed: at most
+// this many tokens each.
 constexpr int kHeadStart = 256;
 
 }  // namespace

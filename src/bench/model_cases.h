@@ -32,7 +32,7 @@ ModelCase warm_up_case();
 std::vector<ModelCase> decode_cases(std::span<const int> contexts, int new_tokens);
 // One prompt that nothing of is cached, and its first token: llama-bench's pp.
 std::vector<ModelCase> prefill_cases(std::span<const int> prompts);
-// As llama-batched-bench: prompts and decoding are reported apart.
+// The same cases as llama-batched-bench: prompts and decoding are reported apart.
 std::vector<ModelCase> batched_cases(std::span<const int> num_sequences, int prompt_tokens,
                                      int new_tokens);
 

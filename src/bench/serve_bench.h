@@ -47,7 +47,7 @@ struct ServeBenchResult {
 // Runs the load and writes the files asked for.
 Result<ServeBenchResult> run_serve_bench(const ServeBenchOptions& options, const Clock& clock);
 
-// Of a checkpoint's folder: the sum of its *.safetensors files.
+// The sum of the sizes of the *.safetensors files in a checkpoint's folder.
 Result<int64_t> safetensors_bytes(const std::string& folder);
 
 // Writes `text` to `path` whole; `flag` names it in the refusal.

@@ -30,9 +30,9 @@ struct ServeReport {
   Counts failures;        // by reason; beyond kMaxReasons, under one heading
   Counts finish_reasons;  // of the completed
   int64_t input_tokens = 0, cached_tokens = 0, output_tokens = 0;  // of the completed
-  // Of the completed. TTFT: sent to first token. TPOT: per request, first to last token over the
-  // tokens between. ITL: between one event with tokens and the next, as a reader sees it. E2E: sent
-  // to ended.
+  // Times of completed requests. TTFT: sent to first token. TPOT: per request, first to last token
+  // over the tokens between. ITL: between one event with tokens and the next, as a reader sees it.
+  // E2E: sent to ended.
   Summary ttft_ms, tpot_ms, itl_ms, e2e_ms;
   std::optional<DecodeFloor> floor;
 

@@ -11,7 +11,8 @@ class RecentMedian {
  public:
   void add(double value) { values_[count_++ % values_.size()] = value; }
   bool empty() const { return count_ == 0; }
-  // Of fewer than three values the least, 0 of none: a time that is far off was too long.
+  // The median of the last three values. Of fewer it is the least, since a time that is far off was
+  // too long; 0 where there is none.
   double value() const {
     auto sorted = values_;
     const size_t known = std::min(count_, values_.size());

@@ -50,7 +50,7 @@ void Generation::start(std::shared_ptr<ServerContext> context,
   } catch (const std::bad_alloc&) {
     generation->fail(out_of_memory());
   }
-  // Those submitted after the client had left.
+  // The client may have left while its choices were being submitted.
   if (generation->gone_) generation->cancel_all();
   generation->post();
 }

@@ -34,7 +34,7 @@ inline Bf16 to_bf16(float v) {
   if ((u & 0x7FFFFFFF) > 0x7F800000) return {static_cast<uint16_t>((u >> 16) | 0x40)};  // quiet NaN
   return {static_cast<uint16_t>((u + 0x7FFF + ((u >> 16) & 1)) >> 16)};
 }
-// As T, float or Bf16.
+// Rounds to T, which is float or Bf16.
 template <class T>
 T from_float(float v) {
   if constexpr (sizeof(T) == sizeof(Bf16)) {

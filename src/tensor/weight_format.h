@@ -39,7 +39,7 @@ struct WeightFormat {
   bool full_range = false;     // kSymmetricInt: the largest weight is -2^(bits - 1)
 
   bool is_quantized() const { return encoding != Encoding::kPlain; }
-  // Whether the codes and scales of one are those of the other.
+  // True if the codes and scales of one format are those of the other.
   bool has_codes_of(const WeightFormat& other) const {
     return encoding == other.encoding && bits == other.bits && group == other.group;
   }
@@ -49,7 +49,7 @@ struct WeightFormat {
   // Inputs that share a scale where they are quantised.
   int input_group() const { return group > 0 ? group : 128; }
   const EncodingRules& rules() const;
-  // Of a matrix [out, in]: weights and scales, before any padding of a back end's.
+  // Bytes of a matrix [out, in]: weights and scales, before a back end pads them.
   int64_t bytes(int64_t out, int64_t in) const;
 };
 

@@ -38,9 +38,9 @@ class ChatPrompt {
                                  const Tokenizer& tokenizer);
   static Result<ChatPrompt> create(const ChatTemplateSource& source, const Tokenizer& tokenizer);
 
-  // As ChatTemplate::render. A message's content is a string, null or absent (an empty string), or
-  // a list of parts such as {"type": "text", "text": ...}; where the template knows strings only,
-  // text parts are joined and others refused (kUnsupported).
+  // Renders the template, then encodes. A message's content is a string, null or absent (an empty
+  // string), or a list of parts such as {"type": "text", "text": ...}; where the template knows
+  // strings only, text parts are joined and others refused (kUnsupported).
   // kTooLong, kCancelled: as Tokenizer::encode_within; what certainly has too many tokens is not
   // encoded at all.
   Result<RenderedChat> render(const Json& messages, const Json& tools, const Json& variables,

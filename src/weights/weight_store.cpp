@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
-// Of rows as read. Small enough to be packed while the cache holds them.
+// Bytes of rows that are read at a time: few enough to be packed while the CPU's cache holds them.
 constexpr int64_t kRunBytes = 2 << 20;
 
 // The type a tensor is read as: as stored, unless activations are narrower.

@@ -24,15 +24,15 @@ class WeightSource {
   virtual ~WeightSource() = default;
   // The type `spec` is stored in: bfloat16 or float32.
   virtual Result<DType> stored_dtype(const TensorSpec& spec) = 0;
-  // Whether it is stored in 8 bits or fewer: then float32 holds it exactly, and bfloat16 does not.
+  // True if the tensor is stored in 8 bits or fewer: float32 holds it exactly, bfloat16 does not.
   virtual bool is_quantized(const TensorSpec&) const { return false; }
-  // Whether it is stored in the codes of `format`, and can be read as they are.
+  // True if the tensor is stored in the codes of `format`, so that read_encoded() gives them.
   virtual bool has_codes_of(const TensorSpec&, const WeightFormat&) const { return false; }
   // Writes the rows from first_row on that `out` has room for, row-major, converted to its type.
   // `out` has spec.shape, but for the number of rows.
   virtual Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) = 0;
   Result<void> read(const TensorSpec& spec, TensorView out) { return read_rows(spec, 0, out); }
-  // Likewise the rows that `out` has, in its format, whose codes they have.
+  // Reads rows as they are encoded, into `out`; has_codes_of(spec, out's format) is true.
   virtual Result<void> read_encoded(const TensorSpec&, int64_t, EncodedRows&) {
     return unsupported("no tensor here is stored in codes");
   }
@@ -112,7 +112,7 @@ class WeightStore {
   size_t bytes_ = 0;
 };
 
-// Those of load_weights, of a plan that exists.
+// load_weights() for weights that are planned already.
 Result<WeightStore> load_planned_weights(Backend& backend, WeightSource& source,
                                          std::span<const WeightPlan> plans,
                                          const LoadOptions& options);

@@ -94,8 +94,9 @@ class Encoder {
   }
 
  private:
-  // Of the windows' root mean square, which is that of a uniform number of six bits, 18.5: at this
-  // scale the codes cover normally distributed weights best.
+  // A scale per standard deviation of the weights. 18.5 is the root mean square of the windows,
+  // which are uniform numbers of six bits; at 1.1 of it the codes cover normally distributed
+  // weights best.
   static constexpr float kScalePerDeviation = 1.1f / 18.5f;
 
   static std::span<const float> group(std::span<const float> weights, int64_t g) {
