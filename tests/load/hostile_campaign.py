@@ -28,7 +28,8 @@ from gauges import read_gauges
 from memory_limit import MemoryLimit
 from mutations import Attack, Mutator
 
-FLAGS = ("--max-num-seqs", "16", "--num-gpu-blocks-override", "512")
+# Few and small blocks: those touched for the first time are memory, too, 34 MB in all.
+FLAGS = ("--max-num-seqs", "16", "--block-size", "16", "--num-gpu-blocks-override", "512")
 PROBE_SECONDS = 0.5
 PROBE_PATIENCE = 60.0
 ANSWER_SECONDS = 3.0  # then even a client that reads goes away
