@@ -35,7 +35,7 @@ Result<std::vector<std::string>> entries(const char* flag, const std::vector<std
   return out;
 }
 
-// As browsers send it: anything else would never match.
+// Takes an origin as browsers send it: anything else would never match.
 bool is_origin(const std::string& text) {
   if (text == "*" || text == "null") return true;
   const size_t scheme = text.find("://");

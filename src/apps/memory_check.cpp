@@ -48,7 +48,7 @@ Result<Beside> count_least(const ServeOptions& options, const model::OpenedModel
   return Beside{blocks * capacity.block_bytes, workspace(capacity.limits), model_len};
 }
 
-// Those that fit, with what they need; if none does, the smallest.
+// Names the quantisations that fit, with what they need; if none does, the smallest.
 Result<std::string> advice(const model::OpenedModel& opened, Backend& backend, size_t beside,
                            size_t free_bytes) {
   std::vector<std::pair<size_t, const char*>> sizes;

@@ -174,7 +174,7 @@ class Backend {
   // bfloat16 or float32), into w's memory. They begin at a multiple of kPackRows and end at one, or
   // where w does.
   void pack_rows(const Linear& w, const TensorView& rows, int64_t first_row);
-  // Likewise rows that are encoded already, as w's format has them.
+  // Writes rows that are encoded already, in the codes of w's format.
   void pack_rows(const Linear& w, const EncodedRows& rows, int64_t first_row);
   // A whole weight, into new memory.
   Linear pack(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage);

@@ -63,7 +63,7 @@ class DeviceBuffer {
   DeviceBuffer() = default;
   DeviceBuffer(void* data, size_t bytes, std::function<void(void*)> free)
       : memory_(data, std::move(free)), bytes_(bytes) {}
-  // Of a back end whose memory is the host's.
+  // For a back end whose memory is the host's.
   explicit DeviceBuffer(HostBuffer host) : memory_(std::move(host.memory_)), bytes_(host.bytes_) {}
   DevicePointer data() const { return DeviceAccess::address(memory_.get()); }
   size_t bytes() const { return bytes_; }

@@ -21,7 +21,7 @@ class Readback {
     backend_.download(from, copied);
     return copied;
   }
-  // As numbers of the view's type.
+  // The contents as numbers of the view's type.
   template <class T>
   std::span<T> read(const DeviceView& from) {
     CHECK_EQ(sizeof(T), dtype_bytes(from.dtype));

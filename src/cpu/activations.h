@@ -26,7 +26,8 @@ class Activations {
 
   // Row r is made of x[source[r]]; `source` is empty: of x[r].
   //
-  // As given, but for bfloat16 that is not multiplied in pairs: that becomes float32.
+  // The activations unchanged, but for bfloat16 that is not multiplied in pairs: it becomes
+  // float32.
   ActivationRows as_given(const TensorView& x, std::span<const int32_t> source, bool in_pairs);
   // Each row by the scale of what it is multiplied by (Linear::input_largest), or by its own where
   // that has none.

@@ -138,7 +138,7 @@ void Products::multiply_decoded(const Linear& w, const TensorView& x,
       const int64_t count = std::min<int64_t>(kLinearPanels, part.end_panel - panel);
       for (int64_t p = 0; p < count; ++p)
         decode_panel(weight, panel + p, type, decoded + p * panel_bytes);
-      // Those panels are a matrix of their own, and their columns of y.
+      // The tile's panels are a matrix of their own, with its columns of y.
       const int64_t column = panel * kPanel;
       OutputTile columns = tile;
       columns.y = static_cast<std::byte*>(tile.y) + column * dtype_bytes(tile.type);

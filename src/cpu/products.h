@@ -53,7 +53,7 @@ class Products {
                     const TensorView& y);
   void multiply_decoded(const Linear& w, const TensorView& x, std::span<const int32_t> source,
                         const TensorView& y);
-  // As `type`: float32, or bfloat16 where the encoding has decode_pairs.
+  // Decodes a panel to `type`: float32, or bfloat16 where the encoding has decode_pairs.
   void decode_panel(const PackedWeight& w, int64_t panel, DType type, std::byte* out) const;
 
   const Kernels& kernels_;

@@ -64,7 +64,7 @@ class Engine {
   Inbox inbox_;
   StatsBoard board_;
   LocalEngineClient client_;
-  // Of the requests that have not ended.
+  // Where the events of requests go that have not ended.
   std::unordered_map<sched::RequestId, Recipient> recipients_;
   const int max_running_;
   sched::Step step_ = 0;

@@ -19,7 +19,7 @@ namespace erne::exec {
 using ConstraintMaker =
     std::function<std::unique_ptr<sample::Constraint>(const sched::Request& request)>;
 
-// Of a sequence that has penalties or a constraint; others have no notes.
+// What is kept for a sequence with penalties or a constraint; others have no notes.
 struct SamplingState final : sched::ExecutorNotes {
   std::optional<sample::TokenCounts> counts;
   std::unique_ptr<sample::Constraint> constraint;

@@ -89,7 +89,7 @@ std::optional<Refusal> read_request_line(std::string_view line, RequestHead& out
   return read_target(target, out);
 }
 
-// Those of which a second one would leave open which of them counts.
+// Fields that may come once: a second one would leave open which of them counts.
 constexpr std::array<std::string_view, 8> kSingleFields = {
     "host",   "content-length", "authorization",    "content-type", "content-encoding",
     "origin", "expect",         "transfer-encoding"};

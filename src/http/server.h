@@ -70,7 +70,8 @@ class Server {
   Result<void> start(const std::string& host, int port);
   int port() const;
   int num_connections() const;
-  // Of all requests that are being read or wait, and of one client's: lowers the limits.
+  // Lowers the limits on the bytes of all requests that are being read or wait, and of one
+  // client's.
   void lower_max_bytes(size_t total, size_t client);
 
   // Accepts no more connections, closes the idle ones, and waits until every request is answered:

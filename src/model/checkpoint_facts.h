@@ -25,13 +25,13 @@ struct CheckpointFacts {
   Calibration calibration = {};
 };
 
-// Of weights that cannot say anything themselves: packed by erne, or drawn at random. A head that
-// nothing is said of is tied.
+// The facts about weights that cannot say anything themselves: packed by erne, or drawn at random.
+// Unless config.json says otherwise, the head is tied.
 CheckpointFacts stated_facts(const ErnieConfig& config);
 
-// Of a checkpoint whose config.json this is. Where the file does not say whether the head is tied,
-// the checkpoint does: by having a head. Refused: weights that may be rotated, where nothing says
-// by what.
+// The facts about the checkpoint that `config` describes. Where the file does not say whether the
+// head is tied, the checkpoint does: by having a head. Refused: weights that may be rotated, where
+// nothing says by what.
 Result<CheckpointFacts> find_facts(const ErnieConfig& config,
                                    const weights::Checkpoint& checkpoint);
 

@@ -176,7 +176,7 @@ std::vector<Sequence*> Scheduler::long_prompts(int least_priority) const {
   return prompts;
 }
 
-// Of a waiting prompt nobody knows yet how much of it is cached.
+// How much of a waiting prompt is cached is not known yet: it counts whole.
 bool Scheduler::is_long(const Sequence& sequence) const {
   return limits_.chunk_prompts && sequence.size() - sequence.computed > limits_.long_prompt;
 }

@@ -108,7 +108,8 @@ class Scheduler {
   }
   Want shortest_want() const;  // of those that run
 
-  // Those that want tokens no later than `before`. Of what is spare, this is for long prompts.
+  // Begins waiting sequences that want tokens no later than `before`. `kept_for_long` of the spare
+  // tokens are for long prompts.
   void admit(const Want& before, int kept_for_long);
   bool may_begin(const Sequence& sequence, int kept_for_long) const;
   bool hold_blocks(Sequence& sequence);

@@ -45,8 +45,8 @@ class Turns {
   // Likewise, of those that one of the running sequences yields to.
   Sequence* next_to_get_a_row_of(std::span<Sequence* const> running,
                                  const std::function<bool(const Sequence&)>& may_begin) const;
-  // Of those that run, which are not none, the one that is the first to give its row back. The most
-  // important one is the last.
+  // The running sequence that is the first to give its row back; the most important one is the
+  // last. At least one runs.
   Sequence& first_to_yield(std::span<Sequence* const> running) const;
   // The one that gives its row to `waiting`, so that both hold more equal numbers of rows than
   // before; null: the rows are shared well. It is never more important than `waiting` by priority.

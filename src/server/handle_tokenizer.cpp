@@ -16,7 +16,7 @@ namespace {
 
 // /tokenize counts texts beyond the model's own context, too: harnesses cut them afterwards.
 constexpr int kMaxTokensToCount = 128 << 10;
-// Of memory, for what a reply says: as a value, as JSON, and on its way out.
+// Memory for an id in a reply: as a value, as JSON, and on its way out.
 constexpr size_t kReplyBytesPerId = 40;
 constexpr size_t kReplyBytesPerName = 160;
 

@@ -16,8 +16,8 @@ constexpr uint64_t kNegativeSeeds = uint64_t{1} << 63;
 
 constexpr size_t kMaxTotalPromptTokens = size_t{8} << 20;  // of all choices of a request
 
-// Of memory. A template's engine reads the messages as JSON and makes values of its own of them
-// before it writes the text, which then becomes tokens.
+// Memory for rendering a chat. A template's engine reads the messages as JSON and makes values of
+// its own of them before it writes the text, which then becomes tokens.
 constexpr size_t kRenderingCopies = 10;
 constexpr size_t kRenderingPerValue = 600;
 constexpr size_t kEncodingBytes = 12;  // of ids per byte of text, at worst, while their list grows

@@ -30,7 +30,7 @@ struct ReplyHead {
   std::string model;
 };
 
-// Of one choice.
+// What a chunk says of one choice.
 enum class Part {
   kWhole,    // all of it, in a reply in one piece
   kOpening,  // before anything has come, where the endpoint has such a chunk

@@ -8,7 +8,7 @@
 namespace erne::server {
 namespace {
 
-// Of JSON, commas and quotes included.
+// Bytes of JSON, commas and quotes included.
 constexpr size_t kTextBytes = 5;         // what a token says
 constexpr size_t kIdBytes = 7;           // 103424,
 constexpr size_t kNamedScoreBytes = 32;  // " could":-12.345678710937500,
@@ -16,7 +16,7 @@ constexpr size_t kChatScoreBytes = 76;   // the same with the members' names and
 constexpr size_t kPositionBytes = 40;    // a token with neither score nor alternatives
 constexpr size_t kPromptScoreBytes = 82;
 
-// Of memory.
+// Bytes of memory.
 constexpr size_t kChoiceBytes = 8192;  // what every choice needs, whatever it says
 constexpr size_t kTokenBytes = 24;     // in the engine's sequence, on the way, and as text
 constexpr size_t kAllocation = 16;

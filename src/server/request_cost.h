@@ -17,27 +17,27 @@ namespace erne::server {
 // reply, and two of the transport's.
 inline constexpr size_t kReplyCopies = 5;
 
-// Of the JSON of one token with its score and `num_top` alternatives, in `logprobs` and in
+// Bytes of the JSON of one token with its score and `num_top` alternatives, in `logprobs` and in
 // `prompt_logprobs`.
 size_t score_bytes(Endpoint endpoint, int num_top);
 size_t prompt_score_bytes(int num_top);
 
-// Of the JSON of all that a choice has come to.
+// Bytes of the JSON of all that a choice has come to.
 size_t reply_bytes(const GenerationRequest& request, const Delta& whole);
 
 // What a reply is bound to hold of its prompts, in all choices: echoed text, ids, scores.
 size_t prompt_reply_bytes(const GenerationRequest& request,
                           std::span<const PreparedPrompt> prompts);
 
-// Of the `wanted` tokens of each choice, those that a reply of at most `max_bytes` has room for. A
+// How many of the `wanted` tokens of each choice a reply of at most `max_bytes` has room for. A
 // stream never holds more than a part of its reply, so only its prompts count. kInvalid, naming the
 // fields and the flag, where the prompts alone are too much, or what was asked for in so many
 // words.
 Result<int> tokens_in_reply(const GenerationRequest& request,
                             std::span<const PreparedPrompt> prompts, int wanted, size_t max_bytes);
 
-// Of memory, here and in the engine, until one choice ends: the prompt's ids and scores, and the
-// tokens and scores that it may generate. The reply's JSON is counted when it is written.
+// Bytes of memory, here and in the engine, until one choice ends: the prompt's ids and scores, and
+// the tokens and scores that it may generate. The reply's JSON is counted when it is written.
 size_t choice_memory(const sched::Request& choice);
 
 }  // namespace erne::server

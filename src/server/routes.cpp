@@ -56,7 +56,7 @@ const Route* find_route(Port port, const http::Request& request) {
   return nullptr;
 }
 
-// Of a path, or of "*": anywhere on the port. Empty: the path is not there.
+// The methods of a path, or of "*": anywhere on the port. Empty: the path is not there.
 std::set<std::string_view> methods_of(Port port, std::string_view path) {
   std::set<std::string_view> methods;
   for (const Route& route : kRoutes) {

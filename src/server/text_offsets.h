@@ -42,8 +42,9 @@ class CountingDetokenizer {
   int64_t num_characters_;
 };
 
-// Of the tokens that a text was encoded to. Where a token is not what the text has next (the
-// tokenizer knows no token for it, or leaves spaces out), it begins where its own text next does.
+// Where each token that a text was encoded to begins in it. Where a token is not what the text has
+// next (the tokenizer knows no token for it, or leaves spaces out), it begins where its own text
+// next does.
 std::vector<int64_t> offsets_in(std::string_view text, const std::vector<TokenId>& ids,
                                 const text::Tokenizer& tokenizer);
 

@@ -60,7 +60,7 @@ struct EncodedRows;
 struct EncodingRules {
   // WeightFormat::bytes.
   int64_t (*bytes)(const WeightFormat& format, int64_t out, int64_t in);
-  // Of one row of EncodedRows.
+  // Bytes of the codes in one row of EncodedRows.
   int64_t (*num_codes)(int64_t in) = nullptr;
   int64_t (*num_scales)(const WeightFormat& format, int64_t in) = nullptr;
   // Rows [first, first + rows) of `out` from float32 [rows, in], which begin where scales do: at a

@@ -14,7 +14,7 @@ struct Character {
   size_t length = 1;
 };
 
-// Of a text that is not empty.
+// The first character of a text that is not empty.
 Character first_of(std::string_view text) {
   const Utf8Step step = utf8_step(text);
   if (!step.valid) return {};

@@ -102,7 +102,7 @@ Result<bool> ChatPrompt::walks_through_parts() const {
   return expected.has_value() && TRY(template_.try_render(as_parts)) == expected;
 }
 
-// Of a message whose shape is right.
+// The content of a message whose shape is right, as the template takes it.
 Result<Json> ChatPrompt::prepared_content(const Json* content, const std::string& where) const {
   if (content == nullptr || content->is_null()) return Json("");
   if (content->is_string() || takes_parts_) return marks_.escape(*content);

@@ -20,7 +20,7 @@ namespace erne::text {
 namespace {
 
 constexpr size_t kNoBound = std::string::npos;
-// Of all added tokens, each as it is looked for; ERNIE's have 40 KB.
+// The added tokens' texts, all together; ERNIE's have 40 KB.
 constexpr size_t kMaxAddedBytes = 4 << 20;
 
 enum class Kind : uint8_t { kNone, kText, kByte, kAdded };
@@ -188,7 +188,7 @@ class Tokenizer::Encoding {
     if (is_wanted_ && limits_.is_wanted != nullptr) is_wanted_ = limits_.is_wanted();
     return goes_on();
   }
-  // Of the last answer: a text may be nothing but added tokens, and asking may be dear.
+  // Goes by the last answer: a text may be nothing but added tokens, and asking may be dear.
   bool goes_on() const { return is_wanted_ && ids_.size() <= limits_.max_tokens; }
   bool goes_on_after(TokenId id) {
     ids_.push_back(id);

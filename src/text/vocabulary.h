@@ -56,7 +56,7 @@ struct Vocabulary {
   // Adds a piece and its text's id; the first piece of a text keeps it.
   void set_piece(TokenId id, std::string text, Kind kind);
   bool has_bytes() const;  // all 256 of them
-  // As Bpe::encode, of a normalised text with its words marked.
+  // Encodes a normalised text with its words marked; see Bpe::encode.
   void encode(std::string_view normalized, const Bpe::IsWanted& is_wanted,
               const Bpe::Sink& sink) const;
 };

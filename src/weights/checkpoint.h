@@ -29,7 +29,7 @@ struct CheckpointTensor {
 
 class Checkpoint {
  public:
-  // Of the files of find_weight_files(). Where two of them hold a tensor of one name, the index
+  // Opens the files of find_weight_files(). Where two of them hold a tensor of one name, the index
   // decides; without one that is an error.
   static Result<Checkpoint> open(const std::filesystem::path& folder);
 
@@ -48,7 +48,7 @@ class Checkpoint {
   // Empty where that cannot be told: a file is gone, or was changed less than a few seconds before
   // `now` (seconds since 1970), so that another change might bear the same time.
   std::string identity(int64_t now) const;
-  // Of every byte of the files: reads them all, and keeps none of their pages.
+  // A hash of every byte of the files: reads them all, and keeps none of their pages.
   uint64_t fingerprint() const;
   size_t file_bytes() const;
 

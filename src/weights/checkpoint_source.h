@@ -37,7 +37,7 @@ class CheckpointSource final : public WeightSource {
 
   // Names that no spec asked for, in order, of tensors that could not be read as well.
   std::vector<std::string> unused() const;
-  // Of those that specs asked for.
+  // True if a tensor that the specs ask for is stored in float16.
   bool holds_float16() const;
 
  private:

@@ -9,7 +9,7 @@
 
 namespace erne::weights {
 
-// Of a folder without safetensors files of a model.
+// Says what lies in a folder that has no safetensors files of a model, and what to do about it.
 Status describe_no_weights(const std::filesystem::path& folder);
 
 // Why a file that an index names is not there, as far as the folder tells.

@@ -24,7 +24,7 @@ size_t padding(size_t bytes) {
   return (kAlignment - bytes % kAlignment) % kAlignment;
 }
 
-// Of the header, the key, each weight, and of those before.
+// One of the header, one of the key, one of each weight, and one of the checksums before it.
 int64_t checksums_of(size_t weights) {
   return static_cast<int64_t>(weights) + 3;
 }

@@ -39,7 +39,7 @@ class WeightSource {
   // A text that stays the same only while the values do, as far as that can be told without reading
   // them. Empty: it cannot be told now.
   virtual std::string identity() const = 0;
-  // Of all values: sources that say the same hold the same. May read everything.
+  // A hash of all values: sources that say the same hold the same. May read everything.
   virtual uint64_t fingerprint() const = 0;
 };
 

@@ -21,7 +21,7 @@ namespace {
 struct CodeStep {
   Codes parts[2];
 
-  // Of input i of the step, as float32.
+  // The weights of the step's input i, as float32.
   ERNE_INLINE Floats at(int64_t i) const {
     return converted(codes_of(parts[i / 4], static_cast<int>(i % 4)));
   }

@@ -71,7 +71,7 @@ struct EncodingKernels {
   // The weights of a panel as a panel of float32, [in][16]. Where there is none, read_panel() of
   // cpu/packing/panel_format.h does it.
   void (*decode)(const PackedWeight& weight, int64_t panel, float* out) = nullptr;
-  // Likewise as bfloat16, if that holds the weights, in pairs; an odd `in` is not met.
+  // The same as bfloat16, in pairs, where bfloat16 holds the weights; `in` is never odd.
   void (*decode_pairs)(const PackedWeight& weight, int64_t panel, Bf16* out) = nullptr;
 };
 // Codes of two panels as bytes.

@@ -8,7 +8,7 @@ namespace erne::cpu {
 void reference_to_int8_rows(const ConvertTask& task);
 void reference_to_fp8_rows(const ConvertTask& task);
 void reference_int8_row_linear(const EncodedLinearTask& task, std::byte* scratch);
-// Of integers, and of fp8.
+// Products of fp8 rows with integers, and with fp8 weights.
 void reference_fp8_row_linear_integers(const EncodedLinearTask& task, float* scratch);
 void reference_fp8_row_linear_fp8(const EncodedLinearTask& task, float* scratch);
 

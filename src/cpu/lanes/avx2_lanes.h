@@ -143,7 +143,7 @@ ERNE_INLINE __m256 load_fp8(const uint8_t* p) {
 ERNE_INLINE Floats load(const Fp8* p) {
   return {load_fp8(&p->bits), load_fp8(&p->bits + 8)};
 }
-// As half floats the numbers' bits have other places and another bias.
+// In a half float the bits of an fp8 number have other places and another bias.
 ERNE_INLINE Floats load_256th(const Fp8* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   const __m256i high = _mm256_slli_epi16(_mm256_cvtepu8_epi16(bytes), 8);

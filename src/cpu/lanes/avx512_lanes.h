@@ -170,7 +170,7 @@ ERNE_INLINE Floats load(const Fp8* p) {
   const Floats v = select(size == 0x7Fu, broadcast(__builtin_nanf("")), number);
   return bits_of<Floats>(bits_of<Words>(v) | (bits & 0x80u) << 24);
 }
-// As half floats the numbers' bits have other places and another bias.
+// In a half float the bits of an fp8 number have other places and another bias.
 ERNE_INLINE Floats load_256th(const Fp8* p) {
 #ifdef __AVX512F__
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));

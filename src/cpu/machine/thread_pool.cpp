@@ -25,7 +25,7 @@ class ScopedFloatMode {
   unsigned saved_;
 };
 
-// Of ThreadPool::posts_.
+// What ThreadPool::posts_ is made of.
 constexpr uint32_t kStop = 1, kOneJob = 2;
 
 constexpr uint64_t pack_tickets(uint32_t num_tasks, uint32_t next) {

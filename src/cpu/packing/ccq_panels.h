@@ -52,7 +52,7 @@ static inline uint8_t* panel_locals(const CcqPanels& w, int64_t panel) {
 static inline uint8_t* panel_bytes(const CcqPanels& w, int64_t panel) {
   return panel_locals(w, panel) + local_bytes(w);
 }
-// Of the local scale, and of the byte, of input k and output n.
+// Where the local scale, and the byte, of input k and output n lie.
 static constexpr int64_t local_offset(int64_t k, int64_t n) {
   return (k / kCcqLocalStep * kPanel + n) * 4 + k / kCcqLocalGroup % 4;
 }

@@ -44,7 +44,7 @@ static constexpr int64_t num_input_groups(const IntegerPanels& w) {
 static constexpr int64_t scale_bytes(const IntegerPanels& w) {
   return round_up(num_groups(w) * kPanel * static_cast<int64_t>(sizeof(Bf16)), 64);
 }
-// Of kCodeStep inputs.
+// Bytes of kCodeStep inputs.
 static constexpr int64_t step_bytes(int bits) {
   return int64_t{kCodeStep} * kPanel * bits / 8;
 }

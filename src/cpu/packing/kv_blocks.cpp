@@ -81,7 +81,7 @@ struct RowEncoder<Fp8> {
   float inverse;
 };
 
-// Of a cache whose components have scales: x * (limit / largest) is rounded to bfloat16, as
+// For a cache whose components have scales: x * (limit / largest) is rounded to bfloat16, as
 // FastDeploy does, cut off and rounded to `Kv`.
 template <class Kv>
 Kv fixed_number(float v, float largest) {
