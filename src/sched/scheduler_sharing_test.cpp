@@ -265,6 +265,26 @@ TEST_F(SchedulerSharingTest, ClientsShareTheRowsEvenlyAndSoDoTheirQuestions) {
   EXPECT_EQ(scheduler_->stats().preemptions, preemptions);  // nobody takes a row back and forth
 }
 
+TEST_F(SchedulerSharingTest, AFreeRowGoesToWhomeverHoldsFewestNotToWhoWaitedLongest) {
+  Limits l = limits();
+  l.max_rows = 6;
+  make(l, 10000);
+  add_for({.client = 3}, 1, 4, 4);
+  step();
+  add_choices(2, 200, 20, 4, 500);
+  step();  // the second client takes its rows later than the first takes its last
+  add_choices(1, 100, 20, 4, 500);
+  step();
+  EXPECT_EQ(rows_of(1, 1), 1);
+  EXPECT_EQ(rows_of(200, 299), 3);
+  EXPECT_EQ(rows_of(100, 199), 2);
+  const int64_t preemptions = scheduler_->stats().preemptions;
+  while (rows_of(1, 1) == 1) step();
+  EXPECT_EQ(rows_of(200, 299), 3);
+  EXPECT_EQ(rows_of(100, 199), 3);
+  EXPECT_EQ(scheduler_->stats().preemptions, preemptions);  // it went there at once
+}
+
 TEST_F(SchedulerSharingTest, MoreClientsThanRowsComeInTurn) {
   make(limits(), 10000);
   for (uint64_t client = 1; client <= 10; ++client) add_choices(client, 100 * client, 5, 4, 3);
@@ -277,6 +297,14 @@ TEST_F(SchedulerSharingTest, MoreClientsThanRowsComeInTurn) {
     EXPECT_EQ(rows_of(100 * client, 100 * client + 99), 1);
   while (!scheduler_->idle()) step();
   EXPECT_EQ(scheduler_->stats().generated_tokens, 10 * 5 * 3);
+}
+
+TEST_F(SchedulerSharingTest, AClientsOtherQuestionsWaitBehindClientsThatHadNoTurn) {
+  make(limits(), 10000);
+  for (RequestId id = 1; id <= 40; ++id) add_for({.client = 1 + id % 8}, id, 4, 3);
+  for (uint64_t client = 9; client <= 10; ++client) add_for({.client = client}, 41 + client, 4, 3);
+  for (int i = 0; i < 4; ++i) step();
+  EXPECT_EQ(rows_of(50, 51), 2);
 }
 
 TEST_F(SchedulerSharingTest, NobodyYieldsToTheLessImportant) {
