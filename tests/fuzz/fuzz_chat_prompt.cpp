@@ -14,6 +14,7 @@ namespace {
 
 using erne::Json;
 using namespace erne::text;
+using erne::TokenId;
 
 Json one_message(std::string_view content) {
   return Json::Array{Json(Json::Object{{"role", "user"}, {"content", content}})};

@@ -12,6 +12,7 @@
 namespace {
 
 using namespace erne::text;
+using erne::TokenId;
 
 std::string streamed(const std::vector<TokenId>& ids, bool skip_special) {
   Detokenizer detokenizer(golden_tokenizer(), skip_special);

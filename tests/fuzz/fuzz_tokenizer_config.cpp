@@ -20,6 +20,7 @@ std::string take_until_nul(std::string_view& rest) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace erne::text;
+  using erne::TokenId;
   static const std::string model = golden_text("tokenizer.model");
   erne::set_log_level(erne::LogLevel::kError);
   std::string_view rest(reinterpret_cast<const char*>(data), size);

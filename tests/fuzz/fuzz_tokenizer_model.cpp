@@ -7,6 +7,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace erne::text;
+  using erne::TokenId;
   TokenizerFiles files;
   files.model.assign(reinterpret_cast<const char*>(data), size);
   const auto tokenizer = Tokenizer::from_files(files);
