@@ -109,7 +109,7 @@ void Scheduler::give_one_token_each(int token_budget) {
   const int least = std::max(owned, 1);  // where nothing runs, something may begin
   const int budget = limits_.chunk_prompts ? std::clamp(token_budget, least, limits_.max_tokens)
                                            : limits_.max_tokens;
-  overdraft_ = limits_.chunk_prompts ? std::max(0, budget - token_budget) : 0;
+  overdraft_ = limits_.chunk_prompts ? std::max(0, budget - std::max(token_budget, 0)) : 0;
   spare_ = budget;
   scored_left_ = limits_.max_scored;
   for (Sequence* sequence : running_) give(*sequence, 1);
