@@ -21,10 +21,10 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-// From behind an opening quote to behind the closing one, or to the end of the text.
-size_t end_of_string(std::string_view text, size_t at) {
+// Where the string that begins at `at` is closed; npos: nowhere. An escaped quote closes nothing.
+size_t closing_quote(std::string_view text, size_t at) {
   while (at < text.size() && text[at] != '"') at += text[at] == '\\' ? 2 : 1;
-  return std::min(at + 1, text.size());
+  return at < text.size() ? at : std::string_view::npos;
 }
 
 // Walks over the brackets, commas and strings of a text, valid or not, without recursion.
@@ -35,7 +35,8 @@ void outline(std::string_view text, Visitor& visitor) {
     const size_t begin = at;
     const char c = text[at++];
     if (c == '"') {
-      at = end_of_string(text, at);
+      const size_t closing = closing_quote(text, at);
+      at = closing == std::string_view::npos ? text.size() : closing + 1;
       visitor.scalar(at - begin, true);
     } else if (c == '[' || c == '{') {
       visitor.open(c == '{');
@@ -244,19 +245,19 @@ class Parser {
 
   bool string(std::string& out) {
     const size_t begin = ++at_;
-    const size_t end = end_of_string(text_, begin);
-    if (end <= begin || text_[end - 1] != '"') return fail("a string does not end");
-    out.reserve(end - 1 - begin);
+    const size_t closing = closing_quote(text_, begin);
+    if (closing == std::string_view::npos) return fail("a string does not end");
+    out.reserve(closing - begin);
     while (true) {
       const size_t run = at_;
-      while (at_ < end - 1 && text_[at_] != '\\' && static_cast<unsigned char>(text_[at_]) >= 0x20)
+      while (at_ < closing && text_[at_] != '\\' && static_cast<unsigned char>(text_[at_]) >= 0x20)
         ++at_;
       out.append(text_, run, at_ - run);
-      if (at_ == end - 1) break;
+      if (at_ == closing) break;
       if (text_[at_] != '\\') return fail("a string holds a control character");
       if (!escape(out)) return false;
     }
-    at_ = end;
+    at_ = closing + 1;
     return true;
   }
 

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <string_view>
+#include <vector>
 
 namespace erne {
 namespace {
@@ -43,6 +45,17 @@ TEST(Json, WholeNumbersAreIntegersHoweverTheyAreWritten) {
   EXPECT_EQ(Json::parse("18446744073709551615")->as_int(), std::numeric_limits<int64_t>::max());
   EXPECT_EQ(Json::parse("1e19")->as_int(), std::numeric_limits<int64_t>::max());
   EXPECT_EQ(Json::parse("4.0")->dump(), "4.0");  // for whoever tells them apart
+}
+
+// In memory that ends where the text does, so that the address sanitizer sees a step too far.
+TEST(Json, NoBeginningOfATextIsReadBeyondItsEnd) {
+  const std::string_view text = R"({"a\"b\\":["\ud83d\ude00\n\/","\"",-1.5e-3,true,null]})";
+  ASSERT_TRUE(Json::parse(text));
+  for (size_t size = 0; size < text.size(); ++size) {
+    const std::vector<char> exact(text.begin(), text.begin() + size);
+    EXPECT_FALSE(Json::parse({exact.data(), size})) << text.substr(0, size);
+    Json::parsing_cost({exact.data(), size});
+  }
 }
 
 TEST(Json, LineEndsOfUnicodeAreEscaped) {
