@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "apps/prompt_limits.h"
+#include "exec/model_executor.h"
 #include "model/kv_layers.h"
 
 namespace erne::apps {
@@ -15,6 +17,7 @@ constexpr int kDefaultStepTokens = 512;  // keeps a CPU's step, and so everybody
 constexpr int64_t kMaxBlocks = 40000;    // FastDeploy's cap
 // Sequences, of which one HTTP request may bring many; requests are what --max-concurrency bounds.
 constexpr int kMaxWaiting = 1 << 20;
+
 Result<int> choose_model_len(const ServeOptions& options, const model::ErnieConfig& config) {
   const int64_t most = config.max_position_embeddings;
   if (options.max_model_len == 0)
@@ -154,6 +157,19 @@ Result<int> choose_blocks(const ServeOptions& options, const Need& need,
 }
 
 }  // namespace
+
+WorkspaceBytes workspace_of(const model::ErnieConfig& config, DType activation,
+                            const ServeOptions& options) {
+  return [&config, activation, &options](const sched::Limits& limits) {
+    return exec::ModelExecutor::workspace_bytes(
+        config, activation,
+        {.num_blocks = std::numeric_limits<int>::max(),  // enough for every row at its longest
+         .block_tokens = static_cast<int>(options.block_size),
+         .max_tokens = limits.max_tokens,
+         .max_rows = limits.max_rows,
+         .max_sequence_tokens = limits.max_model_len});
+  };
+}
 
 Result<Capacity> choose_capacity(const ServeOptions& options, const model::ErnieConfig& config,
                                  const BackendLimits& backend, DType kv_dtype, size_t free_bytes,

@@ -23,6 +23,10 @@ struct Capacity {
 // Memory besides weights and KV that steps of such limits work in.
 using WorkspaceBytes = std::function<size_t(const sched::Limits&)>;
 
+// That of the executor, counted before there is one. The arguments outlive it.
+WorkspaceBytes workspace_of(const model::ErnieConfig& config, DType activation,
+                            const ServeOptions& options);
+
 // `free_bytes`: memory left once the weights are loaded, of which steps and KV together take
 // --gpu-memory-utilization at most. Where the options leave it open, there are blocks for every
 // sequence at its longest, twice, so that prefixes stay cached. What cannot fit is refused before

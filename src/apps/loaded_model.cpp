@@ -153,20 +153,18 @@ Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
   const model::Model& model = *loaded.model;
   const size_t free_bytes = loaded.backend->memory().available_bytes;
   const DType kv = loaded.plan.kv;
-  const auto executor_options = [&](const sched::Limits& limits, int num_blocks) {
-    return exec::ExecutorOptions{num_blocks,          static_cast<int>(options.block_size),
-                                 limits.max_tokens,   limits.max_rows,
-                                 loaded.num_tokens(), kv,
-                                 limits.max_model_len};
-  };
-  const auto workspace = [&](const sched::Limits& limits) {
-    return exec::ModelExecutor::workspace_bytes(model, executor_options(limits, 0));
-  };
+  const WorkspaceBytes workspace = workspace_of(model.config(), model.activation(), options);
   loaded.capacity = TRY(choose_capacity(options, model.config(), loaded.backend->limits(), kv,
                                         free_bytes, workspace));
   loaded.capacity.limits.vocab_size = loaded.num_tokens();
   const Capacity& capacity = loaded.capacity;
-  const exec::ExecutorOptions executor = executor_options(capacity.limits, capacity.num_blocks);
+  const exec::ExecutorOptions executor{.num_blocks = capacity.num_blocks,
+                                       .block_tokens = static_cast<int>(options.block_size),
+                                       .max_tokens = capacity.limits.max_tokens,
+                                       .max_rows = capacity.limits.max_rows,
+                                       .num_valid_tokens = loaded.num_tokens(),
+                                       .kv_dtype = kv,
+                                       .max_sequence_tokens = capacity.limits.max_model_len};
   loaded.executor = std::make_unique<exec::ModelExecutor>(*loaded.backend, model, executor);
   log_info("KV cache: {}, {} blocks of {} tokens, {:.1f} MB of {:.1f} MB free; workspace {:.1f} MB",
            dtype_name(kv), capacity.num_blocks, options.block_size,

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "apps/capacity.h"
-#include "model/model.h"
 #include "tensor/quantization.h"
 
 namespace erne::apps {
@@ -71,10 +70,7 @@ Result<std::string> advice(const model::OpenedModel& opened, Backend& backend, s
 Result<void> check_memory(const ServeOptions& options, const model::OpenedModel& opened,
                           Backend& backend, size_t free_bytes) {
   const model::LoadPlan& plan = opened.plan();
-  const auto workspace = [&](const sched::Limits& limits) {
-    return model::Workspace::bytes(opened.config(), plan.activation,
-                                   {limits.max_tokens, limits.max_rows});
-  };
+  const WorkspaceBytes workspace = workspace_of(opened.config(), plan.activation, options);
   const Beside least = TRY(count_least(options, opened, backend, workspace));
   const size_t weights = TRY(opened.weight_bytes(backend, plan.scheme));
   if (weights + least.total() > free_bytes)

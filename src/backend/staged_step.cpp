@@ -1,5 +1,7 @@
 #include "backend/staged_step.h"
 
+#include <array>
+
 #include "backend/backend.h"
 #include "backend/shape_check.h"
 
@@ -9,15 +11,15 @@ namespace {
 constexpr int64_t kRowInts = sizeof(RaggedRow) / sizeof(int32_t);
 constexpr int64_t kAlignedInts = 16;  // each list begins on a cache line
 
-// Calls visit(member, shape) for every list at the limits.
-template <class Visit>
-void visit_lists(const StagingLimits& limits, const Visit& visit) {
-  for (const int64_t length :
-       {int64_t{limits.max_tokens}, int64_t{limits.max_tokens}, int64_t{limits.max_tokens}})
-    visit(Shape{length});
-  visit(Shape{limits.max_rows, kRowInts});
-  visit(Shape{limits.max_table_blocks});
-  visit(Shape{limits.max_logit_rows});
+// Tokens, positions, slots, rows, block tables and rows of logits, at the limits.
+std::array<Shape, 6> list_shapes(const StagingLimits& limits) {
+  const Shape tokens{limits.max_tokens};
+  return {tokens,
+          tokens,
+          tokens,
+          Shape{limits.max_rows, kRowInts},
+          Shape{limits.max_table_blocks},
+          Shape{limits.max_logit_rows}};
 }
 
 int64_t padded_bytes(const Shape& shape) {
@@ -82,19 +84,19 @@ StagedBatch stage_batch(Backend& backend, std::span<const RaggedRow> rows,
 
 size_t StagingArea::bytes(const StagingLimits& limits) {
   int64_t bytes = 0;
-  visit_lists(limits, [&](const Shape& shape) { bytes += padded_bytes(shape); });
+  for (const Shape& shape : list_shapes(limits)) bytes += padded_bytes(shape);
   return static_cast<size_t>(bytes);
 }
 
 StagingArea::StagingArea(Backend& backend, const StagingLimits& limits)
     : backend_(backend), limits_(limits), memory_(backend.allocate(bytes(limits))) {
   DeviceView* const views[] = {&tokens_, &positions_, &slots_, &rows_, &blocks_, &logit_rows_};
-  DeviceView* const* view = views;
+  const auto shapes = list_shapes(limits);
   DevicePointer at = memory_.data();
-  visit_lists(limits, [&](const Shape& shape) {
-    **view++ = {at, DType::kI32, shape};
-    at = at + padded_bytes(shape);
-  });
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    *views[i] = {at, DType::kI32, shapes[i]};
+    at = at + padded_bytes(shapes[i]);
+  }
 }
 
 StagedStep StagingArea::stage(const StepInputs& inputs) {

@@ -27,17 +27,6 @@ bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-void append_character(std::string& out, uint32_t c) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-    return;
-  }
-  const int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-  static constexpr unsigned char kFirst[] = {0, 0xC0, 0xE0, 0xF0};
-  out += static_cast<char>(kFirst[more] | c >> (6 * more));
-  for (int i = more - 1; i >= 0; --i) out += static_cast<char>(0x80 | (c >> (6 * i) & 0x3F));
-}
-
 // A double for what fits no integer of 64 bits.
 Json number_of(double value) {
   constexpr double kExact = 9007199254740992.0;  // 2^53: up to here doubles hold every integer

@@ -53,32 +53,28 @@ void outline(std::string_view text, Visitor& visitor) {
   }
 }
 
-// How many children each array or object has, in the order in which they open. Deeper than any
-// parser goes nothing is counted: that text is refused.
+// How many children each array or object has, in the order in which they open; of a member, its
+// name and its value are two. Deeper than any parser goes nothing is counted: that text is refused.
 class ChildCounter {
  public:
   void open(bool) {
-    if (depth_ > 0) mark(stack_[depth_ - 1]);
+    child();
     if (depth_ < std::size(stack_)) stack_[depth_++] = counts.size();
     counts.push_back(0);
   }
   void close() {
     if (depth_ > 0) --depth_;
   }
-  void comma() {
-    if (depth_ > 0) ++counts[stack_[depth_ - 1]];
-  }
-  void scalar(size_t, bool) {
-    if (depth_ > 0) mark(stack_[depth_ - 1]);
-  }
+  // Nothing is reserved for commas: a text of them alone would take much that CostCounter knows
+  // nothing of.
+  void comma() {}
+  void scalar(size_t, bool) { child(); }
 
-  // Commas between children, and one more where there is any child: see mark().
   std::vector<uint32_t> counts;
 
  private:
-  // The first child is counted when it is seen, every other one at the comma before it.
-  void mark(size_t container) {
-    if (counts[container] == 0) counts[container] = 1;
+  void child() {
+    if (depth_ > 0) ++counts[stack_[depth_ - 1]];
   }
   size_t stack_[256];
   size_t depth_ = 0;
@@ -122,7 +118,10 @@ class CostCounter {
   }
   void value() {
     begin_container();
-    if (!in_object()) bytes += sizeof(Json);  // a member's is in its pair
+    if (!in_object())
+      bytes += sizeof(Json);
+    else if (!expects_value_)  // a member's is in its pair, and this one has no name
+      bytes += sizeof(std::pair<std::string, Json>);
     expects_value_ = false;
   }
 
@@ -209,12 +208,14 @@ class Parser {
   bool array(Json& out, int depth) {
     if (!enter(depth)) return false;
     Json::Array items;
-    items.reserve(next_count());
+    const size_t count = next_count();
+    items.reserve(count);
     if (skip(']')) {
       out = std::move(items);
       return true;
     }
     do {
+      if (items.size() == count) return fail("a value is missing");  // no room was counted for it
       if (!value(items.emplace_back(), depth)) return false;
     } while (skip(','));
     if (!skip(']')) return fail("a comma or ] is missing");
@@ -225,7 +226,7 @@ class Parser {
   bool object(Json& out, int depth) {
     if (!enter(depth)) return false;
     Json::Object members;
-    members.reserve(next_count());
+    members.reserve((next_count() + 1) / 2);  // one may have a name and no value
     if (skip('}')) {
       out = std::move(members);
       return true;
@@ -279,7 +280,7 @@ class Parser {
     } else if (code >= 0xDC00 && code < 0xE000) {
       return fail("a string holds half a surrogate pair");
     }
-    append_utf8(out, code);
+    append_character(out, code);
     return true;
   }
 
@@ -289,23 +290,6 @@ class Parser {
     at_ += 4;
     const auto [end, error] = std::from_chars(begin, begin + 4, code, 16);
     return error == std::errc() && end == begin + 4;
-  }
-
-  static void append_utf8(std::string& out, uint32_t code) {
-    const auto byte = [&](uint32_t bits) { out += static_cast<char>(bits); };
-    if (code < 0x80) return byte(code);
-    if (code < 0x800) {
-      byte(0xC0 | code >> 6);
-    } else {
-      if (code < 0x10000) {
-        byte(0xE0 | code >> 12);
-      } else {
-        byte(0xF0 | code >> 18);
-        byte(0x80 | (code >> 12 & 0x3F));
-      }
-      byte(0x80 | (code >> 6 & 0x3F));
-    }
-    byte(0x80 | (code & 0x3F));
   }
 
   bool other(Json& out) {

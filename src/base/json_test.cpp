@@ -2,9 +2,30 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <limits>
+#include <new>
 #include <string_view>
 #include <vector>
+
+namespace {
+
+thread_local size_t allocated_bytes = 0;  // by operator new, since it was set to 0
+
+}  // namespace
+
+// Not inlined: GCC 12 takes the pair of one that is and one that is not for a mismatch.
+[[gnu::noinline]] void* operator new(size_t size) {
+  allocated_bytes += size;
+  if (void* data = std::malloc(size)) return data;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* data) noexcept {
+  std::free(data);
+}
+[[gnu::noinline]] void operator delete(void* data, size_t) noexcept {
+  std::free(data);
+}
 
 namespace erne {
 namespace {
@@ -220,6 +241,22 @@ TEST(Json, AValueTakesWhatWasCountedBefore) {
     EXPECT_GE(cost, heap_bytes(*json) + sizeof(Json)) << text.substr(0, 60);
     EXPECT_LE(cost, 2 * heap_bytes(*json) + 100) << text.substr(0, 60);
   }
+}
+
+// Also of what is no JSON, and is found to be none in the middle of building it.
+TEST(Json, ParsingTakesNoMoreThanWasCountedWhateverTheTextIs) {
+  constexpr size_t kMessage = 500;  // of an error
+  for (const char* begin : {"", "[", "{", "[[", "{\"a\":[", "[{", "{\"a\":{"})
+    for (const char* item :
+         {",", ":", "1,", "\"a\",", "\"a\":", "\"a\":1,", "[],", "{},", "[", "{", "[,", "{,", "1 ",
+          "\"a\" ", "\"a long name that is on the heap\":2,", "\"\\u0041\","}) {
+      std::string text = begin;
+      for (int i = 0; i < 2000; ++i) text += item;
+      const size_t cost = Json::parsing_cost(text);
+      allocated_bytes = 0;
+      const bool valid = Json::parse(text).ok();
+      EXPECT_LE(allocated_bytes, cost + kMessage) << text.substr(0, 60) << (valid ? " valid" : "");
+    }
 }
 
 TEST(Json, TokenIdsCostAtMostEightBytesPerByte) {

@@ -67,7 +67,8 @@ class CpuBackend final : public Backend {
     place_rows(packed_weight(w), rows, first_row, pool_);
   }
   void do_embed(const Linear& table, const StagedIndices& ids, const DeviceView& x) override {
-    read_rows(packed_weight(table), host_span<int32_t>(ids.values), host_view(x), pool_);
+    read_rows(packed_weight(table), host_span<int32_t>(ids.values), host_view(x), pool_,
+              embedded_rows_);
   }
   void do_rms_norm(const DeviceView& x, const DeviceView& weight, float eps,
                    const DeviceView& y) override {
@@ -115,6 +116,7 @@ class CpuBackend final : public Backend {
   const std::string name_;
   const Kernels& kernels_;
   ThreadPool pool_;
+  Scratch embedded_rows_;
   RopeAngles angles_;
   PagedAttention attention_;
   Products products_;

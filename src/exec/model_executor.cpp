@@ -18,7 +18,7 @@ model::StepLimits step_limits(const ExecutorOptions& options) {
   return {options.max_tokens, std::max(options.max_rows, kScoringRows)};
 }
 
-StagingLimits staging_limits(const model::Model& model, const ExecutorOptions& options) {
+StagingLimits staging_limits(const model::ErnieConfig& config, const ExecutorOptions& options) {
   const int longest = options.max_sequence_tokens / options.block_tokens + 2;  // and drafts
   const int row_blocks =
       options.max_sequence_tokens > 0 ? std::min(longest, options.num_blocks) : options.num_blocks;
@@ -26,7 +26,7 @@ StagingLimits staging_limits(const model::Model& model, const ExecutorOptions& o
           .max_rows = options.max_rows,
           .max_table_blocks = int64_t{options.max_rows} * row_blocks,
           .max_logit_rows = step_limits(options).max_logit_rows,
-          .num_token_ids = model.config().vocab_size,
+          .num_token_ids = config.vocab_size,
           .num_blocks = options.num_blocks,
           .block_tokens = options.block_tokens};
 }
@@ -46,7 +46,7 @@ ModelExecutor::ModelExecutor(Backend& backend, const model::Model& model,
                                model.config().vocab_size)),
       readback_(backend),
       staging_(options.block_tokens),
-      inputs_(backend, staging_limits(model, options)),
+      inputs_(backend, staging_limits(model.config(), options)),
       sampler_(
           step_limits(options).max_logit_rows,
           [&backend](int64_t count, const auto& body) { backend.parallel_for(count, body); },
@@ -55,11 +55,12 @@ ModelExecutor::ModelExecutor(Backend& backend, const model::Model& model,
   CHECK_LE(options_.num_valid_tokens, model.config().vocab_size);
 }
 
-size_t ModelExecutor::workspace_bytes(const model::Model& model, const ExecutorOptions& options) {
+size_t ModelExecutor::workspace_bytes(const model::ErnieConfig& config, DType activation,
+                                      const ExecutorOptions& options) {
   const model::StepLimits limits = step_limits(options);
-  return model::Workspace::bytes(model.config(), model.activation(), limits) +
-         sizeof(float) * limits.max_logit_rows * model.config().vocab_size +
-         StagingArea::bytes(staging_limits(model, options));
+  return model::Workspace::bytes(config, activation, limits) +
+         sizeof(float) * limits.max_logit_rows * config.vocab_size +
+         StagingArea::bytes(staging_limits(config, options));
 }
 
 sched::StepResult ModelExecutor::run(const sched::BatchPlan& plan) {

@@ -43,8 +43,9 @@ class ModelExecutor final : public sched::Executor {
   // Fails (StepResult::failure) if the model computes a NaN: its weights are damaged.
   sched::StepResult run(const sched::BatchPlan& plan) override;
 
-  // Memory of its own, besides the model's weights.
-  static size_t workspace_bytes(const model::Model& model, const ExecutorOptions& options);
+  // Memory of its own for a model of this configuration, besides KV.
+  static size_t workspace_bytes(const model::ErnieConfig& config, DType activation,
+                                const ExecutorOptions& options);
 
  private:
   std::optional<Status> sample(const sched::BatchPlan& plan, sched::StepResult& result);

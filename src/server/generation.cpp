@@ -75,8 +75,7 @@ Generation::Generation(std::shared_ptr<ServerContext> context,
 
 Result<void> Generation::submit() {
   // Among clients, and of one client's among its requests, the engine shares its rows.
-  const std::string& name = exchange_->request().client;
-  const uint64_t client = hash_bytes(name.data(), name.size());
+  const uint64_t client = hash_bytes(work_.client.data(), work_.client.size());
   for (size_t i = 0; i < tracks_.size(); ++i) {
     sched::Request& request = prepared_.choices[i];
     request.id = tracks_[i]->id;

@@ -173,7 +173,7 @@ void post_text(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exc
                Handler handler, std::string client) {
   const auto departure = std::make_shared<Departure>();
   exchange->listen(departure);
-  const auto work = std::make_shared<RequestWork>(context->memory, departure->token());
+  const auto work = std::make_shared<RequestWork>(context->memory, departure->token(), client);
   const size_t num_bytes = exchange->request().body.size();
   if (const auto room = work->memory.take(num_bytes, "the request's body"); !room.ok())
     return exchange->respond(error_response(room.status()));

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
+
 namespace erne::server {
 namespace {
 
 // How far a token's text is looked for behind what the tokens before it have left of the text.
 constexpr size_t kMaxSkippedBytes = 256;
-
-bool continues_character(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
-}
 
 }  // namespace
 

@@ -16,8 +16,13 @@ constexpr int kLooksPerWait = 8;  // how exactly a wait's end is noticed
 WorkPool::WorkPool(int num_threads, std::chrono::milliseconds max_wait)
     : num_threads_(num_threads), max_wait_(max_wait) {
   CHECK_GT(num_threads, 0);
-  for (int i = 0; i < num_threads; ++i) threads_.emplace_back([this] { run(); });
-  if (max_wait_ > kForEver) threads_.emplace_back([this] { watch(); });
+  try {
+    for (int i = 0; i < num_threads; ++i) threads_.emplace_back([this] { run(); });
+    if (max_wait_ > kForEver) threads_.emplace_back([this] { watch(); });
+  } catch (...) {  // the system has no more threads: those that began wait for tasks
+    stop();
+    throw;
+  }
 }
 
 void WorkPool::post(Task task) {

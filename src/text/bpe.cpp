@@ -18,25 +18,10 @@ uint64_t pair(uint32_t a, uint32_t b) {
   return static_cast<uint64_t>(a) << 32 | b;
 }
 
-struct Character {
-  uint32_t code;
-  uint32_t length;
-};
-
-// The first character of a valid UTF-8 text.
-Character first_character(std::string_view text) {
-  const auto first = static_cast<unsigned char>(text[0]);
-  if (first < 0x80) return {first, 1};
-  const uint32_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-  uint32_t code = first & (0x7F >> length);
-  for (uint32_t i = 1; i < length; ++i)
-    code = code << 6 | (static_cast<unsigned char>(text[i]) & 0x3F);
-  return {code, length};
-}
-
+// The code of a valid text's last character.
 uint32_t last_character(std::string_view text) {
   size_t begin = text.size() - 1;
-  while ((static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+  while (continues_character(text[begin])) --begin;
   return first_character(text.substr(begin)).code;
 }
 
@@ -104,8 +89,8 @@ void Bpe::join(std::string_view word, Work& work) const {
     const Character c = first_character(word.substr(i));
     const auto known = characters_.find(c.code);
     const auto index = static_cast<int32_t>(symbols.size());
-    symbols.push_back(
-        {known != characters_.end() ? known->second : -1, index - 1, index + 1, i, c.length});
+    symbols.push_back({known != characters_.end() ? known->second : -1, index - 1, index + 1, i,
+                       static_cast<uint32_t>(c.length)});
     i += c.length;
   }
   symbols.back().next = -1;
@@ -143,7 +128,7 @@ bool Bpe::stays_apart(std::string_view left, std::string_view right, Work& work)
 
 std::string_view Bpe::window(std::string_view text) {
   size_t end = std::min(kWindow, text.size());
-  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  while (end < text.size() && continues_character(text[end])) --end;
   return text.substr(0, end);
 }
 

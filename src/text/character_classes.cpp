@@ -9,29 +9,17 @@
 namespace erne::text {
 namespace {
 
-struct Character {
-  uint32_t code = 0xFFFD;  // of bytes that are no character
-  size_t length = 1;
-};
+constexpr Character kNone = {0xFFFD, 1};  // a byte that is no character
 
-// The first character of a text that is not empty.
 Character first_of(std::string_view text) {
-  const Utf8Step step = utf8_step(text);
-  if (!step.valid) return {};
-  const auto lead = static_cast<unsigned char>(text[0]);
-  uint32_t code = step.length == 1 ? lead : lead & (0x7F >> step.length);
-  for (size_t i = 1; i < step.length; ++i)
-    code = code << 6 | (static_cast<unsigned char>(text[i]) & 0x3F);
-  return {code, step.length};
+  return utf8_step(text).valid ? first_character(text) : kNone;
 }
 
 Character last_of(std::string_view text) {
   size_t begin = text.size() - 1;
-  while (begin > 0 && text.size() - begin < 4 &&
-         (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80)
-    --begin;
+  while (begin > 0 && text.size() - begin < 4 && continues_character(text[begin])) --begin;
   const Character last = first_of(text.substr(begin));
-  return begin + last.length == text.size() ? last : Character{};
+  return begin + last.length == text.size() ? last : kNone;
 }
 
 }  // namespace

@@ -58,8 +58,7 @@ bool CharacterMap::is_sound() const {
     if ((base | 0xFF) >= units_.size()) return false;
     if (has_leaf(units_[node])) {
       const size_t text = value(units_[base]);
-      if (text >= texts_.size() || (static_cast<unsigned char>(texts_[text]) & 0xC0) == 0x80)
-        return false;
+      if (text >= texts_.size() || continues_character(texts_[text])) return false;
     }
     for (uint32_t byte = 1; byte < 256; ++byte) {
       const size_t child = base ^ byte;

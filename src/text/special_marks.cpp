@@ -17,18 +17,16 @@ constexpr uint32_t kEscape = 0xFFFD;  // in plane 16: the next character, one pl
 constexpr size_t kMaxMarks = 0xF000;
 
 std::string private_character(uint32_t plane, uint32_t low) {
-  const uint32_t c = plane << 16 | low;
-  return {static_cast<char>(0xF0 | c >> 18), static_cast<char>(0x80 | (c >> 12 & 0x3F)),
-          static_cast<char>(0x80 | (c >> 6 & 0x3F)), static_cast<char>(0x80 | (c & 0x3F))};
+  std::string character;
+  append_character(character, plane << 16 | low);
+  return character;
 }
 
 // The 16 bits of the character of `plane` that starts here; -1 if another one does.
 int64_t private_at(std::string_view text, uint32_t plane) {
   if (text.size() < kPrivateBytes || static_cast<unsigned char>(text[0]) < 0xF3) return -1;
   if (!utf8_step(text).valid) return -1;
-  uint32_t c = static_cast<unsigned char>(text[0]) & 0x07;
-  for (size_t i = 1; i < kPrivateBytes; ++i)
-    c = c << 6 | (static_cast<unsigned char>(text[i]) & 0x3F);
+  const uint32_t c = first_character(text).code;
   return c >> 16 == plane ? int64_t{c & 0xFFFF} : -1;
 }
 

@@ -1,4 +1,4 @@
-// For the tests of this folder: the files of tests/goldens/text.
+// For tests: the files of tests/goldens/text.
 #pragma once
 
 #include <filesystem>

@@ -71,17 +71,6 @@ Status made_again(const std::filesystem::path& path, const Status& why) {
           why.param};
 }
 
-Result<WeightStore> copy(Backend& backend, std::span<const WeightPlan> plans,
-                         const LoadOptions& options, const PackedFile& file) {
-  WeightStore store(backend, plans, options.quantize_activations);
-  size_t done = 0;
-  for (const WeightPlan& plan : plans) {
-    TRY(file.read(plan.spec->name, backend, store.memory(plan)));
-    if (options.progress) options.progress(++done, plans.size());
-  }
-  return store;
-}
-
 Result<WeightStore> map(Backend& backend, std::span<const WeightPlan> plans,
                         const LoadOptions& options, PackedFile file) {
   auto owner = std::make_shared<PackedFile>(std::move(file));
@@ -132,8 +121,8 @@ Result<WeightStore> load_packed_checkpoint(Backend& backend, std::span<const Ten
                                                     : residence == Residence::kCopied;
   log_info("weights: {} {}", path.string(),
            copies ? "read into memory" : "stays mapped: the system keeps in memory what is used");
-  auto store =
-      copies ? copy(backend, plans, options, file) : map(backend, plans, options, std::move(file));
+  auto store = copies ? read_weights(file, backend, plans, options)
+                      : map(backend, plans, options, std::move(file));
   if (!store) return made_again(path, store.status());
   return store;
 }

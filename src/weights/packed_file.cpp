@@ -186,6 +186,17 @@ Result<void> PackedFile::read(const std::string& name, Backend& backend, DeviceS
   return {};
 }
 
+Result<WeightStore> read_weights(const PackedFile& file, Backend& backend,
+                                 std::span<const WeightPlan> plans, const LoadOptions& options) {
+  WeightStore store(backend, plans, options.quantize_activations);
+  size_t done = 0;
+  for (const WeightPlan& plan : plans) {
+    TRY(file.read(plan.spec->name, backend, store.memory(plan)));
+    if (options.progress) options.progress(++done, plans.size());
+  }
+  return store;
+}
+
 Result<void> write_packed_file(
     const std::filesystem::path& path, std::span<const WeightPlan> plans, std::string_view key,
     const std::function<Result<std::span<const std::byte>>(const WeightPlan&)>& bytes_of) {

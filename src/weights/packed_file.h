@@ -52,6 +52,10 @@ class PackedFile {
   std::map<std::string, Entry> weights_;
 };
 
+// Reads all weights of the plans into memory of the back end's own.
+Result<WeightStore> read_weights(const PackedFile& file, Backend& backend,
+                                 std::span<const WeightPlan> plans, const LoadOptions& options);
+
 // Makes a file, unless it fails: it is written beside its place, brought to the disk and then
 // renamed (new_file.h), so that no reader ever sees half of one. `bytes_of` is asked for each
 // weight in turn; what it returns must last until it is asked again.

@@ -30,13 +30,7 @@ Result<WeightStore> read_cache(Backend& backend, std::span<const WeightPlan> pla
                                std::string_view key) {
   const PackedFile file = TRY(PackedFile::open(path));
   if (file.key() != key) return invalid("it was made from something else");
-  WeightStore store(backend, plans, options.quantize_activations);
-  size_t done = 0;
-  for (const WeightPlan& plan : plans) {
-    TRY(file.read(plan.spec->name, backend, store.memory(plan)));
-    if (options.progress) options.progress(++done, plans.size());
-  }
-  return store;
+  return read_weights(file, backend, plans, options);
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 // The JSON bodies of chats and completions: parsed, checked, and where they pass, rendered and
 // tokenised like a server does it. First byte: which endpoint, and whether there is a tokenizer.
 #include <cstdint>
-#include <filesystem>
 #include <string_view>
 
 #include "engine/engine_client.h"
 #include "server/prepare.h"
+#include "text/text_goldens.h"
 
 namespace {
 
@@ -22,25 +22,13 @@ struct NoEngine final : engine::EngineClient {
   engine::EngineStats stats() const override { return {}; }
 };
 
-const std::filesystem::path kGoldens =
-    std::filesystem::path(ERNE_SOURCE_DIR) / "tests/goldens/text";
-
-std::string file_text(const char* name) {
-  std::string text;
-  FILE* file = std::fopen((kGoldens / name).c_str(), "rb");
-  CHECK(file != nullptr);
-  for (int c; (c = std::fgetc(file)) != EOF;) text += static_cast<char>(c);
-  std::fclose(file);
-  return text;
-}
-
 struct Served {
   NoEngine engine;
-  std::unique_ptr<text::Tokenizer> tokenizer = text::Tokenizer::load(kGoldens).value();
+  const text::Tokenizer& tokenizer = text::golden_tokenizer();
   text::ChatPrompt chat =
-      text::ChatPrompt::create({file_text("text.jinja"), ""}, *tokenizer).value();
+      text::ChatPrompt::create({text::golden_text("text.jinja"), ""}, tokenizer).value();
   RequestMemory memory{size_t{256} << 20};
-  ServerContext with{options(), engine, tokenizer.get(), &chat};
+  ServerContext with{options(), engine, &tokenizer, &chat};
   ServerContext without{options(), engine, nullptr, nullptr};
 
   static ServerOptions options() {

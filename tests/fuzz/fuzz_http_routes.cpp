@@ -3,7 +3,6 @@
 // the bytes are cut. Each request is answered exactly once, and where they are cut changes nothing.
 #include <condition_variable>
 #include <cstdint>
-#include <filesystem>
 #include <mutex>
 #include <string>
 
@@ -11,6 +10,7 @@
 #include "http/cors.h"
 #include "http/request_reader.h"
 #include "server/routes.h"
+#include "text/text_goldens.h"
 
 namespace {
 
@@ -20,25 +20,13 @@ using Step = http::RequestReader::Step;
 
 constexpr size_t kMaxHeaderBytes = 4096, kMaxBodyBytes = 20'000;
 
-const std::filesystem::path kGoldens =
-    std::filesystem::path(ERNE_SOURCE_DIR) / "tests/goldens/text";
-
-std::string file_text(const char* name) {
-  std::string text;
-  FILE* file = std::fopen((kGoldens / name).c_str(), "rb");
-  CHECK(file != nullptr);
-  for (int c; (c = std::fgetc(file)) != EOF;) text += static_cast<char>(c);
-  std::fclose(file);
-  return text;
-}
-
 struct Served {
   ScriptedEngine engine{{.reply = {5, 6, 7}}};
-  std::unique_ptr<text::Tokenizer> tokenizer = text::Tokenizer::load(kGoldens).value();
+  const text::Tokenizer& tokenizer = text::golden_tokenizer();
   text::ChatPrompt chat =
-      text::ChatPrompt::create({file_text("text.jinja"), ""}, *tokenizer).value();
+      text::ChatPrompt::create({text::golden_text("text.jinja"), ""}, tokenizer).value();
   std::shared_ptr<ServerContext> context =
-      std::make_shared<ServerContext>(options(), engine, tokenizer.get(), &chat);
+      std::make_shared<ServerContext>(options(), engine, &tokenizer, &chat);
   std::vector<std::string> no_keys, one_key = {"k"};
 
   static ServerOptions options() {

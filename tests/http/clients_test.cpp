@@ -16,8 +16,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 
-const std::string kPath = "/v1/completions";
-const std::string kGood = R"({"prompt":"Once","max_tokens":2})";
 const std::string kOrigin = "Origin: https://page.example\r\n";
 const std::string kPreflight = kOrigin +
                                "Access-Control-Request-Method: POST\r\n"

@@ -15,9 +15,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 
-const std::string kPath = "/v1/completions";
-const std::string kGood = R"({"prompt":"Once","max_tokens":2})";
-
 ListenOptions impatient() {
   ListenOptions options;
   options.http.max_header_bytes = 4096;

@@ -64,6 +64,29 @@ TEST(Requests, EverySeedDrawsOnItsOwn) {
 }
 
 // text[offset[i]:offset[i+1]] of all tokens is the text: in one piece, in chunks, with echo.
+// What the engine shares its rows by: the choices of one request are one party, and a client is one
+// key at one address.
+TEST(Requests, TellTheEngineWhoAsksAndWhatCameTogether) {
+  ListenOptions listen;
+  listen.api_keys = {"one", "other"};
+  TestServer server(listen);
+  const auto last_of = [&](const std::string& key, int n) {
+    RawClient client = server.client();
+    const auto response =
+        client.ask("POST", kPath, R"({"prompt":"a","max_tokens":1,"n":)" + std::to_string(n) + "}",
+                   "Authorization: Bearer " + key + "\r\n");
+    CHECK(response.has_value());
+    EXPECT_EQ(response->status, 200) << response->body;
+    return server.engine.last_request().value();
+  };
+  const sched::Request third = last_of("one", 3), single = last_of("one", 1);
+  EXPECT_EQ(third.party, third.id - 2);
+  EXPECT_EQ(single.party, single.id);
+  EXPECT_NE(third.client, 0u);
+  EXPECT_EQ(third.client, single.client);
+  EXPECT_NE(last_of("other", 1).client, single.client);
+}
+
 TEST(Requests, OffsetsAreThoseOfTheTextReturned) {
   const auto length = [](const std::string& text) {
     int64_t characters = 0;

@@ -15,6 +15,9 @@
 
 namespace erne::server {
 
+inline const std::string kPath = "/v1/completions";
+inline const std::string kGood = R"({"prompt":"Once","max_tokens":2})";
+
 class TestServer {
  public:
   explicit TestServer(ServerOptions options = {}, bool with_tokenizer = true,

@@ -21,7 +21,6 @@ using std::chrono::seconds;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
-const std::string kPath = "/v1/completions";
 const std::string kEndless =
     R"({"prompt":"Once","stream":true,"ignore_eos":true,"max_tokens":1000000})";
 

@@ -82,13 +82,14 @@ void place_rows(const PackedWeight& w, const EncodedRows& rows, int64_t first_ro
 }
 
 void read_rows(const PackedWeight& table, std::span<const int32_t> ids, const TensorView& x,
-               ThreadPool& pool) {
+               ThreadPool& pool, Scratch& scratch) {
   const auto read_row = panel_format(table.format->encoding).read_row;
-  pool.parallel_for(std::ssize(ids), [&](int64_t t, int) {
+  float* const rows = scratch.floats(pool.threads() * table.in);
+  pool.parallel_for(std::ssize(ids), [&](int64_t t, int worker) {
     if (x.dtype == DType::kF32) return read_row(table, ids[t], x.as<float>() + t * table.in);
-    std::vector<float> row(table.in);
-    read_row(table, ids[t], row.data());
-    std::ranges::transform(row, x.as<Bf16>() + t * table.in, to_bf16);
+    float* const row = rows + worker * table.in;
+    read_row(table, ids[t], row);
+    std::transform(row, row + table.in, x.as<Bf16>() + t * table.in, to_bf16);
   });
 }
 

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "backend/backend.h"
+#include "cpu/machine/host_memory.h"
 #include "cpu/machine/thread_pool.h"
 #include "cpu/packing/packed_weight.h"
 #include "tensor/encoded_rows.h"
@@ -36,9 +37,9 @@ void pack_rows(const PackedWeight& w, const TensorView& rows, int64_t first_row,
 void place_rows(const PackedWeight& w, const EncodedRows& rows, int64_t first_row,
                 ThreadPool& pool);
 
-// x[t] = row ids[t] of the packed table, in x's type.
+// x[t] = row ids[t] of the packed table, in x's type, by way of `scratch`.
 void read_rows(const PackedWeight& table, std::span<const int32_t> ids, const TensorView& x,
-               ThreadPool& pool);
+               ThreadPool& pool, Scratch& scratch);
 // A panel as a panel of float32, [in][16]: in plain loops, for encodings that an instruction set
 // has no kernel for.
 void read_panel(const PackedWeight& w, int64_t panel, float* out);
