@@ -34,12 +34,13 @@ set(rust_target ${PROJECT_SOURCE_DIR}/build/rust)
 set(rust_library ${rust_target}/release/liberne_rs.a)
 file(GLOB rust_sources CONFIGURE_DEPENDS ${rust_source}/src/*.rs)
 
+# RUSTC_BOOTSTRAP: rust/src/bounded.rs uses one unstable feature, and says why.
+set(cargo ${CMAKE_COMMAND} -E env RUSTC=${rust_tools}/rustc RUSTC_BOOTSTRAP=erne_rs ${ERNE_CARGO})
+set(cargo_options --release --locked --quiet --manifest-path ${rust_source}/Cargo.toml --target-dir ${rust_target})
+
 add_custom_command(
   OUTPUT ${rust_library}
-  # RUSTC_BOOTSTRAP: rust/src/bounded.rs uses one unstable feature, and says why.
-  COMMAND ${CMAKE_COMMAND} -E env RUSTC=${rust_tools}/rustc RUSTC_BOOTSTRAP=erne_rs
-          ${ERNE_CARGO} build --release --locked --quiet
-          --manifest-path ${rust_source}/Cargo.toml --target-dir ${rust_target}
+  COMMAND ${cargo} build ${cargo_options}
   COMMAND ${CMAKE_COMMAND} -E touch ${rust_library}
   DEPENDS ${rust_sources} ${rust_source}/Cargo.toml ${rust_source}/Cargo.lock
   COMMENT "Building rust/ with ${ERNE_CARGO}"
@@ -51,3 +52,8 @@ add_dependencies(erne_rs erne_rs_build)
 set_target_properties(erne_rs PROPERTIES IMPORTED_LOCATION ${rust_library})
 target_include_directories(erne_rs INTERFACE ${rust_source})
 target_link_libraries(erne_rs INTERFACE Threads::Threads ${CMAKE_DL_LIBS} m)
+
+# Its own tests, which need nothing that the build has not fetched; once is enough.
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_test(NAME rust COMMAND ${cargo} test --lib --offline ${cargo_options})
+endif()
