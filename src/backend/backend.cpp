@@ -71,6 +71,18 @@ void Backend::download(DeviceSpan from, std::span<std::byte> to) {
   if (!to.empty()) do_download(from, to);
 }
 
+void Backend::copy_out(DeviceSpan from, std::span<std::byte> to) {
+  CHECK_EQ(from.bytes, to.size());
+  counters_.bytes += 2 * static_cast<int64_t>(from.bytes);
+  if (!to.empty()) do_copy_out(from, to);
+}
+
+void Backend::copy_in(std::span<const std::byte> from, DeviceSpan to) {
+  CHECK_EQ(from.size(), to.bytes);
+  counters_.bytes += 2 * static_cast<int64_t>(to.bytes);
+  if (!from.empty()) do_copy_in(from, to);
+}
+
 void Backend::run(const RunKey&, const std::function<void()>& body) {
   body();
 }
@@ -312,20 +324,6 @@ void Backend::gather(const DeviceView& x, const StagedIndices& rows, const Devic
   check.index("the end of the rows", rows.end, 0, tokens.size + 1);
   counters_.bytes += bytes_of({y, y});
   if (chosen.size > 0) do_gather(x, rows, y);
-}
-
-void Backend::copy_blocks(std::span<const KvLayerView> layers,
-                          std::span<const std::pair<int32_t, int32_t>> copies) {
-  const ShapeCheck check("copy_blocks");
-  for (const KvLayerView& kv : layers) {
-    check_kv(check, kv);
-    for (const auto& [from, to] : copies) {
-      check.index("copies", from, 0, kv.num_blocks);
-      check.index("copies", to, 0, kv.num_blocks);
-      counters_.bytes += 2 * kv_layer_block_bytes(kv);
-    }
-  }
-  if (!layers.empty() && !copies.empty()) do_copy_blocks(layers, copies);
 }
 
 }  // namespace erne

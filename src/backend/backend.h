@@ -19,7 +19,6 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <utility>
 
 #include "backend/device_memory.h"
 #include "backend/kv_view.h"
@@ -146,6 +145,11 @@ class Backend {
   void upload(std::span<const std::byte> from, DeviceSpan to);
   // Waits for all ops so far and copies what they left.
   void download(DeviceSpan from, std::span<std::byte> to);
+  // Ops, which wait for nothing: memory of the device goes out to the host, or comes back in. The
+  // host's side is memory of allocate_host(); until finish() nobody else writes or frees it, nor
+  // reads what is going out.
+  void copy_out(DeviceSpan from, std::span<std::byte> to);
+  void copy_in(std::span<const std::byte> from, DeviceSpan to);
   // Waits for all ops so far.
   virtual void finish() = 0;
   // Calls `body`, which calls ops. A device may record what it did and repeat that, without calling
@@ -206,8 +210,6 @@ class Backend {
   void experts(const ExpertsArgs& args);
   // y[r] = x[rows[r]].
   void gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y);
-  void copy_blocks(std::span<const KvLayerView> layers,
-                   std::span<const std::pair<int32_t, int32_t>> copies);
 
   const OpCounters& counters() const { return counters_; }
   void reset_counters() { counters_ = {}; }
@@ -220,6 +222,8 @@ class Backend {
  private:
   virtual void do_upload(std::span<const std::byte> from, DeviceSpan to) = 0;
   virtual void do_download(DeviceSpan from, std::span<std::byte> to) = 0;
+  virtual void do_copy_out(DeviceSpan from, std::span<std::byte> to) = 0;
+  virtual void do_copy_in(std::span<const std::byte> from, DeviceSpan to) = 0;
   // Arguments have passed the checks of the public op; T is not 0.
   virtual void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) = 0;
   virtual void do_pack_encoded(const Linear& w, const EncodedRows& rows, int64_t first_row) = 0;
@@ -239,8 +243,6 @@ class Backend {
   // Calls count_expert_weights().
   virtual void do_experts(const ExpertsArgs& args) = 0;
   virtual void do_gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) = 0;
-  virtual void do_copy_blocks(std::span<const KvLayerView> layers,
-                              std::span<const std::pair<int32_t, int32_t>> copies) = 0;
 
   OpCounters counters_;
 };

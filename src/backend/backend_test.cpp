@@ -29,10 +29,8 @@ class CountingBackend final : public NullBackend {
     ++calls;
     count_expert_weights(args, 3);
   }
-  void do_copy_blocks(std::span<const KvLayerView>,
-                      std::span<const std::pair<int32_t, int32_t>>) override {
-    ++calls;
-  }
+  void do_copy_out(DeviceSpan, std::span<std::byte>) override { ++calls; }
+  void do_copy_in(std::span<const std::byte>, DeviceSpan) override { ++calls; }
 };
 
 class BackendDoor : public testing::Test {
@@ -114,7 +112,8 @@ TEST_F(BackendDoor, NothingToDoIsNotPassedOn) {
   backend_.rms_norm(view({0, 4}), view({4}), 1e-5f, view({0, 4}));
   backend_.linear(linear(6, 4), view({0, 4}), view({0, 6}));
   backend_.kv_write({view({2, 128}), kv(), slots(2, 0)});
-  backend_.copy_blocks({}, {});
+  backend_.copy_out({memory_.data(), 0}, {});
+  backend_.copy_in({}, {memory_.data(), 0});
   EXPECT_EQ(backend_.calls, 0);
 }
 
@@ -127,9 +126,21 @@ TEST_F(BackendDoor, UploadsAndDownloadsWholeSpans) {
   EXPECT_EQ(got[1], 2);
 }
 
+TEST_F(BackendDoor, CopiesCountWhatIsReadAndWhatIsWritten) {
+  std::byte host[24];
+  backend_.copy_out({memory_.data(), 24}, host);
+  EXPECT_EQ(backend_.counters().bytes, 2 * 24);
+  backend_.copy_in(host, {memory_.data(), 24});
+  EXPECT_EQ(backend_.counters().bytes, 4 * 24);
+  EXPECT_EQ(backend_.calls, 2);
+}
+
 TEST_F(BackendDoorDeathTest, CopiesMustHaveOneSize) {
-  const int32_t sent[] = {1, 2, 3};
-  EXPECT_DEATH(backend_.upload(std::as_bytes(std::span(sent)), {memory_.data(), 8}), "from.size");
+  std::byte host[12];
+  const DeviceSpan device{memory_.data(), 8};
+  EXPECT_DEATH(backend_.upload(host, device), "from.size");
+  EXPECT_DEATH(backend_.copy_in(host, device), "from.size");
+  EXPECT_DEATH(backend_.copy_out(device, host), "from.bytes");
 }
 
 TEST_F(BackendDoorDeathTest, ShapesMustAgreeByName) {
@@ -162,9 +173,6 @@ TEST_F(BackendDoorDeathTest, StagedListsMustFitWhatTheyPointInto) {
   EXPECT_DEATH(backend_.rope(view({1, 48}), indices(1, kMaxPosition + 1), view({8}), 1, 1),
                "positions: holds 16777217");
   EXPECT_DEATH(backend_.kv_write({view({1, 128}), kv(), slots(1, 1, 33)}), "slots: holds 33");
-  const std::pair<int32_t, int32_t> copies[] = {{0, 4}};
-  const KvLayerView layers[] = {kv()};
-  EXPECT_DEATH(backend_.copy_blocks(layers, copies), "copies: holds 4");
   const auto attend = [&](const StagedBatch& batch) {
     backend_.attention({view({4, 128}), kv(), &batch, view({4, 64}), 1.0f});
   };

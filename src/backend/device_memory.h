@@ -1,8 +1,8 @@
 // Memory of a device, as the rest of the product sees it: addresses that one may store, move along
 // and hand back to the back end they came from, and that nobody can look through. Host memory is
 // TensorView and std::span; device memory is DeviceView and DeviceSpan; the only ways between them
-// are Backend::upload and Backend::download. So a device whose memory the host cannot read stands
-// behind the same calls.
+// are Backend's upload and download, and copy_in and copy_out, which do not wait. So a device whose
+// memory the host cannot read stands behind the same calls.
 //
 // Only a back end turns an address into a pointer (DeviceAccess); tests/layering checks who names
 // that class.

@@ -40,6 +40,12 @@ class ForwardingBackend : public Backend {
   void do_download(DeviceSpan from, std::span<std::byte> to) override {
     pass([&] { inner_.download(from, to); });
   }
+  void do_copy_out(DeviceSpan from, std::span<std::byte> to) override {
+    pass([&] { inner_.copy_out(from, to); });
+  }
+  void do_copy_in(std::span<const std::byte> from, DeviceSpan to) override {
+    pass([&] { inner_.copy_in(from, to); });
+  }
   void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) override {
     pass([&] { inner_.pack_rows(w, rows, first_row); });
   }
@@ -90,10 +96,6 @@ class ForwardingBackend : public Backend {
   }
   void do_gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) override {
     pass([&] { inner_.gather(x, rows, y); });
-  }
-  void do_copy_blocks(std::span<const KvLayerView> layers,
-                      std::span<const std::pair<int32_t, int32_t>> copies) override {
-    pass([&] { inner_.copy_blocks(layers, copies); });
   }
 
   Backend& inner_;

@@ -1,8 +1,8 @@
 // One layer's paged KV memory: per block [2 (K, V)][kv_heads][one head's bytes]. A head of a block
 // is block_tokens x head_dim elements and, if they have 8 bits, a float32 scale for each token
 // behind them: an element stands for its number times the scale of its token, head and K or V. The
-// order of the elements is the back end's own: only kv_write, attention and copy_blocks of that
-// back end read them. BackendLimits says what block_tokens and head_dim must be multiples of.
+// order of the elements is the back end's own: only its kv_write and attention know it.
+// BackendLimits says what block_tokens and head_dim must be multiples of.
 #pragma once
 
 #include <cstdint>

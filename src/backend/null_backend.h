@@ -31,6 +31,8 @@ class NullBackend : public Backend {
   void do_download(DeviceSpan from, std::span<std::byte> to) override {
     std::memcpy(to.data(), DeviceAccess::pointer(from.data), to.size());
   }
+  void do_copy_out(DeviceSpan from, std::span<std::byte> to) override { do_download(from, to); }
+  void do_copy_in(std::span<const std::byte> from, DeviceSpan to) override { do_upload(from, to); }
   void do_pack_rows(const Linear&, const TensorView&, int64_t) override {}
   void do_pack_encoded(const Linear&, const EncodedRows&, int64_t) override {}
   void do_embed(const Linear&, const StagedIndices&, const DeviceView&) override {}
@@ -46,8 +48,6 @@ class NullBackend : public Backend {
   void do_route(const RouteArgs&) override {}
   void do_experts(const ExpertsArgs&) override {}
   void do_gather(const DeviceView&, const StagedIndices&, const DeviceView&) override {}
-  void do_copy_blocks(std::span<const KvLayerView>,
-                      std::span<const std::pair<int32_t, int32_t>>) override {}
 };
 
 }  // namespace erne

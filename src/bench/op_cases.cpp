@@ -352,24 +352,35 @@ OpCase gather(const Making& m) {
           .memory = {}};
 }
 
-// One block of one layer per row, from one half of the KV to the other.
-OpCase copy_blocks(const Making& m) {
-  const int64_t block_bytes = kv_layer_block_bytes(m.memory.kv_without_memory(1));
-  const int64_t half = std::max(m.options.max_rows,
-                                static_cast<int64_t>(m.options.streamed_bytes) / (2 * block_bytes));
-  const KvLayerView kv = m.memory.kv(2 * half);
+// A KV block of as many layers as there are rows, to the host or back.
+OpCase copy_block(const Making& m, bool in) {
+  const int64_t row_bytes = kv_layer_block_bytes(m.memory.kv_without_memory(1));
+  const int64_t count =
+      std::max(m.options.max_rows, static_cast<int64_t>(m.options.streamed_bytes) / row_bytes);
+  const KvLayerView kv = m.memory.kv(count);
+  const auto host = std::make_shared<HostBuffer>(m.op.allocate_host(count * row_bytes));
   return {.name = {},
           .run =
-              [&op = m.op, kv, half](int64_t rows, int64_t turn) {
-                std::vector<std::pair<int32_t, int32_t>> copies;
-                for (int64_t row = 0; row < rows; ++row) {
-                  const auto from = static_cast<int32_t>((turn * rows + row) % half);
-                  copies.emplace_back(from, from + static_cast<int32_t>(half));
-                }
-                op.copy_blocks(std::span(&kv, 1), copies);
+              [=, &op = m.op](int64_t rows, int64_t turn) {
+                const int64_t at = turn % (count / rows) * rows * row_bytes;
+                const auto bytes = static_cast<size_t>(rows * row_bytes);
+                const DeviceSpan device{kv.data + at, bytes};
+                const std::span block(static_cast<std::byte*>(host->data()) + at, bytes);
+                if (in)
+                  op.copy_in(block, device);
+                else
+                  op.copy_out(device, block);
               },
-          .cold_bytes = [block_bytes](int64_t rows) { return 2 * rows * block_bytes; },
+          .cold_bytes = [row_bytes](int64_t rows) { return 2 * rows * row_bytes; },
           .memory = {}};
+}
+
+OpCase copy_out(const Making& m) {
+  return copy_block(m, false);
+}
+
+OpCase copy_in(const Making& m) {
+  return copy_block(m, true);
 }
 
 struct OpMaker {
@@ -392,7 +403,8 @@ constexpr OpMaker kOps[] = {
     {"add", add},
     {"gather", gather},
     {"linear_head", linear_head},
-    {"copy_blocks", copy_blocks},
+    {"copy_out", copy_out},
+    {"copy_in", copy_in},
 };
 
 }  // namespace

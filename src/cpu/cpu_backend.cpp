@@ -60,6 +60,12 @@ class CpuBackend final : public Backend {
   void do_download(DeviceSpan from, std::span<std::byte> to) override {
     std::memcpy(to.data(), DeviceAccess::pointer(from.data), to.size());
   }
+  void do_copy_out(DeviceSpan from, std::span<std::byte> to) override {
+    copy(to.data(), DeviceAccess::pointer(from.data), to.size());
+  }
+  void do_copy_in(std::span<const std::byte> from, DeviceSpan to) override {
+    copy(DeviceAccess::pointer(to.data), from.data(), from.size());
+  }
   void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) override {
     cpu::pack_rows(packed_weight(w), rows, first_row, pool_);
   }
@@ -100,16 +106,13 @@ class CpuBackend final : public Backend {
   void do_silu_mul(const DeviceView& gate_up, const DeviceView& y) override;
   void do_add(const DeviceView& x, const DeviceView& h) override;
   void do_gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) override;
-  void do_copy_blocks(std::span<const KvLayerView> layers,
-                      std::span<const std::pair<int32_t, int32_t>> copies) override {
-    copy_kv_blocks(layers, copies, pool_);
-  }
 
   static void check_kv(const KvLayerView& kv) {
     CHECK_EQ(kv.block_tokens % kPanel, 0);
     CHECK_EQ(kv.head_dim % kPanel, 0);
   }
 
+  void copy(std::byte* to, const std::byte* from, size_t bytes);
   void norm(const TensorView& x, const TensorView* h, const TensorView& weight, float eps,
             const TensorView& y);
 
@@ -122,6 +125,15 @@ class CpuBackend final : public Backend {
   Products products_;
   Experts experts_;
 };
+
+// One thread does not use all of a machine's bandwidth.
+void CpuBackend::copy(std::byte* to, const std::byte* from, size_t bytes) {
+  constexpr size_t kTaskBytes = 256 << 10;
+  pool_.parallel_for(ceil_div(bytes, kTaskBytes), [&](int64_t task, int) {
+    const size_t begin = task * kTaskBytes;
+    std::memcpy(to + begin, from + begin, std::min(kTaskBytes, bytes - begin));
+  });
+}
 
 void CpuBackend::norm(const TensorView& x, const TensorView* h, const TensorView& weight, float eps,
                       const TensorView& y) {

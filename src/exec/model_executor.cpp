@@ -38,9 +38,10 @@ ModelExecutor::ModelExecutor(Backend& backend, const model::Model& model,
     : backend_(backend),
       model_(model),
       options_(options),
-      geometry_{options.num_blocks, 0, options.block_tokens,
-                model::kv_block_bytes(model.config(), options.kv_dtype, options.block_tokens)},
-      kv_(backend, model.config(), options.kv_dtype, options.num_blocks, options.block_tokens),
+      kv_(backend, model.config(), options.kv_dtype,
+          {.device_blocks = options.num_blocks,
+           .host_blocks = options.host_blocks,
+           .block_tokens = options.block_tokens}),
       workspace_(backend, model.config(), model.activation(), step_limits(options)),
       logits_(backend.allocate(sizeof(float) * step_limits(options).max_logit_rows *
                                model.config().vocab_size)),
@@ -65,7 +66,7 @@ size_t ModelExecutor::workspace_bytes(const model::ErnieConfig& config, DType ac
 
 sched::StepResult ModelExecutor::run(const sched::BatchPlan& plan) {
   const StagedStep step = inputs_.stage(staging_.stage(plan));
-  backend_.copy_blocks(kv_.views(), staging_.copies(plan));
+  kv_.copy_blocks(plan.copies);
   sched::StepResult result{plan.step, std::vector<sched::RowResult>(plan.rows.size())};
   if (plan.rows.empty()) return result;
   backend_.run({"forward", step.num_tokens(), step.batch.num_rows()},

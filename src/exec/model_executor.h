@@ -1,9 +1,9 @@
 // exec: runs the scheduler's plans on a model. ModelExecutor stages a plan's rows into the shapes
-// that a forward wants, copies KV blocks, and runs the forward; StepSampler turns the logits into
-// tokens. It owns the KV memory and the workspace, while the model, its weights and the back end
-// outlive it. Lives on the engine's thread. Between steps it keeps KV, and with each sequence what
-// sampling needs of its earlier tokens; nothing else, so what a plan computes depends on the plan
-// and on the KV that it names.
+// that a forward wants, copies KV blocks between tiers, and runs the forward; StepSampler turns the
+// logits into tokens. It owns the KV memory and the workspace, while the model, its weights and the
+// back end outlive it. Lives on the engine's thread. Between steps it keeps KV, and with each
+// sequence what sampling needs of its earlier tokens; nothing else, so what a plan computes depends
+// on the plan and on the KV that it names.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@
 namespace erne::exec {
 
 struct ExecutorOptions {
-  int num_blocks = 0;
+  int num_blocks = 0;   // of KV on the device
+  int host_blocks = 0;  // and of its tier on the host
   int block_tokens = 64;
   int max_tokens = 0;        // of one plan
   int max_rows = 0;          // of one plan
@@ -39,7 +40,7 @@ class ModelExecutor final : public sched::Executor {
   ModelExecutor(Backend& backend, const model::Model& model, const ExecutorOptions& options,
                 std::unique_ptr<const Drafter> drafter = nullptr);
 
-  kv::KvGeometry kv_geometry() const override { return geometry_; }
+  kv::KvGeometry kv_geometry() const override { return kv_.geometry(); }
   // Fails (StepResult::failure) if the model computes a NaN: its weights are damaged.
   sched::StepResult run(const sched::BatchPlan& plan) override;
 
@@ -53,7 +54,6 @@ class ModelExecutor final : public sched::Executor {
   Backend& backend_;
   const model::Model& model_;
   ExecutorOptions options_;
-  kv::KvGeometry geometry_;
   model::KvLayers kv_;
   model::Workspace workspace_;
   DeviceBuffer logits_;  // [max_logit_rows, V] float32

@@ -22,10 +22,4 @@ void StepStaging::stage_row(const sched::BatchPlan& plan, const sched::PlanRow& 
   }
 }
 
-std::span<const std::pair<int32_t, int32_t>> StepStaging::copies(const sched::BatchPlan& plan) {
-  copies_.clear();
-  for (const kv::BlockCopy& copy : plan.copies) copies_.emplace_back(copy.from, copy.to);
-  return copies_;
-}
-
 }  // namespace erne::exec

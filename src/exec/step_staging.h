@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "backend/staged_step.h"
@@ -17,8 +16,6 @@ class StepStaging {
 
   // Valid until the next call, and while the plan is.
   StepInputs stage(const sched::BatchPlan& plan);
-  // The plan's copies of blocks, from and to.
-  std::span<const std::pair<int32_t, int32_t>> copies(const sched::BatchPlan& plan);
 
  private:
   void stage_row(const sched::BatchPlan& plan, const sched::PlanRow& row);
@@ -26,7 +23,6 @@ class StepStaging {
   int block_tokens_;
   std::vector<int32_t> positions_, slots_;
   std::vector<RaggedRow> rows_;
-  std::vector<std::pair<int32_t, int32_t>> copies_;
 };
 
 }  // namespace erne::exec

@@ -17,9 +17,9 @@ struct KvGeometry {
   size_t block_bytes = 0;  // all layers of one block; opaque here
 };
 
-// Copy one block's memory, all layers. A plan's copies are done one after the other, in their
-// order, before its forward: a later one may read or overwrite what an earlier one wrote. Block ids
-// below KvGeometry::device_blocks are the device's; the host's follow.
+// Copy one block's memory, all layers, from one tier to the other. A plan's copies are done one
+// after the other, in their order, before its forward: a later one may read or overwrite what an
+// earlier one wrote. Block ids below KvGeometry::device_blocks are the device's; the host's follow.
 struct BlockCopy {
   BlockId from, to;
   bool operator==(const BlockCopy&) const = default;

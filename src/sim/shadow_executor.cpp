@@ -66,6 +66,12 @@ void ShadowExecutor::copy_block(const kv::BlockCopy& copy) {
   if (std::min(copy.from, copy.to) < 0 || std::max(copy.from, copy.to) >= num_blocks) {
     return fault({}, fmt::format("copy of block {} to {} of {}", copy.from, copy.to, num_blocks));
   }
+  const auto is_on_device = [&](kv::BlockId block) {
+    return block < options_.geometry.device_blocks;
+  };
+  if (is_on_device(copy.from) == is_on_device(copy.to)) {
+    return fault({}, fmt::format("copy of block {} to {} of its own tier", copy.from, copy.to));
+  }
   std::copy_n(begin(copy.from), block_tokens, begin(copy.to));
 }
 

@@ -77,7 +77,7 @@ TEST_F(ShadowExecutorTest, AnswersWithTheModelsText) {
 
 TEST_F(ShadowExecutorTest, FollowsCopiesInTheirOrder) {
   EXPECT_EQ(fault_after([](Plan& p) {
-              p.copies = {{0, 6}, {2, 0}, {6, 4}};  // 0 is saved, overwritten, and back in 4
+              p.copies = {{0, 6}, {2, 7}, {7, 0}, {6, 4}};  // 0 is saved, overwritten, back in 4
               p.blocks = {4, 1, 0, 3};
             }),
             "none");
@@ -87,10 +87,14 @@ TEST_F(ShadowExecutorTest, SeesAWrongBlock) {
   expect_names(fault_after([](Plan& p) { p.blocks[0] = 4; }), "wrong KV at position 0");
 }
 TEST_F(ShadowExecutorTest, SeesALostCopy) {
-  expect_names(fault_after([](Plan& p) { p.copies = {{2, 0}}; }), "wrong KV at position 0");
+  expect_names(fault_after([](Plan& p) { p.copies = {{2, 7}, {7, 0}}; }), "wrong KV at position 0");
 }
 TEST_F(ShadowExecutorTest, SeesACopyBeyondTheTiers) {
   expect_names(fault_after([](Plan& p) { p.copies = {{2, 8}}; }), "copy of block 2 to 8");
+}
+TEST_F(ShadowExecutorTest, SeesACopyWithinATier) {
+  for (const kv::BlockCopy copy : {kv::BlockCopy{2, 4}, kv::BlockCopy{6, 7}})
+    expect_names(fault_after([&](Plan& p) { p.copies = {copy}; }), "of its own tier");
 }
 TEST_F(ShadowExecutorTest, SeesARowThatWritesIntoAnothersBlock) {
   expect_names(fault_after([](Plan& p) { p.blocks[3] = 1; }), "request 1");

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <utility>
+
 namespace erne::tests {
 
 RemoteBackend::RemoteBackend(std::unique_ptr<Backend> inner)
@@ -26,8 +28,21 @@ void RemoteBackend::protect_all(int protection) {
 
 void RemoteBackend::pass(const std::function<void()>& access) {
   protect_all(PROT_READ | PROT_WRITE);
+  for (const auto& copy : std::exchange(due_, {})) copy();
   access();
   protect_all(PROT_NONE);
+}
+
+void RemoteBackend::finish() {
+  pass([] {});
+}
+
+void RemoteBackend::do_copy_out(DeviceSpan from, std::span<std::byte> to) {
+  due_.push_back([this, from, to] { inner_.copy_out(from, to); });
+}
+
+void RemoteBackend::do_copy_in(std::span<const std::byte> from, DeviceSpan to) {
+  due_.push_back([this, from, to] { inner_.copy_in(from, to); });
 }
 
 std::unique_ptr<Backend> make_remote(std::unique_ptr<Backend> inner) {

@@ -14,7 +14,8 @@ constexpr model::StepLimits kLimits = {.max_tokens = 512, .max_logit_rows = 64};
 ModelRun::ModelRun(Backend& backend, const model::Model& model, std::optional<DType> kv)
     : backend_(backend),
       model_(model),
-      kv_(backend, model.config(), kv.value_or(model.activation()), kNumBlocks, kBlockTokens),
+      kv_(backend, model.config(), kv.value_or(model.activation()),
+          {.device_blocks = kNumBlocks, .block_tokens = kBlockTokens}),
       workspace_(backend, model.config(), model.activation(), kLimits),
       logits_(backend.allocate(sizeof(float) * kLimits.max_logit_rows * model.config().vocab_size)),
       readback_(backend),

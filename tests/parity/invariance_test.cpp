@@ -337,54 +337,24 @@ TEST(SameBits, WhateverTheCallersRoundingMode) {
     }
 }
 
-void expect_copies(Variant& variant, DType dtype) {
-  constexpr int kLayers = 3, kBlocks = 5;
-  KvLayerView kv{
-      .dtype = dtype, .num_blocks = kBlocks, .block_tokens = 16, .kv_heads = 2, .head_dim = 32};
-  const int64_t layer_bytes = kv_layer_block_bytes(kv);
-  kv.block_stride_bytes = kLayers * layer_bytes;
-  const DeviceBuffer memory = variant.backend->allocate(kBlocks * kv.block_stride_bytes);
-  std::vector<std::byte> bytes(memory.bytes());
-  std::vector<KvLayerView> layers(kLayers, kv);
-  for (int b = 0; b < kBlocks; ++b)
-    for (int l = 0; l < kLayers; ++l) {
-      layers[l].data = memory.data() + l * layer_bytes;
-      std::memset(bytes.data() + b * kv.block_stride_bytes + l * layer_bytes, 16 * b + l,
-                  layer_bytes);
-    }
-  variant.backend->upload(bytes, memory.span());
-  const std::pair<int32_t, int32_t> copies[] = {{1, 3}, {3, 0}};
-  variant.backend->copy_blocks(layers, copies);
-  variant.backend->download(memory.span(), bytes);
-  const int expected[kBlocks] = {1, 1, 2, 1, 4};
-  for (int b = 0; b < kBlocks; ++b)
-    for (int l = 0; l < kLayers; ++l) {
-      const auto* at = bytes.data() + b * kv.block_stride_bytes + l * layer_bytes;
-      const auto value = static_cast<std::byte>(16 * expected[b] + l);
-      EXPECT_TRUE(std::all_of(at, at + layer_bytes, [&](std::byte v) { return v == value; }))
-          << variant.name << ", " << dtype_name(dtype) << ", block " << b << ", layer " << l;
-    }
-}
-
-TEST(CopyBlocks, CopiesTheBlocksOfEveryLayerAndNothingElse) {
+// Of any size, wherever it lies; what lies beside it stays.
+TEST(Copies, BringBackWhatWentOut) {
+  constexpr size_t kBeside = 64;
   for (Variant& variant : variants())
-    for (const DType dtype : {DType::kF32, DType::kBf16, DType::kI8, DType::kFp8})
-      expect_copies(variant, dtype);
-}
-
-// A block that was copied gives the same attention: the scales of int8 move with it.
-TEST(CopyBlocks, TheCopyHoldsTheSameKeysAndValues) {
-  for (Variant& variant : variants())
-    for (const DType dtype : {DType::kF32, DType::kBf16, DType::kI8, DType::kFp8}) {
-      const AttentionCase c{4, 2, 32, 16, dtype, DType::kF32, {{15, 1}}};
-      AttentionRun run(*variant.backend, c);
-      run.run(*variant.backend);
-      const std::vector<std::byte> before = bytes_of(run.out);
-      const std::pair<int32_t, int32_t> copies[] = {{run.blocks[0], run.blocks[0] + 1}};
-      variant.backend->copy_blocks({&run.kv, 1}, copies);
-      ++run.blocks[0];
-      run.run(*variant.backend);
-      EXPECT_TRUE(bytes_of(run.out) == before) << variant.name << ", " << dtype_name(dtype);
+    for (const size_t size : {1, 4096, 1'000'003}) {
+      std::vector<std::byte> sent(size + 2 * kBeside), got(sent.size());
+      for (size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<std::byte>(i * 7 % 251);
+      const DeviceBuffer from = variant.backend->allocate(sent.size());
+      const DeviceBuffer to = variant.backend->allocate(sent.size());
+      const HostBuffer host = variant.backend->allocate_host(size);
+      const std::span bytes(static_cast<std::byte*>(host.data()), size);
+      variant.backend->upload(sent, from.span());
+      variant.backend->copy_out({from.data() + kBeside, size}, bytes);
+      variant.backend->copy_in(bytes, {to.data() + kBeside, size});
+      variant.backend->download(to.span(), got);
+      std::fill_n(sent.begin(), kBeside, std::byte{0});
+      std::fill_n(sent.end() - kBeside, kBeside, std::byte{0});
+      EXPECT_TRUE(got == sent) << variant.name << ", " << size << " bytes";
     }
 }
 

@@ -37,5 +37,23 @@ TEST(Remote, UploadsOpsAndDownloadsReachIt) {
   EXPECT_EQ(readback.read<float>(x.on(*backend))[5], 2 * before);
 }
 
+// Copies run late, as a GPU's may: in their turn, and before finish() returns.
+TEST(Remote, CopiesBetweenTiersRunInTheirTurn) {
+  const auto backend = remote();
+  const GuardedTensor x = random_tensor(DType::kF32, {4, 16}, 1);
+  const DeviceView view = x.on(*backend);
+  const double before = x.at(5);
+  const HostBuffer host = backend->allocate_host(view.bytes());
+  const std::span bytes(static_cast<std::byte*>(host.data()), view.bytes());
+  const float* numbers = static_cast<const float*>(host.data());
+  backend->copy_out(view.span(), bytes);
+  EXPECT_EQ(numbers[5], 0);
+  backend->add(view, view);
+  EXPECT_EQ(numbers[5], before);
+  backend->copy_in(bytes, view.span());
+  backend->finish();
+  EXPECT_EQ(x.at(5), before);
+}
+
 }  // namespace
 }  // namespace erne::parity

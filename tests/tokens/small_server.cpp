@@ -73,9 +73,14 @@ SmallServer::SmallServer(const Setting& setting)
     : backend_(make_backend(setting)), model_(random_model(*backend_, setting.types)) {
   executor_ = std::make_unique<exec::ModelExecutor>(
       *backend_, *model_,
-      exec::ExecutorOptions{setting.num_blocks ? setting.num_blocks : setting.least_blocks(),
-                            setting.block_tokens, setting.max_tokens, setting.max_rows, kVocabulary,
-                            setting.types.kv},
+      exec::ExecutorOptions{
+          .num_blocks = setting.num_blocks ? setting.num_blocks : setting.least_blocks(),
+          .host_blocks = setting.host_blocks,
+          .block_tokens = setting.block_tokens,
+          .max_tokens = setting.max_tokens,
+          .max_rows = setting.max_rows,
+          .num_valid_tokens = kVocabulary,
+          .kv_dtype = setting.types.kv},
       make_drafter(setting.max_drafts));
   sched::Limits limits;
   limits.max_rows = setting.max_rows;

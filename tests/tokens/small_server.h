@@ -35,7 +35,8 @@ struct Setting {
   int threads = 1;
   int max_rows = 1, max_tokens = 1024;
   int block_tokens = 16;
-  int num_blocks = 0;  // 0: the bare minimum for one sequence
+  int num_blocks = 0;   // 0: the bare minimum for one sequence
+  int host_blocks = 0;  // of the tier that unused prefixes go to
   bool share_prefixes = true, chunk_prompts = true;
   int max_drafts = 0;  // guessed from the text itself
   int model_len = kModelLen;

@@ -173,15 +173,4 @@ void write_kv(const KvWriteArgs& args, ThreadPool& pool) {
     write_typed<float>(args, pool);
 }
 
-void copy_kv_blocks(std::span<const KvLayerView> layers,
-                    std::span<const std::pair<int32_t, int32_t>> copies, ThreadPool& pool) {
-  pool.parallel_for(std::ssize(layers), [&](int64_t layer, int) {
-    const KvLayerView& kv = layers[layer];
-    auto* base = DeviceAccess::pointer(kv.data);
-    for (const auto& [from, to] : copies)  // in order: a block may be a source after a target
-      std::memmove(base + to * kv.block_stride_bytes, base + from * kv.block_stride_bytes,
-                   kv_layer_block_bytes(kv));
-  });
-}
-
 }  // namespace erne::cpu
