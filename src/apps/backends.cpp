@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/machine/host_memory.h"
 
 namespace erne::apps {
 namespace {
@@ -68,6 +69,10 @@ Result<int> choose_threads(int64_t asked, int usable_cpus) {
                   "only wait for each other; 0 takes one per CPU",
                   asked, usable_cpus, most),
       "--threads");
+}
+
+size_t free_host_bytes() {
+  return cpu::host_memory().available_bytes;
 }
 
 std::vector<std::string> backend_names() {

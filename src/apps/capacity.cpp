@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "apps/prompt_limits.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr int kDefaultModelLen = 2048;   // FastDeploy's
 constexpr int kDefaultStepTokens = 512;  // keeps a CPU's step, and so everybody's next token, short
 constexpr int64_t kMaxBlocks = 40000;    // FastDeploy's cap
+constexpr double kGiB = 1 << 30;
 // Sequences, of which one HTTP request may bring many; requests are what --max-concurrency bounds.
 constexpr int kMaxWaiting = 1 << 20;
 
@@ -64,10 +66,16 @@ struct Memory {
   const WorkspaceBytes& workspace;
 
   double budget() const { return static_cast<double>(free_bytes) * share; }
-  bool fits(const sched::Limits& limits, int64_t blocks) const {
+  double needed(const sched::Limits& limits, int64_t blocks) const {
     return static_cast<double>(workspace(limits)) +
-               static_cast<double>(blocks) * static_cast<double>(block_bytes) <=
-           budget();
+           static_cast<double>(blocks) * static_cast<double>(block_bytes);
+  }
+  bool fits(const sched::Limits& limits, int64_t blocks) const {
+    return needed(limits, blocks) <= budget();
+  }
+  // Bytes without which these still fit.
+  double to_spare(const sched::Limits& limits, int64_t blocks) const {
+    return static_cast<double>(free_bytes) - needed(limits, blocks) / share;
   }
 };
 
@@ -156,6 +164,22 @@ Result<int> choose_blocks(const ServeOptions& options, const Need& need,
   return static_cast<int>(std::min(room, wanted));
 }
 
+// --swap-space in blocks, of which `room_bytes` are free.
+Result<int> choose_host_blocks(const ServeOptions& options, int num_blocks, size_t block_bytes,
+                               double room_bytes) {
+  const double bytes = static_cast<double>(block_bytes);
+  const double asked = std::floor(options.swap_space * kGiB / bytes);
+  const double ids = std::numeric_limits<kv::BlockId>::max() - num_blocks;
+  const double most = std::min(ids, std::floor(std::max(room_bytes, 0.0) / bytes));
+  if (asked < 1 || asked > most)
+    return invalid(fmt::format("--swap-space is {} GiB: it must be 0, for no CPU tier, or from "
+                               "{:.6f}, one block, to {:.3f}, which is what the rest leaves free",
+                               options.swap_space, std::ceil(bytes / kGiB * 1e6) / 1e6,
+                               std::floor(most * bytes / kGiB * 1e3) / 1e3),
+                   "--swap-space");
+  return static_cast<int>(asked);
+}
+
 }  // namespace
 
 WorkspaceBytes workspace_of(const model::ErnieConfig& config, DType activation,
@@ -172,8 +196,8 @@ WorkspaceBytes workspace_of(const model::ErnieConfig& config, DType activation,
 }
 
 Result<Capacity> choose_capacity(const ServeOptions& options, const model::ErnieConfig& config,
-                                 const BackendLimits& backend, DType kv_dtype, size_t free_bytes,
-                                 const WorkspaceBytes& workspace) {
+                                 const BackendLimits& backend, DType kv_dtype,
+                                 const FreeMemory& free, const WorkspaceBytes& workspace) {
   Capacity capacity;
   sched::Limits& limits = capacity.limits;
   limits.max_model_len = TRY(choose_model_len(options, config));
@@ -191,9 +215,16 @@ Result<Capacity> choose_capacity(const ServeOptions& options, const model::Ernie
                    "--block-size");
   capacity.block_bytes = model::kv_block_bytes(config, kv_dtype, block_tokens);
   const int64_t one = (limits.max_model_len + block_tokens - 1) / block_tokens;
-  const Memory memory{free_bytes, options.gpu_memory_utilization, capacity.block_bytes, workspace};
-  capacity.num_blocks =
-      TRY(choose_blocks(options, {one, 2 * one * options.max_num_seqs}, limits, memory));
+  const Need need{one, 2 * one * options.max_num_seqs};
+  Memory memory{free.device_bytes, options.gpu_memory_utilization, capacity.block_bytes, workspace};
+  capacity.num_blocks = TRY(choose_blocks(options, need, limits, memory));
+  if (options.swap_space == 0) return capacity;
+  const double room = free.host_bytes ? *free.host_bytes : memory.to_spare(limits, one);
+  capacity.host_blocks =
+      TRY(choose_host_blocks(options, capacity.num_blocks, capacity.block_bytes, room));
+  if (free.host_bytes) return capacity;
+  memory.free_bytes -= capacity.host_blocks * capacity.block_bytes;
+  capacity.num_blocks = TRY(choose_blocks(options, need, limits, memory));
   return capacity;
 }
 

@@ -23,8 +23,8 @@ size_t no_workspace(const sched::Limits&) {
   return 0;
 }
 
-Result<Capacity> choose(const ServeOptions& options, size_t free_bytes = 1 << 30) {
-  return choose_capacity(options, small_config(), kBackend, DType::kBf16, free_bytes, no_workspace);
+Result<Capacity> choose(const ServeOptions& options, const FreeMemory& free = {1 << 30}) {
+  return choose_capacity(options, small_config(), kBackend, DType::kBf16, free, no_workspace);
 }
 
 TEST(Capacity, DefaultsAreFastDeploysWhereACpuCanKeepThem) {
@@ -39,7 +39,7 @@ TEST(Capacity, DefaultsAreFastDeploysWhereACpuCanKeepThem) {
 
 TEST(Capacity, AnInt8CacheTakesAByteAndItsShareOfAScale) {
   const auto capacity =
-      choose_capacity({}, small_config(), kBackend, DType::kI8, 1 << 30, no_workspace);
+      choose_capacity({}, small_config(), kBackend, DType::kI8, {1 << 30}, no_workspace);
   ASSERT_TRUE(capacity.ok());
   EXPECT_EQ(capacity->block_bytes, size_t{2 * 2 * 2 * 64 * (128 + 4)});
 }
@@ -47,8 +47,8 @@ TEST(Capacity, AnInt8CacheTakesAByteAndItsShareOfAScale) {
 TEST(Capacity, MemoryBoundsTheBlocks) {
   ServeOptions options;
   options.gpu_memory_utilization = 0.5;
-  EXPECT_EQ(choose(options, 100 * kBlockBytes)->num_blocks, 50);
-  const auto refused = choose(options, 50 * kBlockBytes);  // 32 blocks are the least
+  EXPECT_EQ(choose(options, {100 * kBlockBytes})->num_blocks, 50);
+  const auto refused = choose(options, {50 * kBlockBytes});  // 32 blocks are the least
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.status().param, "--max-model-len");
 }
@@ -80,17 +80,56 @@ TEST(Capacity, RefusesWhatTheModelOrAStepCannotHold) {
   EXPECT_EQ(choose(options)->limits.max_tokens, 2048);
 }
 
+// As many blocks as are asked for, of all layers, of K and of V; where all memory is one, the KV
+// cache takes what they leave.
+TEST(Capacity, TheCpuTierTakesWhatItIsGiven) {
+  constexpr double kBlock = double(kBlockBytes) / (1 << 30);
+  ServeOptions options;
+  EXPECT_EQ(choose(options)->host_blocks, 0);
+  options.swap_space = 40.5 * kBlock;
+  EXPECT_EQ(choose(options)->host_blocks, 40);
+  EXPECT_EQ(choose(options)->num_blocks, 2 * 8 * 32);
+  options.gpu_memory_utilization = 0.5;
+  EXPECT_EQ(choose(options, {140 * kBlockBytes})->num_blocks, 50);
+  EXPECT_EQ(choose(options, {140 * kBlockBytes, 40 * kBlockBytes})->num_blocks, 70);
+}
+
+TEST(Capacity, ACpuTierThatIsTooLargeOrLessThanABlockIsRefused) {
+  constexpr double kBlock = double(kBlockBytes) / (1 << 30);
+  ServeOptions options;
+  options.gpu_memory_utilization = 0.5;
+  const auto refuses = [&](double blocks, const FreeMemory& free) {
+    options.swap_space = blocks * kBlock;
+    const auto capacity = choose(options, free);
+    return !capacity.ok() && capacity.status().param == "--swap-space";
+  };
+  // One sequence has 32 blocks, and 64 of them have to be free for it.
+  EXPECT_FALSE(refuses(36, {100 * kBlockBytes}));
+  EXPECT_TRUE(refuses(37, {100 * kBlockBytes}));
+  EXPECT_TRUE(refuses(0.9, {100 * kBlockBytes}));
+  EXPECT_FALSE(refuses(36, {100 * kBlockBytes, 36 * kBlockBytes}));
+  EXPECT_TRUE(refuses(37, {100 * kBlockBytes, 36 * kBlockBytes}));
+  EXPECT_TRUE(refuses(3e9, {100 * kBlockBytes, size_t{1} << 60}));  // more than there are ids for
+  options.swap_space = 1;
+  EXPECT_EQ(choose(options, {10 * kBlockBytes}).status().param, "--max-model-len");
+}
+
 // What a start names as fitting does fit, and one more does not.
 TEST(Capacity, WhatStepsWorkInIsCountedAndARefusalNamesWhatFits) {
   const auto workspace = [](const sched::Limits& limits) {
     return size_t{1000} * limits.max_tokens + size_t{40'000} * limits.max_rows;
   };
   const auto with = [&](const ServeOptions& options, size_t free_bytes = 200'000'000) {
-    return choose_capacity(options, small_config(), kBackend, DType::kBf16, free_bytes, workspace);
+    return choose_capacity(options, small_config(), kBackend, DType::kBf16, {free_bytes},
+                           workspace);
   };
   const auto number_after = [](const std::string& text, const std::string& before) {
     const size_t at = text.find(before);
     return at == std::string::npos ? 0 : std::atoll(text.c_str() + at + before.size());
+  };
+  const auto gib_after = [](const std::string& text, const std::string& before) {
+    const size_t at = text.rfind(before);
+    return at == std::string::npos ? 0 : std::atof(text.c_str() + at + before.size());
   };
   ServeOptions options;
   options.max_num_batched_tokens = 1 << 20;
@@ -121,6 +160,17 @@ TEST(Capacity, WhatStepsWorkInIsCountedAndARefusalNamesWhatFits) {
   EXPECT_EQ(refused.status().param, "--num-gpu-blocks-override");
   options.num_gpu_blocks_override = number_after(refused.status().message, "up to ");
   EXPECT_EQ(with(options)->num_blocks, options.num_gpu_blocks_override);
+
+  options = {};
+  options.swap_space = 1000;
+  refused = with(options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().param, "--swap-space");
+  options.swap_space = gib_after(refused.status().message, "to ");
+  EXPECT_GT(options.swap_space, 0.1) << refused.status().message;
+  EXPECT_TRUE(with(options).ok());
+  options.swap_space += 0.0015;
+  EXPECT_FALSE(with(options).ok());
 
   EXPECT_EQ(with({}, 1'000'000).status().param, "--max-model-len");
   EXPECT_FALSE(with({}, 0).ok());

@@ -68,6 +68,12 @@ Result<model::ModelOptions> model_options(const ServeOptions& options) {
   return out;
 }
 
+FreeMemory free_memory(const Backend& backend) {
+  const size_t bytes = backend.memory().available_bytes;
+  if (backend.reads_host_memory()) return {bytes};
+  return {bytes, free_host_bytes()};
+}
+
 Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   ChosenBackend chosen = TRY(make_backend(options.cpu_isa, options.threads));
   loaded.threads = chosen.threads;
@@ -78,7 +84,7 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   const model::ModelOptions how = TRY(model_options(options));
   const auto opened = TRY(model::OpenedModel::open(loaded.folder, how));
   const model::LoadPlan& plan = loaded.plan = opened.plan();
-  TRY(check_memory(options, opened, *loaded.backend, loaded.backend->memory().available_bytes));
+  TRY(check_memory(options, opened, *loaded.backend, free_memory(*loaded.backend)));
   loaded.model =
       TRY(opened.load(*loaded.backend, tensor_progress("loading weights"), options.weight_cache));
   const model::ErnieConfig& config = loaded.model->config();
@@ -149,16 +155,28 @@ Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
   return {};
 }
 
+void report_host_tier(const Capacity& capacity, const Backend& backend) {
+  if (capacity.host_blocks == 0) return;
+  log_info(
+      "CPU tier of the prefix cache: {} blocks, {:.1f} MB{}", capacity.host_blocks,
+      capacity.host_blocks * capacity.block_bytes / 1e6,
+      backend.reads_host_memory()
+          ? "; here it is memory like the KV cache's, which as --num-gpu-blocks-override would "
+            "serve as well and save the copies"
+          : "");
+}
+
 Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
   const model::Model& model = *loaded.model;
-  const size_t free_bytes = loaded.backend->memory().available_bytes;
+  const FreeMemory free = free_memory(*loaded.backend);
   const DType kv = loaded.plan.kv;
   const WorkspaceBytes workspace = workspace_of(model.config(), model.activation(), options);
-  loaded.capacity = TRY(choose_capacity(options, model.config(), loaded.backend->limits(), kv,
-                                        free_bytes, workspace));
+  loaded.capacity =
+      TRY(choose_capacity(options, model.config(), loaded.backend->limits(), kv, free, workspace));
   loaded.capacity.limits.vocab_size = loaded.num_tokens();
   const Capacity& capacity = loaded.capacity;
   const exec::ExecutorOptions executor{.num_blocks = capacity.num_blocks,
+                                       .host_blocks = capacity.host_blocks,
                                        .block_tokens = static_cast<int>(options.block_size),
                                        .max_tokens = capacity.limits.max_tokens,
                                        .max_rows = capacity.limits.max_rows,
@@ -168,8 +186,9 @@ Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
   loaded.executor = std::make_unique<exec::ModelExecutor>(*loaded.backend, model, executor);
   log_info("KV cache: {}, {} blocks of {} tokens, {:.1f} MB of {:.1f} MB free; workspace {:.1f} MB",
            dtype_name(kv), capacity.num_blocks, options.block_size,
-           capacity.num_blocks * capacity.block_bytes / 1e6, free_bytes / 1e6,
+           capacity.num_blocks * capacity.block_bytes / 1e6, free.device_bytes / 1e6,
            workspace(capacity.limits) / 1e6);
+  report_host_tier(capacity, *loaded.backend);
   const std::string chunked_prefill =
       capacity.limits.chunk_prompts
           ? fmt::format("slows decoding down to {:g} times at most", options.max_decode_slowdown)

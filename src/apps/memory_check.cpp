@@ -32,13 +32,14 @@ ServeOptions least_of(ServeOptions options) {
   options.max_num_seqs = 1;
   options.max_num_batched_tokens = 0;
   options.num_gpu_blocks_override = 0;
+  options.swap_space = 0;
   options.enable_chunked_prefill = usual.enable_chunked_prefill;
   return options;
 }
 
 Result<Beside> count_least(const ServeOptions& options, const model::OpenedModel& opened,
                            const Backend& backend, const WorkspaceBytes& workspace) {
-  constexpr size_t kAnyMemory = size_t{1} << 50;
+  constexpr FreeMemory kAnyMemory{size_t{1} << 50};
   const Capacity capacity =
       TRY(choose_capacity(least_of(options), opened.config(), backend.limits(), opened.plan().kv,
                           kAnyMemory, workspace));
@@ -68,24 +69,24 @@ Result<std::string> advice(const model::OpenedModel& opened, Backend& backend, s
 }  // namespace
 
 Result<void> check_memory(const ServeOptions& options, const model::OpenedModel& opened,
-                          Backend& backend, size_t free_bytes) {
+                          Backend& backend, const FreeMemory& free) {
   const model::LoadPlan& plan = opened.plan();
   const WorkspaceBytes workspace = workspace_of(opened.config(), plan.activation, options);
   const Beside least = TRY(count_least(options, opened, backend, workspace));
   const size_t weights = TRY(opened.weight_bytes(backend, plan.scheme));
-  if (weights + least.total() > free_bytes)
+  if (weights + least.total() > free.device_bytes)
     return Status{
         Code::kTooLong,
         fmt::format("--model {} needs {}, and {} of memory are free: {} of {} weights, {} for the "
                     "KV cache of one sequence of {} tokens, {} of workspace; {}",
-                    options.model, gigabytes(weights + least.total()), gigabytes(free_bytes),
+                    options.model, gigabytes(weights + least.total()), gigabytes(free.device_bytes),
                     gigabytes(weights),
                     plan.scheme ? plan.scheme->name : dtype_name(plan.activation),
                     gigabytes(least.kv), least.model_len, gigabytes(least.workspace),
-                    TRY(advice(opened, backend, least.total(), free_bytes))),
+                    TRY(advice(opened, backend, least.total(), free.device_bytes))),
         "--model"};
-  TRY(choose_capacity(options, opened.config(), backend.limits(), plan.kv, free_bytes - weights,
-                      workspace));
+  TRY(choose_capacity(options, opened.config(), backend.limits(), plan.kv,
+                      {free.device_bytes - weights, free.host_bytes}, workspace));
   return {};
 }
 

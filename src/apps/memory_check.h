@@ -2,8 +2,7 @@
 // in place of the system's killer.
 #pragma once
 
-#include <cstddef>
-
+#include "apps/capacity.h"
 #include "apps/serve_options.h"
 #include "backend/backend.h"
 #include "base/status.h"
@@ -13,10 +12,10 @@ namespace erne::apps {
 
 // Counted are the weights as they will be packed, and of the KV cache and the workspace the least
 // to serve with: if that does not fit, an error says how much each takes, what is free, and which
-// quantisations would fit. If it is only the options that ask for too much, the error is
-// choose_capacity()'s. Weights of a packed checkpoint are not counted: where they are too large
-// they stay in the file.
+// quantisations would fit. If it is only the options that ask for too much (--swap-space is one),
+// the error is choose_capacity()'s. Weights of a packed checkpoint are not counted: where they are
+// too large they stay in the file.
 Result<void> check_memory(const ServeOptions& options, const model::OpenedModel& opened,
-                          Backend& backend, size_t free_bytes);
+                          Backend& backend, const FreeMemory& free);
 
 }  // namespace erne::apps

@@ -31,7 +31,7 @@ class MemoryCheck : public testing::Test {
     return high;
   }
   Result<void> check(size_t free_bytes) {
-    return check_memory(options_, *opened_, *backend_, free_bytes);
+    return check_memory(options_, *opened_, *backend_, {free_bytes});
   }
 
   ServeOptions options_;
@@ -59,6 +59,12 @@ TEST_F(MemoryCheck, what_the_options_ask_for_is_not_the_models_fault) {
   EXPECT_EQ(least("--model"), needed);
   EXPECT_EQ(check(2 * needed).status().param, "--max-num-batched-tokens");
   options_.max_num_batched_tokens = 0;
+  options_.swap_space = 1 << 20;
+  EXPECT_EQ(least("--model"), needed);
+  EXPECT_EQ(check(2 * needed).status().param, "--swap-space");
+  options_.swap_space = 1;
+  EXPECT_TRUE(check(2 * needed + (1 << 30)).ok());
+  options_.swap_space = 0;
   options_.max_model_len = 256;
   EXPECT_LT(least("--model"), needed);
 }

@@ -139,6 +139,7 @@ Result<void> run_model_bench(ModelBenchKind kind, std::span<const std::string> a
   }
   for (const std::string& note : TRY(parse_flags(rows, arguments, std::getenv)))
     log_info("{}", note);
+  TRY(check_together(options));
   const auto cases = benchmark.cases(flags);
   fit(options, cases);
   return measure(cases, options, flags);

@@ -161,7 +161,9 @@ const OnLine kOnLine[] = {
     {{"--speculative-config", "{}"}, {"--speculative-config"}},
     {{"--reasoning-parser", "ernie-x1"}, {"--reasoning-parser"}},
     {{"--runner", "pooling"}, {"--runner", "auto generate"}},
-    {{"--swap-space", "4"}, {"--swap-space"}},
+    {{"--kvcache-storage-backend", "file"}, {"--kvcache-storage-backend"}},
+    // Flags that exclude each other.
+    {{"--swap-space", "4", "--no-enable-prefix-caching"}, {"--swap-space", "leave one"}},
 };
 
 TEST(OddStarts, OnTheCommandLine) {
@@ -363,6 +365,8 @@ TEST(OddStarts, ThatLoadingRefuses) {
       {{"--model", tiny, "--num-gpu-blocks-override", "1073741824"},
        {"--num-gpu-blocks-override", "up to"}},
       {{"--model", tiny, "--num-gpu-blocks-override", "1"}, {"--num-gpu-blocks-override"}},
+      {{"--model", tiny, "--swap-space", "1e6"}, {"--swap-space", "GiB", "free"}},
+      {{"--model", tiny, "--swap-space", "1e-9"}, {"--swap-space", "one block"}},
   };
   set_log_level(LogLevel::kError);
   for (const Load& start : starts) {

@@ -108,6 +108,10 @@ const FlagRow<O> kFlags[] = {
      one_of(kKvDtypeChoices)},
     {"--num-gpu-blocks-override", "Capacity", &O::num_gpu_blocks_override,
      "number of KV blocks; 0: chosen from free memory", from_to(0, 1 << 30)},
+    {"--swap-space", "Capacity", &O::swap_space,
+     "GiB of host memory for prefixes that have no room among the KV blocks (the CPU tier of the "
+     "prefix cache); 0: none",
+     from_to(0, 1 << 20)},
     {"--gpu-memory-utilization", "Capacity", &O::gpu_memory_utilization,
      "share of the free memory that KV blocks may take after loading", from_to(0.01, 1)},
     {"--kv-cache-ratio", "Capacity", &O::kv_cache_ratio,
@@ -136,7 +140,6 @@ constexpr const char* kNoSpeculation = "speculative decoding is not built yet";
 constexpr const char* kNoMedia = "images and video are not built yet";
 constexpr const char* kNoParser = "reasoning and tool parsers are not built yet";
 constexpr const char* kNoGrammar = "structured output is not built yet";
-constexpr const char* kNoTier = "the CPU tier of the prefix cache is not built yet";
 constexpr const char* kNoGlobal = "schedulers across servers are not built yet";
 constexpr const char* kNoReload = "changing weights while serving is not built yet";
 constexpr const char* kNotYet = "not built yet";
@@ -152,8 +155,7 @@ constexpr ForeignFlag kNotBuilt[] = {
     {"--innode-prefill-ports", true, "", kNoSplit},
     {"--cache-transfer-protocol", true, "", kNoSplit},
     {"--router", true, "", kNoSplit},
-    {"--swap-space", true, "0", kNoTier},
-    {"--kvcache-storage-backend", true, "", kNoTier},
+    {"--kvcache-storage-backend", true, "", "a prefix cache on disk is not built yet"},
     {"--reasoning-parser", true, "", kNoParser},
     {"--tool-call-parser", true, "", kNoParser},
     {"--tool-parser-plugin", true, "", kNoParser},

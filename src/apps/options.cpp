@@ -28,6 +28,11 @@ Result<void> check_together(const ServeOptions& options) {
                                "out, for --port serves /metrics as well",
                                options.port),
                    "--metrics-port");
+  if (options.swap_space > 0 && !options.enable_prefix_caching)
+    return invalid(
+        "--swap-space is memory for prefixes, and --no-enable-prefix-caching keeps none: leave one "
+        "of them out",
+        "--swap-space");
   return {};
 }
 

@@ -44,8 +44,9 @@ TEST(Options, BothSpellingsAndBothForms) {
 
 TEST(Options, FlagBeatsFileBeatsEnvironmentBeatsDefault) {
   const TempFolder folder;
-  folder.write("options.yaml",
-               "max_num_seqs: 5\nport: 7000\nenable-chunked-prefill: true\napi-key: [f]\n");
+  folder.write(
+      "options.yaml",
+      "max_num_seqs: 5\nswap_space: 0.5\nport: 7000\nenable-chunked-prefill: true\napi-key: [f]\n");
   const std::string path = folder.file("options.yaml");
   Variables variables{{{"FD_DISABLE_CHUNKED_PREFILL", "1"}, {"FD_API_KEY", "x,y"}}};
   const Arguments arguments = {"--config", path, "--port", "7001"};
@@ -53,6 +54,7 @@ TEST(Options, FlagBeatsFileBeatsEnvironmentBeatsDefault) {
   ASSERT_TRUE(parsed.ok()) << parsed.status().message;
   EXPECT_EQ(parsed->options.port, 7001);
   EXPECT_EQ(parsed->options.max_num_seqs, 5);
+  EXPECT_EQ(parsed->options.swap_space, 0.5);
   EXPECT_TRUE(parsed->options.enable_chunked_prefill);
   EXPECT_EQ(parsed->options.api_keys, Arguments{"f"});
   EXPECT_EQ(parsed->options.block_size, 64);

@@ -56,11 +56,12 @@ server::SamplingDefaults sampling_defaults(const model::GenerationConfig& genera
   return out;
 }
 
-// Unless told: half of what KV leaves, which it takes as it is used; the other half is for what
-// estimates miss and allocators round.
+// Unless told: half of what KV leaves, which it takes as it is used, on both tiers; the other half
+// is for what estimates miss and allocators round.
 size_t request_memory(const ServeOptions& options, const LoadedModel& loaded) {
   constexpr size_t kLeast = size_t{64} << 20, kMost = size_t{8} << 30;
-  const size_t kv = static_cast<size_t>(loaded.capacity.num_blocks) * loaded.capacity.block_bytes;
+  const Capacity& capacity = loaded.capacity;
+  const size_t kv = (size_t(capacity.num_blocks) + capacity.host_blocks) * capacity.block_bytes;
   const size_t free_bytes = loaded.backend->memory().available_bytes;
   const size_t chosen = std::clamp((free_bytes - std::min(free_bytes, kv)) / 2, kLeast, kMost);
   const auto asked = static_cast<size_t>(options.max_request_memory);

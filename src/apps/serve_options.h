@@ -47,6 +47,7 @@ struct ServeOptions {
   int64_t block_size = 64;
   std::string kv_cache_dtype = "auto";
   int64_t num_gpu_blocks_override = 0;  // 0: chosen
+  double swap_space = 0;                // GiB of host memory; 0: no CPU tier
   double gpu_memory_utilization = 0.9;
   double kv_cache_ratio = 0.75;
   double max_decode_slowdown = 2.5;  // inf: none

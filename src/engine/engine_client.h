@@ -48,16 +48,19 @@ class TokenStream {
 struct EngineStats {
   int running = 0, waiting = 0;
   int max_running = 0;
-  int total_blocks = 0;   // of the device tier
-  int free_blocks = 0;    // holding nothing
-  int cached_blocks = 0;  // holding a shared prefix nobody uses now: reclaimable
+  int total_blocks = 0;        // of the device tier
+  int free_blocks = 0;         // holding nothing
+  int cached_blocks = 0;       // holding a shared prefix nobody uses now: reclaimable
+  int host_blocks = 0;         // of the host's tier; of them
+  int host_cached_blocks = 0;  // holding a prefix
   int64_t steps = 0;
   int token_budget = 0;       // most tokens the last step might compute
   int64_t prompt_tokens = 0;  // admitted so far
   int64_t generated_tokens = 0;
   int64_t cached_prompt_tokens = 0;  // of the admitted ones, those served from the prefix cache
-  int64_t drafted_tokens = 0;        // guesses that were verified; of them
-  int64_t accepted_drafts = 0;       // the right ones
+  int64_t host_cached_prompt_tokens = 0;  // and of these, from the host's tier
+  int64_t drafted_tokens = 0;             // guesses that were verified; of them
+  int64_t accepted_drafts = 0;            // the right ones
   int64_t preemptions = 0;
   int64_t last_step_us = 0;  // clock at the end of the last step
   bool draining = false;     // accepts no new requests

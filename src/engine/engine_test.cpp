@@ -24,7 +24,7 @@ class SevenExecutor final : public sched::Executor {
  public:
   explicit SevenExecutor(const CountingClock& clock) : clock(clock) {}
   kv::KvGeometry kv_geometry() const override {
-    return {.device_blocks = 16, .host_blocks = 0, .block_tokens = 4};
+    return {.device_blocks = 16, .host_blocks = 5, .block_tokens = 4};
   }
   sched::StepResult run(const sched::BatchPlan& plan) override {
     if (before) before();
@@ -214,6 +214,8 @@ TEST_F(EngineTest, ReportsWhatItDoes) {
   EXPECT_EQ(stats.max_running, 2);
   EXPECT_EQ(stats.total_blocks, 16);
   EXPECT_EQ(stats.free_blocks, 16);
+  EXPECT_EQ(stats.host_blocks, 5);
+  EXPECT_EQ(stats.host_cached_blocks, 0);
   submit(6), submit(6), submit(6);
   engine_->step();
   stats = client().stats();

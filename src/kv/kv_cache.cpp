@@ -36,20 +36,26 @@ int KvCache::blocks_for(int64_t tokens) const {
   return static_cast<int>((tokens + geometry_.block_tokens - 1) / geometry_.block_tokens);
 }
 
-int KvCache::match(KvHold& hold, TokenSpan tokens) {
+PrefixHit KvCache::match(KvHold& hold, TokenSpan tokens) {
   CHECK(hold.blocks_.empty());
   const size_t block_tokens = geometry_.block_tokens;
+  PrefixHit hit;
   NodeId last = kNoNode;
   for (; tokens.size() >= block_tokens; tokens = tokens.subspan(block_tokens)) {
     const NodeId id = tree_.find(last, tokens.first(block_tokens));
-    if (id == kNoNode || (!on_device(id) && !promote(id))) break;
+    if (id == kNoNode) break;
+    if (!on_device(id)) {
+      if (!promote(id)) break;
+      hit.from_host += geometry_.block_tokens;
+    }
     reference(id);
+    hit.tokens += geometry_.block_tokens;
     hold.cache_ = this;
     hold.blocks_.push_back(tree_.block(id));
     hold.nodes_.push_back(id);
     last = id;
   }
-  return static_cast<int>(hold.blocks_.size() * block_tokens);
+  return hit;
 }
 
 bool KvCache::reserve(KvHold& hold, int tokens, int keep) {

@@ -48,16 +48,21 @@ class KvHold {
   std::vector<NodeId> nodes_;  // of the shared blocks
 };
 
+// Tokens whose blocks match() found, and how many of them came back from the host for it.
+struct PrefixHit {
+  int tokens = 0, from_host = 0;
+};
+
 class KvCache {
  public:
   explicit KvCache(const KvGeometry& geometry, uint64_t key_mask = ~uint64_t{0});
   KvCache(const KvCache&) = delete;
   KvCache& operator=(const KvCache&) = delete;
 
-  // Takes the longest cached prefix of `tokens` made of full blocks into an empty hold; returns how
-  // many tokens it covers. The caller leaves out what it wants to compute itself (the last token at
-  // least: a fully cached prompt still needs logits).
-  int match(KvHold& hold, TokenSpan tokens);
+  // Takes the longest cached prefix of `tokens` made of full blocks into an empty hold. The caller
+  // leaves out what it wants to compute itself (the last token at least: a fully cached prompt
+  // still needs logits).
+  PrefixHit match(KvHold& hold, TokenSpan tokens);
   // Grows the hold to cover positions [0, tokens) if that leaves `keep` blocks available; else
   // changes nothing and returns false.
   bool reserve(KvHold& hold, int tokens, int keep = 0);

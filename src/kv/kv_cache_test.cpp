@@ -40,7 +40,7 @@ class KvCacheTest : public testing::Test {
 
   int cached_tokens(const Tokens& tokens) {
     KvHold hold;
-    return cache_->match(hold, tokens);
+    return cache_->match(hold, tokens).tokens;
   }
 
   void check(std::vector<const KvHold*> holds) { cache_->check_invariants(holds); }
@@ -115,7 +115,7 @@ TEST_F(KvCacheTest, MatchesTheLongestPrefixOfFullBlocks) {
   KvHold first = compute(tokens);
   EXPECT_EQ(first.num_shared_blocks(), 3);
   KvHold second;
-  EXPECT_EQ(cache_->match(second, count_from(0, 11)), 8);  // 3 tokens are no block
+  EXPECT_EQ(cache_->match(second, count_from(0, 11)).tokens, 8);  // 3 tokens are no block
   EXPECT_EQ(blocks_of(second), (std::vector<BlockId>{0, 1}));
   EXPECT_EQ(second.num_shared_blocks(), 2);
   EXPECT_EQ(cached_tokens(count_from(0, 12)), 12);
@@ -219,12 +219,16 @@ TEST_F(KvCacheTest, DemotesToTheHostAndPromotesOnAMatch) {
     check({&hold});
   }
   KvHold hold;
-  EXPECT_EQ(cache_->match(hold, count_from(0, 8)), 8);
+  const PrefixHit hit = cache_->match(hold, count_from(0, 8));
+  EXPECT_EQ(hit.tokens, 8);
+  EXPECT_EQ(hit.from_host, 8);
   EXPECT_EQ(cache_->host_cached_blocks(), 0);
   const std::vector<BlockId> blocks = blocks_of(hold);
   EXPECT_EQ(copies(), (std::vector<BlockCopy>{{3, blocks[0]}, {2, blocks[1]}}));
   EXPECT_TRUE(copies().empty());
-  check({&hold});
+  KvHold other;
+  EXPECT_EQ(cache_->match(other, count_from(0, 8)).from_host, 0);
+  check({&hold, &other});
 }
 
 TEST_F(KvCacheTest, PromotesAsFarAsThereIsRoom) {
@@ -272,7 +276,7 @@ TEST_F(KvCacheTest, ABlockComputedAgainReplacesItsCopyOnTheHost) {
   cache_->publish(hold, tokens);          // and has computed the same
   EXPECT_EQ(cache_->host_cached_blocks(), 0);
   KvHold other;
-  EXPECT_EQ(cache_->match(other, tokens), 4);
+  EXPECT_EQ(cache_->match(other, tokens).tokens, 4);
   EXPECT_EQ(other.blocks()[0], hold.blocks()[0]);
   check({&hold, &other});
 }

@@ -237,7 +237,10 @@ bool Scheduler::hold_blocks(Sequence& sequence) {
   if (limits_.share_prefixes) {
     int limit = sequence.size() - 1;
     if (sequence.wants_prompt_logprobs()) limit = std::min(limit, sequence.scored);
-    sequence.computed = cache_.match(sequence.kv, kv::TokenSpan(sequence.tokens).first(limit));
+    const auto hit = cache_.match(sequence.kv, kv::TokenSpan(sequence.tokens).first(limit));
+    sequence.computed = hit.tokens;
+    // Where blocks are short all the same, the next attempt finds them on the device.
+    sequence.from_host = std::max(sequence.from_host, hit.from_host);
   }
   // Only a prompt is held together: what a preempted sequence generated may have made it longer
   // than any step.
@@ -269,6 +272,7 @@ void Scheduler::begin(Sequence& sequence) {
   sequence.cached_tokens = sequence.computed;
   stats_.prompt_tokens += sequence.prompt_size();
   stats_.cached_prompt_tokens += sequence.computed;
+  stats_.host_cached_prompt_tokens += std::min(sequence.from_host, sequence.computed);
 }
 
 void Scheduler::write_row(Sequence& sequence) {

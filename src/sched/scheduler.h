@@ -42,8 +42,9 @@ namespace erne::sched {
 
 struct SchedulerStats {
   int running = 0, waiting = 0;
-  int64_t prompt_tokens = 0;         // of requests admitted so far
-  int64_t cached_prompt_tokens = 0;  // of those, found in the prefix cache
+  int64_t prompt_tokens = 0;              // of requests admitted so far
+  int64_t cached_prompt_tokens = 0;       // of those, found in the prefix cache
+  int64_t host_cached_prompt_tokens = 0;  // and of these, in its tier on the host
   int64_t generated_tokens = 0;
   int64_t drafted_tokens = 0;  // verified; of them
   int64_t accepted_drafts = 0;

@@ -37,11 +37,11 @@ inline Request request(RequestId id, Tokens prompt, int max_new_tokens) {
 // position unless the test says otherwise.
 class SchedulerTest : public testing::Test {
  protected:
-  void make(Limits limits, int device_blocks, int block_tokens = 4) {
+  void make(Limits limits, int device_blocks, int block_tokens = 4, int host_blocks = 0) {
     if (limits.max_model_len == 0) limits.max_model_len = 1000;
     scheduler_.reset();  // it gives its blocks back to the cache it had
     step_ = 0;
-    cache_.emplace(kv::KvGeometry{device_blocks, 0, block_tokens, 1});
+    cache_.emplace(kv::KvGeometry{device_blocks, host_blocks, block_tokens, 1});
     scheduler_.emplace(limits, *cache_);
   }
 

@@ -231,6 +231,42 @@ TEST_F(SchedulerTest, ASharedPrefixIsComputedOnce) {
   EXPECT_TRUE(events[2].finish.has_value());
 }
 
+TEST_F(SchedulerTest, APrefixComesBackFromTheHost) {
+  make({.max_tokens = 100}, 4, 4, 4);
+  add(request(1, count_from(10, 9), 1));
+  step();
+  add(request(2, count_from(50, 13), 1));
+  EXPECT_EQ(plan_text(), "2:0+13*");
+  EXPECT_EQ(plan_->copies.size(), 2u);
+  commit();
+  add(request(3, count_from(10, 9), 1));
+  EXPECT_EQ(plan_text(), "3:8+1*");
+  EXPECT_EQ(scheduler_->stats().cached_prompt_tokens, 8);
+  EXPECT_EQ(scheduler_->stats().host_cached_prompt_tokens, 8);
+  commit();
+  add(request(4, count_from(10, 9), 1));  // on the device now
+  step();
+  EXPECT_EQ(scheduler_->stats().cached_prompt_tokens, 16);
+  EXPECT_EQ(scheduler_->stats().host_cached_prompt_tokens, 8);
+}
+
+// What it finds while there are too few blocks for it is on the device when there are enough.
+TEST_F(SchedulerTest, APrefixCameFromTheHostThoughItHadToWaitForBlocks) {
+  make({.max_rows = 2, .max_tokens = 100}, 6, 4, 20);
+  add(request(1, count_from(10, 9), 1));
+  step();
+  add(request(2, count_from(50, 24), 1));
+  step();  // on all of the device's blocks
+  add(request(3, count_from(90, 13), 2));
+  step();
+  add(request(4, count_from(10, 17), 1));  // needs 5 of them
+  EXPECT_EQ(plan_text(), "3:13+1*");
+  EXPECT_EQ(scheduler_->stats().host_cached_prompt_tokens, 0);
+  commit();
+  EXPECT_EQ(plan_text(), "4:8+9*");
+  EXPECT_EQ(scheduler_->stats().host_cached_prompt_tokens, 8);
+}
+
 TEST_F(SchedulerTest, WithoutSharingNothingIsCached) {
   make({.max_tokens = 100, .share_prefixes = false}, 20);
   add(request(1, count_from(10, 9), 4));

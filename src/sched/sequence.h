@@ -28,6 +28,7 @@ struct Sequence {
   int computed = 0;             // tokens[0, computed) have KV in `kv`
   int scored = 0;               // prompt_logprobs handed out: those of prompt tokens [1, scored]
   int cached_tokens = -1;       // what the first admission found in the prefix cache; -1: none yet
+  int from_host = 0;            // the most of it that came back from the host's tier at once
   kv::KvHold kv;
   State state = State::kWaiting;
   int planned = 0;         // tokens in the current plan, drafts included

@@ -50,6 +50,10 @@ int64_t available(const Stats& stats) {
   return stats.free_blocks + stats.cached_blocks;
 }
 
+int64_t device_cached(const Stats& stats) {
+  return stats.cached_prompt_tokens - stats.host_cached_prompt_tokens;
+}
+
 struct GaugeRow {
   const char *name, *help;
   double (*value)(const Stats&);
@@ -77,6 +81,16 @@ constexpr GaugeRow kGauges[] = {
      [](const Stats& s) { return ratio(available(s), s.total_blocks); }},
     {"fastdeploy:hit_token_rate", "Share of prompt tokens that came from the prefix cache, 0 to 1",
      [](const Stats& s) { return ratio(s.cached_prompt_tokens, s.prompt_tokens); }},
+    {"fastdeploy:gpu_hit_token_rate",
+     "Share of prompt tokens that came from the device's tier of the prefix cache, 0 to 1",
+     [](const Stats& s) { return ratio(device_cached(s), s.prompt_tokens); }},
+    {"fastdeploy:cpu_hit_token_rate",
+     "Share of prompt tokens that came from the CPU tier of the prefix cache, 0 to 1",
+     [](const Stats& s) { return ratio(s.host_cached_prompt_tokens, s.prompt_tokens); }},
+    {"erne:max_cpu_block_num", "KV blocks of the CPU tier",
+     [](const Stats& s) { return double(s.host_blocks); }},
+    {"erne:free_cpu_block_num", "KV blocks of the CPU tier that hold nothing",
+     [](const Stats& s) { return double(s.host_blocks - s.host_cached_blocks); }},
     {"erne:step_token_budget",
      "Most tokens the last step might compute, so that prompts do not hold up answers",
      [](const Stats& s) { return double(s.token_budget); }},
@@ -98,8 +112,10 @@ constexpr TotalRow kTotals[] = {
     {"fastdeploy:prefix_cache_token_num_total", "Prompt tokens that came from the prefix cache",
      [](const Stats& s) { return s.cached_prompt_tokens; }},
     {"fastdeploy:prefix_gpu_cache_token_num_total",
-     "Prompt tokens that came from the device's prefix cache",
-     [](const Stats& s) { return s.cached_prompt_tokens; }},
+     "Prompt tokens that came from the device's tier of the prefix cache", device_cached},
+    {"fastdeploy:prefix_cpu_cache_token_num_total",
+     "Prompt tokens that came from the CPU tier of the prefix cache",
+     [](const Stats& s) { return s.host_cached_prompt_tokens; }},
     {"fastdeploy:preemptions_total", "Requests put back for want of KV blocks",
      [](const Stats& s) { return s.preemptions; }},
 };

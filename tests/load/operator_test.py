@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What operators do to a server: probe it while it loads, send it signals, forget to read its log.
+"""What operators do to a server: probe it while it loads, send it signals, forget to read its log, give it
+memory for prefixes.
 
     tests/load/operator_test.py [TestCase[.test]]
 
@@ -137,6 +138,46 @@ class UnreadLog(unittest.TestCase):
             process.kill()
             process.stderr.close()
             process.wait()
+
+
+class CpuTier(unittest.TestCase):
+    """--swap-space keeps prefixes that the KV blocks have no room for."""
+
+    FLAGS = ("--block-size", "16", "--max-model-len", "256", "--num-gpu-blocks-override", "16")
+    PROMPT, OTHERS = list(range(10, 210)), [list(range(start, start + 200)) for start in (300, 600)]
+
+    def complete(self, port: int, prompt: list[int]) -> tuple[str, int]:
+        """The text, and how many tokens of the prompt were cached."""
+        body = {"prompt": prompt, "max_tokens": 8, "temperature": 0, "ignore_eos": True}
+        status, _, text = ask(port, "POST", "/v1/completions", json.dumps(body))
+        self.assertEqual(status, 200, text)
+        answer = json.loads(text)
+        return answer["choices"][0]["text"], answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+    def ask_again(self, *flags: str) -> tuple[list[tuple[str, int]], dict[str, float], str]:
+        """Before and after other prompts have taken all blocks; what /metrics and the log say then."""
+        with ErneProcess(*self.FLAGS, *flags) as erne:
+            before = self.complete(erne.port, self.PROMPT)
+            for prompt in self.OTHERS:
+                self.complete(erne.port, prompt)
+            after = self.complete(erne.port, self.PROMPT)
+            lines = (line.split() for line in ask(erne.port, "GET", "/metrics")[2].splitlines())
+            metrics = {parts[0]: float(parts[1]) for parts in lines if len(parts) == 2}
+            return [before, after], metrics, erne.log_text()
+
+    def test_a_prefix_comes_back_from_it(self):
+        (first, again), metrics, log = self.ask_again()
+        self.assertEqual((first[1], again), (0, first))
+        self.assertEqual(metrics["erne:max_cpu_block_num"], 0)
+        self.assertNotIn("CPU tier", log)
+        (_, from_tier), metrics, log = self.ask_again("--swap-space", "0.01")
+        self.assertEqual(from_tier, (first[0], 192))
+        self.assertIn("CPU tier", log)
+        self.assertEqual(metrics["fastdeploy:prefix_cache_token_num_total"], 192)
+        self.assertEqual(metrics["fastdeploy:prefix_cpu_cache_token_num_total"], 192)
+        self.assertEqual(metrics["fastdeploy:prefix_gpu_cache_token_num_total"], 0)
+        self.assertGreater(metrics["fastdeploy:cpu_hit_token_rate"], 0)
+        self.assertGreater(metrics["erne:max_cpu_block_num"], metrics["erne:free_cpu_block_num"])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // Every feature works with every other: a cell for each combination of model, weight format, KV
-// type, chunking, prefix hits, preemption, drafts and sampler, all of them run. In each cell some
-// requests are served together and must have the tokens that each has alone with the same weights
-// and KV type. A cell counts only if what it is named for happened.
+// type, chunking, prefix hits on each tier, preemption, drafts and sampler, all of them run. In
+// each cell some requests are served together and must have the tokens that each has alone with the
+// same weights and KV type. A cell counts only if what it is named for happened.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -53,8 +53,13 @@ std::vector<sched::Request> requests_with(int sampler_kind) {
   return out;
 }
 
+enum class Prefixes { kNone, kDevice, kHost };  // the tier where they are found
+constexpr const char* kPrefixes[] = {"", ", prefix hits", ", prefix hits on the host"};
+
 struct Cell {
-  bool chunked, prefix_hits, preempted, drafted;
+  bool chunked;
+  Prefixes prefixes;
+  bool preempted, drafted;
 
   Setting setting(const Types& types) const {
     Setting s;
@@ -64,12 +69,19 @@ struct Cell {
     s.chunk_prompts = chunked;
     s.max_tokens = chunked ? kRequests + 5 : 1024;
     s.num_blocks = s.least_blocks() * (preempted ? 1 : kRequests);
-    s.share_prefixes = prefix_hits;
+    s.share_prefixes = prefixes != Prefixes::kNone;
+    if (prefixes == Prefixes::kHost) {
+      s.host_blocks = s.least_blocks() * kRequests;
+      if (!preempted) {  // blocks for half of the requests, who take those of the other half
+        s.max_rows = kRequests / 2;
+        s.num_blocks = s.max_rows * ((kPromptTokens + kNewTokens - 1) / s.block_tokens + 1);
+      }
+    }
     s.max_drafts = drafted ? 3 : 0;
     return s;
   }
   std::string name() const {
-    return std::string(chunked ? "chunked" : "whole") + (prefix_hits ? ", prefix hits" : "") +
+    return std::string(chunked ? "chunked" : "whole") + kPrefixes[static_cast<int>(prefixes)] +
            (preempted ? ", preempted" : "") + (drafted ? ", drafted" : "");
   }
 };
@@ -77,10 +89,10 @@ struct Cell {
 std::vector<Cell> cells() {
   std::vector<Cell> out;
   for (const bool chunked : {false, true})
-    for (const bool prefix_hits : {false, true})
+    for (const Prefixes prefixes : {Prefixes::kNone, Prefixes::kDevice, Prefixes::kHost})
       for (const bool preempted : {false, true})
         for (const bool drafted : {false, true})
-          out.push_back({chunked, prefix_hits, preempted, drafted});
+          out.push_back({chunked, prefixes, preempted, drafted});
   return out;
 }
 
@@ -100,12 +112,14 @@ int run(const Cell& cell, const Types& types, const std::vector<sched::Request>&
         const std::vector<Tokens>& expected) {
   SmallServer server(cell.setting(types));
   int different = 0;
-  for (int time = 0; time < (cell.prefix_hits ? 2 : 1); ++time) {
+  const bool has_hits = cell.prefixes != Prefixes::kNone;
+  for (int time = 0; time < (has_hits ? 2 : 1); ++time) {
     const std::vector<Tokens> found = server.serve(requests);
     for (int i = 0; i < kRequests; ++i) different += found[i] != expected[i];
   }
   const engine::EngineStats stats = server.stats();
-  EXPECT_EQ(stats.cached_prompt_tokens > 0, cell.prefix_hits);
+  EXPECT_EQ(stats.cached_prompt_tokens > 0, has_hits);
+  EXPECT_EQ(stats.host_cached_prompt_tokens > 0, cell.prefixes == Prefixes::kHost);
   EXPECT_EQ(stats.preemptions > 0, cell.preempted);
   EXPECT_EQ(stats.drafted_tokens > 0, cell.drafted);
   return different;

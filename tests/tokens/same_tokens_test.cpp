@@ -1,8 +1,8 @@
 // The product's promise: the same request gives the same tokens, whatever else is in the batch,
-// however the prompt is cut, whether its prefix was cached, whether it was preempted, whether
-// drafts were verified, and whichever kernels and threads computed it. Every request is run alone
-// on a fresh engine once; then again under many settings, all requests together. Each (request,
-// setting) is one pair; there are 20,000 of them.
+// however the prompt is cut, whether its prefix was cached and where, whether it was preempted,
+// whether drafts were verified, and whichever kernels and threads computed it. Every request is run
+// alone on a fresh engine once; then again under many settings, all requests together. Each
+// (request, setting) is one pair; there are 20,000 of them.
 #include <gtest/gtest.h>
 
 #include <iostream>
@@ -81,6 +81,7 @@ Setting random_setting(std::mt19937& random, const Types& types) {
   s.max_tokens = s.chunk_prompts ? s.max_rows + pick({0, 1, 2, 6, 63, 500}) : 1024;
   s.block_tokens = pick({16, 32, 64});
   s.num_blocks = s.least_blocks() * pick({1, 1, 1, 2, 10});
+  s.host_blocks = s.num_blocks * pick({0, 0, 1, 5});
   s.share_prefixes = pick({0, 1, 1});
   s.max_drafts = pick({0, 0, 1, 4});
   s.times = pick({1, 2});
@@ -90,9 +91,9 @@ Setting random_setting(std::mt19937& random, const Types& types) {
 std::string describe(const Setting& s) {
   std::ostringstream out;
   out << cpu::cpu_isa_name(s.isa) << ' ' << name_of(s.types) << " threads " << s.threads << " rows "
-      << s.max_rows << " tokens " << s.max_tokens << " blocks " << s.num_blocks << " x "
-      << s.block_tokens << " share " << s.share_prefixes << " chunk " << s.chunk_prompts
-      << " drafts " << s.max_drafts;
+      << s.max_rows << " tokens " << s.max_tokens << " blocks " << s.num_blocks << " + "
+      << s.host_blocks << " x " << s.block_tokens << " share " << s.share_prefixes << " chunk "
+      << s.chunk_prompts << " drafts " << s.max_drafts;
   return out.str();
 }
 
@@ -113,6 +114,7 @@ struct Comparison {
     }
     preemptions += server.stats().preemptions;
     cached += server.stats().cached_prompt_tokens;
+    cached_on_host += server.stats().host_cached_prompt_tokens;
     accepted_drafts += server.stats().accepted_drafts;
     rejected_drafts += server.stats().drafted_tokens - server.stats().accepted_drafts;
   }
@@ -122,16 +124,19 @@ struct Comparison {
     // The pairs are worth something only if the settings did what they are for.
     EXPECT_GT(preemptions, pairs / 50);
     EXPECT_GT(cached, pairs / 2);
+    EXPECT_GT(cached_on_host, pairs / 2);
     EXPECT_GT(accepted_drafts, pairs / 2);
     EXPECT_GT(rejected_drafts, pairs / 2);
     std::cout << pairs << " pairs, " << different << " different; " << preemptions
-              << " preemptions, " << cached << " prompt tokens from the cache, " << accepted_drafts
-              << " drafts accepted, " << rejected_drafts << " rejected\n";
+              << " preemptions, " << cached << " prompt tokens from the cache, " << cached_on_host
+              << " of them from the host, " << accepted_drafts << " drafts accepted, "
+              << rejected_drafts << " rejected\n";
   }
 
   const std::vector<sched::Request>& requests;
   int pairs = 0, different = 0;
-  int64_t preemptions = 0, cached = 0, accepted_drafts = 0, rejected_drafts = 0;
+  int64_t preemptions = 0, cached = 0, cached_on_host = 0;
+  int64_t accepted_drafts = 0, rejected_drafts = 0;
 };
 
 TEST(SameTokens, InEverySetting) {
