@@ -22,18 +22,13 @@ namespace fs = std::filesystem;
 constexpr size_t kMaxIndexBytes = 16 << 20;
 constexpr size_t kMaxShards = 4096;
 constexpr int kIndexDepth = 8;
-constexpr std::string_view kEnd = ".safetensors";
+constexpr std::string_view kShardEnd = ".safetensors";
 
 // A plain name of a safetensors file: no folder, no way out of this one, not hidden (as macOS's
 // "._model.safetensors" is).
 bool is_shard_name(std::string_view name) {
-  return name.size() <= 255 && name.ends_with(kEnd) && name[0] != '.' &&
+  return name.size() <= 255 && name.ends_with(kShardEnd) && name[0] != '.' &&
          name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
-}
-
-bool is_present(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
 }
 
 Result<WeightMap> read_index(const fs::path& path) {
@@ -133,6 +128,11 @@ Result<WeightFiles> files_without_index(const fs::path& folder) {
 }
 
 }  // namespace
+
+bool is_present(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
 
 Result<WeightMap> parse_safetensors_index(std::string_view text) {
   if (text.size() > kMaxIndexBytes)

@@ -17,6 +17,9 @@ using WeightMap = std::map<std::string, std::string, std::less<>>;  // tensor ->
 inline constexpr char kSingleFile[] = "model.safetensors";
 inline constexpr char kIndexFile[] = "model.safetensors.index.json";
 
+// What nobody may look at is not there.
+bool is_present(const std::filesystem::path& path);
+
 struct WeightFiles {
   std::vector<std::string> files = {};     // names in the folder, each there
   std::vector<std::string> missing = {};   // likewise, named by the index and not there

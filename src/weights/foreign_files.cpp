@@ -14,11 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_present(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 // A file by which another kind of checkpoint is known; the first that fits counts.
 struct ForeignFile {
   std::string_view begin, end;  // of its name

@@ -18,11 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kConfig = "config.json";
 
-bool is_present(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
