@@ -2,11 +2,13 @@
 #
 # Makes the static library erne_<folder> of the *.cpp in src/<folder> and the folders inside it and,
 # of the *_test.cpp beside them, one GoogleTest executable erne_<folder>_test. A folder of headers
-# alone becomes an interface library.
+# alone becomes an interface library. Which sources a folder's library has may be said by a sources.cmake
+# in it instead.
 function(erne_library folder)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
   file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cpp)
   list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cpp$")
+  include(${CMAKE_CURRENT_SOURCE_DIR}/${folder}/sources.cmake OPTIONAL)
   list(TRANSFORM ARGN PREPEND erne_ OUTPUT_VARIABLE libraries)
 
   if(sources)

@@ -11,8 +11,8 @@ namespace {
 using testing::HasSubstr;
 
 TEST(Backends, NamesGiveThemAndWhatTheMachineLacksIsRefused) {
-  for (const std::string& name : backend_names()) {
-    const auto chosen = make_backend(name, 1);
+  for (const std::string& name : cpu_isa_names()) {
+    const auto chosen = make_backend({"cpu", name, 1});
     if (!chosen.ok()) {
       EXPECT_EQ(chosen.status().code, Code::kUnsupported);
       EXPECT_THAT(chosen.status().message, HasSubstr("this machine has no " + name));
@@ -25,16 +25,18 @@ TEST(Backends, NamesGiveThemAndWhatTheMachineLacksIsRefused) {
 }
 
 TEST(Backends, AutoIsTheFirstThatTheMachineHas) {
-  const auto names = backend_names();
-  const auto best = std::ranges::find_if(
-      names.begin() + 1, names.end(), [](const auto& name) { return make_backend(name, 1).ok(); });
-  EXPECT_STREQ(make_backend("auto", 1)->backend->name(), make_backend(*best, 1)->backend->name());
+  const auto names = cpu_isa_names();
+  const auto best = std::ranges::find_if(names.begin() + 1, names.end(), [](const auto& name) {
+    return make_backend({"cpu", name, 1}).ok();
+  });
+  EXPECT_STREQ(make_backend({"cpu", "auto", 1})->backend->name(),
+               make_backend({"cpu", *best, 1})->backend->name());
   EXPECT_EQ(names.back(), "reference") << "every machine has it";
 }
 
 TEST(Backends, AnotherNameIsRefused) {
   for (const char* name : {"", "AVX2", "avx", "auto "}) {
-    const auto chosen = make_backend(name, 1);
+    const auto chosen = make_backend({"cpu", name, 1});
     ASSERT_FALSE(chosen.ok()) << name;
     EXPECT_EQ(chosen.status().code, Code::kInvalid);
     EXPECT_THAT(chosen.status().message,
@@ -43,7 +45,24 @@ TEST(Backends, AnotherNameIsRefused) {
 }
 
 TEST(Backends, WithoutANumberOfThreadsThereIsOneForEachCpu) {
-  EXPECT_GE(make_backend("auto", 0)->threads, 1);
+  EXPECT_GE(make_backend({"cpu", "auto", 0})->threads, 1);
+}
+
+// A GPU that is asked for by name is never quietly a CPU.
+TEST(Backends, WhereThereIsNoGpuAutoIsTheCpuAndNamesAreRefused) {
+  const auto gpu = make_backend({.device = "cuda:0", .threads = 1});
+  const auto chosen = make_backend({.threads = 1});
+  ASSERT_TRUE(chosen.ok());
+  EXPECT_THAT(chosen->summary, HasSubstr(gpu.ok() ? "GPU 0" : "CPU"));
+  for (const char* name : {"cuda", "cuda:999"}) {
+    const auto refused = make_backend({.device = name, .threads = 1});
+    if (gpu.ok() && std::string_view(name) == "cuda") continue;
+    ASSERT_FALSE(refused.ok()) << name;
+    EXPECT_EQ(refused.status().code, Code::kUnsupported) << name;
+    EXPECT_EQ(refused.status().param, "--device") << name;
+  }
+  for (const char* name : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:0 ", "CPU"})
+    EXPECT_EQ(make_backend({.device = name}).status().code, Code::kInvalid) << name;
 }
 
 TEST(Backends, ThreadsAreThoseThatCouldRun) {

@@ -69,11 +69,12 @@ constexpr FlagRow<S> kServeFlags[] = {
 
 struct OpsFlags : bench::OpsBenchOptions {
   OpsFlags() { threads = 0; }
-  std::string isa = "auto";
+  std::string device = "cpu", isa = "auto";
   int context = bench::kErnie03B.context;
 };
 using P = OpsFlags;
 constexpr FlagRow<P> kOpsFlags[] = {
+    {"--device", "Machine", &P::device, "cpu, or a GPU", one_of(kDeviceChoices)},
     {"--isa", "Machine", &P::isa, "auto, reference, avx2, avx512, avx512_bf16 or amx"},
     {"--threads", "Machine", &P::threads, "of the back end; 0: as many as this process may use"},
     {"--dtype", "What", &P::dtype, "of activations: bfloat16 or float32"},
@@ -131,7 +132,7 @@ int run_serve_bench(std::span<const std::string> arguments, const std::string& c
 Result<int> measure_ops(OpsFlags options) {
   options.shapes.context = options.context;
   TRY(bench::check(options));
-  const ChosenBackend chosen = TRY(make_backend(options.isa, options.threads));
+  const ChosenBackend chosen = TRY(make_backend({options.device, options.isa, options.threads}));
   options.threads = chosen.threads;
   options.streamed_bytes = bench::uncached_bytes();
   const auto print = [](const std::string& text) {

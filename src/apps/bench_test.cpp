@@ -148,7 +148,7 @@ TEST(BenchCommand, MakesACheckpointThatIsReadBackAndOverwritesNothing) {
   EXPECT_THAT(first.out, HasSubstr("random weights"));
   EXPECT_EQ(fs::file_size(output / "config.json"),
             fs::file_size(ERNE_SOURCE_DIR "/models/erne-tiny/config.json"));
-  const auto chosen = make_backend("reference", 1);
+  const auto chosen = make_backend({"cpu", "reference", 1});
   EXPECT_TRUE(model::load_model(*chosen->backend, output, {}).ok());
   for (const char* left : {"config.json", "model.safetensors"}) {
     const Ended again = run(command);

@@ -19,10 +19,21 @@ constexpr size_t kMaxShownBytes = 80;
 
 using Texts = std::vector<std::string>;
 
+// A choice such as "cuda:N" stands for any number.
+bool is_numbered(std::string_view value, std::string_view choice) {
+  constexpr size_t kMostDigits = 3;
+  if (!choice.ends_with(":N")) return false;
+  choice.remove_suffix(1);
+  if (!value.starts_with(choice)) return false;
+  value.remove_prefix(choice.size());
+  return !value.empty() && value.size() <= kMostDigits &&
+         value.find_first_not_of("0123456789") == value.npos;
+}
+
 bool is_one_of(const std::string& value, const std::string& choices) {
   std::istringstream words(choices);
   for (std::string word; words >> word;)
-    if (word == value) return true;
+    if (word == value || is_numbered(value, word)) return true;
   return false;
 }
 

@@ -27,9 +27,10 @@ namespace erne::apps {
 struct Allowed {
   double low = -std::numeric_limits<double>::infinity();  // of numbers, each one of a list
   double high = std::numeric_limits<double>::infinity();
-  const char* choices = "";  // of texts, separated by spaces; empty: any
-  bool is_key = false;       // visible ASCII characters: what an HTTP header can carry
-  bool commas = false;       // a list of texts may also stand in one value
+  // Of texts, separated by spaces; "cuda:N" is any number. Empty: any text.
+  const char* choices = "";
+  bool is_key = false;  // visible ASCII characters: what an HTTP header can carry
+  bool commas = false;  // a list of texts may also stand in one value
 };
 constexpr Allowed from_to(double low, double high) {
   return {.low = low, .high = high};

@@ -14,6 +14,7 @@
 #include "apps/memory_check.h"
 #include "apps/progress.h"
 #include "apps/quantization.h"
+#include "backend/device_failure.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text_file.h"
@@ -75,7 +76,7 @@ FreeMemory free_memory(const Backend& backend) {
 }
 
 Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
-  ChosenBackend chosen = TRY(make_backend(options.cpu_isa, options.threads));
+  ChosenBackend chosen = TRY(make_backend(options));
   loaded.threads = chosen.threads;
   loaded.backend = std::move(chosen.backend);
   log_info("device: {}", chosen.summary);
@@ -155,6 +156,24 @@ Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
   return {};
 }
 
+// On a device whose memory is its own, ops take what they work in beside what was counted: now.
+Result<void> start_executor(LoadedModel& loaded, const exec::ExecutorOptions& executor) {
+  try {
+    loaded.executor =
+        std::make_unique<exec::ModelExecutor>(*loaded.backend, *loaded.model, executor);
+    if (!loaded.backend->reads_host_memory()) loaded.executor->warm_up();
+    return {};
+  } catch (const DeviceFailure& failure) {
+    return Status{
+        Code::kTooLong,
+        fmt::format("{}: the largest step does not fit beside weights and KV cache; lower "
+                    "--gpu-memory-utilization, --max-num-batched-tokens or "
+                    "--max-num-seqs",
+                    failure.what()),
+        "--gpu-memory-utilization"};
+  }
+}
+
 void report_host_tier(const Capacity& capacity, const Backend& backend) {
   if (capacity.host_blocks == 0) return;
   log_info(
@@ -183,7 +202,7 @@ Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
                                        .num_valid_tokens = loaded.num_tokens(),
                                        .kv_dtype = kv,
                                        .max_sequence_tokens = capacity.limits.max_model_len};
-  loaded.executor = std::make_unique<exec::ModelExecutor>(*loaded.backend, model, executor);
+  TRY(start_executor(loaded, executor));
   log_info("KV cache: {}, {} blocks of {} tokens, {:.1f} MB of {:.1f} MB free; workspace {:.1f} MB",
            dtype_name(kv), capacity.num_blocks, options.block_size,
            capacity.num_blocks * capacity.block_bytes / 1e6, free.device_bytes / 1e6,

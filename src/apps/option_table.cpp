@@ -128,6 +128,8 @@ const FlagRow<O> kFlags[] = {
      {},
      "!FD_DISABLE_CHUNKED_PREFILL"},
 
+    {"--device", "Device", &O::device, "auto: the first GPU where there is one, and else the CPU",
+     one_of(kDeviceChoices)},
     {"--cpu-isa", "Device", &O::cpu_isa, "instruction set of the CPU kernels",
      one_of("auto reference avx2 avx512 avx512_bf16 amx")},
     {"--threads", "Device", &O::threads, "threads of the CPU kernels; 0: one per core",
@@ -188,7 +190,7 @@ constexpr ForeignFlag kNotBuilt[] = {
 };
 
 constexpr const char* kOneProcess = "erne is one process and needs no such port";
-constexpr const char* kNoGraphs = "there are no CUDA graphs on a CPU";
+constexpr const char* kGraphs = "on a GPU steps are CUDA graphs anyway, on a CPU there are none";
 constexpr const char* kAlwaysOn = "always on";
 
 constexpr ForeignFlag kNoMeaning[] = {
@@ -196,8 +198,8 @@ constexpr ForeignFlag kNoMeaning[] = {
     {"--cache-queue-port", true, "", kOneProcess},
     {"--pd-comm-port", true, "", kOneProcess},
     {"--rdma-comm-ports", true, "", kOneProcess},
-    {"--use-cudagraph", false, "", kNoGraphs},
-    {"--graph-optimization-config", true, "", kNoGraphs},
+    {"--use-cudagraph", false, "", kGraphs},
+    {"--graph-optimization-config", true, "", kGraphs},
     {"--enable-custom-all-reduce", false, "", "there is one rank"},
     {"--disable-custom-all-reduce", false, "", "there is one rank"},
     {"--enable-logprob", false, "", kAlwaysOn},

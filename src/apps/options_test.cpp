@@ -105,7 +105,7 @@ TEST(Options, WhatHasNoMeaningHereIsNoted) {
 }
 
 TEST(Options, EveryInstructionSetMayBeNamed) {
-  for (const std::string& name : backend_names())
+  for (const std::string& name : cpu_isa_names())
     EXPECT_TRUE(parse({"--cpu-isa", name}).ok()) << name;
 }
 

@@ -144,7 +144,7 @@ Result<std::string> quantize(const QuantizeOptions& options) {
                    "--model");
   const fs::path to = options.output;
   TRY(make_folder(to));
-  const ChosenBackend chosen = TRY(make_backend("auto", options.threads));
+  const ChosenBackend chosen = TRY(make_backend({.device = "cpu", .threads = options.threads}));
   const fs::path file = to / weights::kPackedCheckpointFile;
   TRY(copy_settings(from, to));
   const size_t bytes = TRY(opened.pack(*chosen.backend, tensor_progress("quantizing"), file));

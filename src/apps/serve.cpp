@@ -11,6 +11,7 @@
 #include <future>
 #include <thread>
 
+#include "apps/backends.h"
 #include "apps/listen_options.h"
 #include "apps/loaded_model.h"
 #include "apps/options.h"
@@ -28,7 +29,12 @@ constexpr char kUsage[] =
     "\n"
     "Serves a model over the OpenAI API. SIGTERM or SIGINT finishes open requests and ends; a\n"
     "second one, or one while the model is being loaded, ends at once. Flags are FastDeploy's\n"
-    "where they mean the same; - and _ are one.\n";
+    "where they mean the same; - and _ are one.\n"
+    "\n"
+    "Ends with 0 when told to, 1 where it cannot start, 2 for wrong flags, 3 where the engine or "
+    "its\n"
+    "device failed while serving: requests end with an error, and a supervisor starts it again.\n";
+constexpr int kEngineFailed = 3;
 
 // A connection is an open file, and a shell's usual limit of 1,024 is below --max-concurrency's
 // default.
@@ -56,13 +62,14 @@ server::SamplingDefaults sampling_defaults(const model::GenerationConfig& genera
   return out;
 }
 
-// Unless told: half of what KV leaves, which it takes as it is used, on both tiers; the other half
-// is for what estimates miss and allocators round.
+// Unless told: half of what KV leaves of the host's memory, which it takes as it is used; the other
+// half is for what estimates miss and allocators round.
 size_t request_memory(const ServeOptions& options, const LoadedModel& loaded) {
   constexpr size_t kLeast = size_t{64} << 20, kMost = size_t{8} << 30;
   const Capacity& capacity = loaded.capacity;
-  const size_t kv = (size_t(capacity.num_blocks) + capacity.host_blocks) * capacity.block_bytes;
-  const size_t free_bytes = loaded.backend->memory().available_bytes;
+  const int device_blocks = loaded.backend->reads_host_memory() ? capacity.num_blocks : 0;
+  const size_t kv = (size_t(device_blocks) + capacity.host_blocks) * capacity.block_bytes;
+  const size_t free_bytes = free_host_bytes();
   const size_t chosen = std::clamp((free_bytes - std::min(free_bytes, kv)) / 2, kLeast, kMost);
   const auto asked = static_cast<size_t>(options.max_request_memory);
   log_info("requests: {:.1f} MB of memory for all at once, replies up to {:.1f} MB",
@@ -102,7 +109,7 @@ int serve_until_told(Signals& signals, const ServeOptions& options, server::Serv
   const int signal = signals.wait();
   if (engine.client().stats().failed) {
     log_error("the engine failed: ending, so that a supervisor can start a fresh one");
-    return 1;
+    return kEngineFailed;
   }
   log_info("SIG{}: taking no new requests, finishing the open ones; once more ends at once",
            sigabbrev_np(signal));

@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "apps/device_options.h"
+
 namespace erne::apps {
 
-struct ServeOptions {
+struct ServeOptions : DeviceOptions {
   // What to serve
   std::string model;
   std::string served_model_name;
@@ -53,10 +55,6 @@ struct ServeOptions {
   double max_decode_slowdown = 2.5;  // inf: none
   bool enable_prefix_caching = true;
   bool enable_chunked_prefill = true;
-
-  // On what
-  std::string cpu_isa = "auto";
-  int64_t threads = 0;  // 0: one per core
 };
 
 }  // namespace erne::apps

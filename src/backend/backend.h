@@ -116,16 +116,27 @@ struct BackendLimits {
 };
 
 // What a run() does: two runs of equal keys call the same ops on views of the same addresses and
-// shapes.
+// shapes. `what` is a literal of the caller's.
 struct RunKey {
   const char* what;
   int64_t tokens, rows;
+
+  auto operator<=>(const RunKey&) const = default;
 };
 
 // Work done since the last reset, for rooflines and the cost model.
 struct OpCounters {
   int64_t bytes = 0;  // weights, KV and activations read and written, once each
   int64_t flops = 0;
+
+  OpCounters& operator+=(const OpCounters& more) {
+    bytes += more.bytes;
+    flops += more.flops;
+    return *this;
+  }
+  OpCounters operator-(const OpCounters& before) const {
+    return {bytes - before.bytes, flops - before.flops};
+  }
 };
 
 class Backend {
@@ -218,6 +229,8 @@ class Backend {
   // That this many experts of a mixture computed anything, which only the device knows: at most
   // min(E, T * k), which will do where asking it would cost.
   void count_expert_weights(const ExpertsArgs& args, int64_t num_used);
+  // Work of ops that are repeated without being called.
+  void count(const OpCounters& repeated) { counters_ += repeated; }
 
  private:
   virtual void do_upload(std::span<const std::byte> from, DeviceSpan to) = 0;

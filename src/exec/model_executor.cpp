@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/device_failure.h"
 #include "base/check.h"
 
 namespace erne::exec {
@@ -64,7 +65,51 @@ size_t ModelExecutor::workspace_bytes(const model::ErnieConfig& config, DType ac
          StagingArea::bytes(staging_limits(config, options));
 }
 
+void ModelExecutor::warm_up() {
+  const int longest = longest_sequence();
+  compute((options_.max_tokens + longest - 1) / longest, options_.max_tokens);
+  compute(options_.max_rows, options_.max_rows);
+  backend_.finish();
+}
+
+int ModelExecutor::longest_sequence() const {
+  const int64_t of_blocks = int64_t{options_.num_blocks} * options_.block_tokens;
+  return options_.max_sequence_tokens > 0
+             ? options_.max_sequence_tokens
+             : static_cast<int>(std::min<int64_t>(of_blocks, kMaxPosition));
+}
+
+// Rows that end where a sequence does at its longest, and all logits that a step may want. Every
+// block of theirs is block 0, whatever is in it.
+void ModelExecutor::compute(int num_rows, int num_tokens) {
+  const int longest = longest_sequence();
+  const int row_blocks = (longest + options_.block_tokens - 1) / options_.block_tokens;
+  std::vector<RaggedRow> rows;
+  for (int row = 0, next = 0; row < num_rows; ++row) {
+    const int count = num_tokens / num_rows + (row < num_tokens % num_rows);
+    rows.push_back({next, count, longest - count, row * row_blocks});
+    next += count;
+  }
+  const std::vector<int32_t> tokens(num_tokens), slots(num_tokens, -1);
+  const std::vector<int32_t> blocks(num_rows * row_blocks);
+  const std::vector<int32_t> logit_rows(step_limits(options_).max_logit_rows);
+  const StagedStep step = inputs_.stage(
+      {.tokens = tokens, .positions = tokens, .slots = slots, .rows = rows, .blocks = blocks});
+  model_.forward(backend_, ranks_, step, kv_.views(), workspace_);
+  const int64_t vocabulary = model_.config().vocab_size;
+  model_.logits(backend_, ranks_, inputs_.stage_logit_rows(logit_rows, num_tokens), workspace_,
+                {{logits_.data(), DType::kF32, {std::ssize(logit_rows), vocabulary}}});
+}
+
 sched::StepResult ModelExecutor::run(const sched::BatchPlan& plan) {
+  try {
+    return compute(plan);
+  } catch (const DeviceFailure& failure) {
+    return {plan.step, {}, Status{Code::kInternal, failure.what()}};
+  }
+}
+
+sched::StepResult ModelExecutor::compute(const sched::BatchPlan& plan) {
   const StagedStep step = inputs_.stage(staging_.stage(plan));
   kv_.copy_blocks(plan.copies);
   sched::StepResult result{plan.step, std::vector<sched::RowResult>(plan.rows.size())};

@@ -41,14 +41,23 @@ class ModelExecutor final : public sched::Executor {
                 std::unique_ptr<const Drafter> drafter = nullptr);
 
   kv::KvGeometry kv_geometry() const override { return kv_.geometry(); }
-  // Fails (StepResult::failure) if the model computes a NaN: its weights are damaged.
+  // Fails (StepResult::failure) if the model computes a NaN: its weights are damaged; and where the
+  // device does.
   sched::StepResult run(const sched::BatchPlan& plan) override;
+
+  // Computes the largest steps that a plan may be, of one long row and of many short ones, and
+  // stores nothing: so whatever memory ops work in is taken now, and a step never finds none. A
+  // device that has too little throws DeviceFailure.
+  void warm_up();
 
   // Memory of its own for a model of this configuration, besides KV.
   static size_t workspace_bytes(const model::ErnieConfig& config, DType activation,
                                 const ExecutorOptions& options);
 
  private:
+  int longest_sequence() const;
+  void compute(int num_rows, int num_tokens);
+  sched::StepResult compute(const sched::BatchPlan& plan);
   std::optional<Status> sample(const sched::BatchPlan& plan, sched::StepResult& result);
 
   Backend& backend_;

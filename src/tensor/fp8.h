@@ -25,7 +25,7 @@ constexpr float kFp8RoundSmall = 0x1.8p14f;
 
 // To the nearest number of the format, ties to even; |v| is at most what rounds to kFp8Largest, or
 // v is NaN.
-inline float rounded_to_fp8(float v) {
+constexpr float rounded_to_fp8(float v) {
   if (std::fabs(v) < kFp8SmallestNormal) return v + kFp8RoundSmall - kFp8RoundSmall;
   const auto u = std::bit_cast<uint32_t>(v);
   if (v != v) return v;
@@ -33,7 +33,7 @@ inline float rounded_to_fp8(float v) {
 }
 
 // Saturates.
-inline Fp8 to_fp8(float v) {
+constexpr Fp8 to_fp8(float v) {
   const auto sign = static_cast<uint8_t>(std::bit_cast<uint32_t>(v) >> 24 & 0x80);
   if (v != v) return {static_cast<uint8_t>(sign | 0x7F)};
   const float size = std::fabs(v) > kFp8Largest ? kFp8Largest : rounded_to_fp8(std::fabs(v));
@@ -43,7 +43,7 @@ inline Fp8 to_fp8(float v) {
   return {static_cast<uint8_t>(sign | u >> 20)};
 }
 
-inline float to_float(Fp8 v) {
+constexpr float to_float(Fp8 v) {
   const uint32_t size = v.bits & 0x7Fu;
   float out = std::bit_cast<float>((size << 20) + (120u << 23));
   if (size < 8) out = 2 * (out - 0x1p-7f);

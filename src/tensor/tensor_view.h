@@ -23,20 +23,20 @@ size_t dtype_bytes(DType dtype);
 struct Bf16 {
   uint16_t bits;
 };
-inline float to_float(Bf16 v) {
+constexpr float to_float(Bf16 v) {
   return std::bit_cast<float>(uint32_t{v.bits} << 16);
 }
-inline float to_float(float v) {
+constexpr float to_float(float v) {
   return v;
 }
-inline Bf16 to_bf16(float v) {
+constexpr Bf16 to_bf16(float v) {
   const uint32_t u = std::bit_cast<uint32_t>(v);
   if ((u & 0x7FFFFFFF) > 0x7F800000) return {static_cast<uint16_t>((u >> 16) | 0x40)};  // quiet NaN
   return {static_cast<uint16_t>((u + 0x7FFF + ((u >> 16) & 1)) >> 16)};
 }
 // Rounds to T, which is float or Bf16.
 template <class T>
-T from_float(float v) {
+constexpr T from_float(float v) {
   if constexpr (sizeof(T) == sizeof(Bf16)) {
     return to_bf16(v);
   } else {

@@ -18,7 +18,10 @@ MAX_COLUMNS = 100
 KERNEL_FOLDERS = {"cpu", "cuda"}
 # The rooms inside a folder, from the ground up: each may include those before it, and files beside
 # the rooms may include all of them. A file's name stands for that file as a room of its own.
-ROOMS = {"cpu": ["arithmetic.h", "machine", "lanes", "packing", "kernels"]}
+ROOMS = {
+    "cpu": ["arithmetic.h", "machine", "lanes", "packing", "kernels"],
+    "cuda": ["arithmetic.h", "emulation", "language", "packing", "runtime", "kernels"],
+}
 FORBIDDEN_NAMES = re.compile(r"util|helper|common|manager|misc", re.IGNORECASE)
 TIME_AND_THREADS = r"#include\s*<(chrono|thread|mutex|atomic|random|condition_variable|ctime)>|std::chrono"
 # folder -> (pattern, why); "*" is every folder but those named in the third field.

@@ -21,6 +21,10 @@ PROVING_FOLDER = "src"
 # Headers in terms of an instruction set's registers.
 VECTOR_FLAGS = ["-mavx2", "-mfma", "-mf16c", "-Wno-psabi", "-Wno-unused-function"]
 VECTOR_FOLDERS = ("src/cpu/lanes", "src/cpu/kernels", "tests/emulated")
+# The language of CUDA kernels, as the host's compiler takes it; what only nvcc takes, it compiles.
+EMULATED_FLAGS = ["-DERNE_CUDA_EMULATED", "-mavx2", "-mfma"]
+EMULATED_FOLDERS = ("src/cuda", "tests/cuda")
+ONLY_FOR_NVCC = {"src/cuda/language/nvcc.h", "src/cuda/runtime/cuda_call.h"}
 
 
 def is_proved_by_its_source(root, header):
@@ -34,15 +38,18 @@ def is_proved_by_its_source(root, header):
 def headers_to_compile(root):
     for folder in ("src", "tests"):
         for header in sorted((root / folder).rglob("*.h")):
-            if "node_modules" not in header.parts and not is_proved_by_its_source(root, header):
+            if str(header.relative_to(root)) in ONLY_FOR_NVCC or "node_modules" in header.parts:
+                continue
+            if not is_proved_by_its_source(root, header):
                 yield header
 
 
 def offence_of(compiler, root, header):
     shown = str(header.relative_to(root))
-    vector = VECTOR_FLAGS if shown.startswith(VECTOR_FOLDERS) else []
+    own = VECTOR_FLAGS if shown.startswith(VECTOR_FOLDERS) else []
+    own = EMULATED_FLAGS if shown.startswith(EMULATED_FOLDERS) else own
     folders = [f"-I{root / folder}" for folder in ("src", "tests", "rust")]
-    done = subprocess.run([compiler, *FLAGS, *vector, *folders, "-include", str(header), "-x", "c++", os.devnull],
+    done = subprocess.run([compiler, *FLAGS, *own, *folders, "-include", str(header), "-x", "c++", os.devnull],
                           capture_output=True, text=True)
     if done.returncode == 0:
         return None

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 
+#include "base/log.h"
 #include "cpu/cpu_backend.h"
 #include "golden.h"
 #include "model/load_model.h"
@@ -187,6 +188,7 @@ TEST_F(Checkpoints, float16_weights_are_converted) {
   write_single(halves);
   testing::internal::CaptureStderr();
   const std::vector<float> converted = logits(folder_);
+  flush_log();
   const std::string log = testing::internal::GetCapturedStderr();
   EXPECT_EQ(converted, logits(plain_));
   EXPECT_THAT(log, HasSubstr("float16"));
@@ -202,6 +204,7 @@ TEST_F(Checkpoints, a_head_that_is_dropped_is_warned_of_if_it_differs) {
     write_single(tensors);
     testing::internal::CaptureStderr();
     EXPECT_TRUE(model::OpenedModel::open(folder_.path(), {}));
+    flush_log();
     return testing::internal::GetCapturedStderr();
   };
   EXPECT_THAT(log_of(tensors_), HasSubstr("the embedding is used as the head"));

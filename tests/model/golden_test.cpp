@@ -1,5 +1,5 @@
 // ERNIE-4.5, dense and with experts, against HF transformers, through every checkpoint layout and
-// every CPU instance.
+// every device.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 #include <cstdio>
 
 #include "cpu/cpu_backend.h"
-#include "device/remote_backend.h"
+#include "device/devices.h"
 #include "golden.h"
 #include "model/load_model.h"
 #include "model/rotary.h"
@@ -41,27 +41,28 @@ int32_t argmax(std::span<const float> row) {
   return static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
 }
 
-struct GoldenInstance {
-  cpu::CpuIsa isa;
-  bool remote = false;
+template <cpu::CpuIsa isa>
+constexpr Device cpu_device(const char* name) {
+  // The reference instance is slow, and its bits are the fast one's (the parity suite).
+  return {name, [] { return cpu::cpu_supports(isa); },
+          [](int threads) { return cpu::make_cpu_backend(isa, threads); },
+          isa == cpu::CpuIsa::kReference ? Speed::kSlow : Speed::kFull, "cpu"};
+}
 
-  std::string name() const { return remote ? "remote" : cpu::cpu_isa_name(isa); }
-};
-
-std::vector<GoldenInstance> golden_instances() {
-  std::vector<GoldenInstance> all;
-  for (const cpu::CpuIsa isa : cpu::kCpuIsas) all.push_back({isa});
-  all.push_back({cpu::best_cpu_isa(), true});
+std::vector<Device> golden_devices() {
+  std::vector<Device> all = {
+      cpu_device<cpu::CpuIsa::kReference>("reference"), cpu_device<cpu::CpuIsa::kAvx2>("avx2"),
+      cpu_device<cpu::CpuIsa::kAvx512>("avx512"),
+      cpu_device<cpu::CpuIsa::kAvx512Bf16>("avx512_bf16"), cpu_device<cpu::CpuIsa::kAmx>("amx")};
+  all.insert(all.end(), other_devices().begin(), other_devices().end());
   return all;
 }
 
-class ModelGolden : public testing::TestWithParam<GoldenInstance> {
+class ModelGolden : public testing::TestWithParam<Device> {
  protected:
   void SetUp() override {
-    const auto& [isa, remote] = GetParam();
-    if (!cpu::cpu_supports(isa)) GTEST_SKIP() << "this machine has no " << cpu::cpu_isa_name(isa);
-    backend_ = cpu::make_cpu_backend(isa, kThreads);
-    if (remote) backend_ = make_remote(std::move(backend_));
+    if (!GetParam().available()) GTEST_SKIP() << "this machine has no " << GetParam().name;
+    backend_ = GetParam().make(kThreads);
   }
   std::unique_ptr<model::Model> load(const GoldenCheckpoint& golden, const std::string& layout,
                                      DType activation) {
@@ -69,12 +70,10 @@ class ModelGolden : public testing::TestWithParam<GoldenInstance> {
     EXPECT_TRUE(model) << model.status().message;
     return std::move(model).value();
   }
-  // The reference instance is slow, and its bits are the fast one's (the parity suite): the long
-  // prompt goes through it once. Protecting memory twice an op is slow, too.
+  bool is_emulated() const { return GetParam().speed == Speed::kEmulated; }
+  // Through a slow device the long prompts go once.
   bool is_too_long(const GoldenPrompt& prompt) const {
-    const bool is_reference = GetParam().isa == cpu::CpuIsa::kReference;
-    return (is_reference && prompt.input_ids.size() > 64) ||
-           (GetParam().remote && prompt.input_ids.size() > 12);
+    return GetParam().speed != Speed::kFull && prompt.input_ids.size() > 12;
   }
   void report(const GoldenCheckpoint& golden, const std::string& layout, const GoldenPrompt& prompt,
               const char* dtype, const Difference& diff) {
@@ -101,7 +100,7 @@ TEST_P(ModelGolden, float32_logits_match_through_every_layout) {
       const auto model = load(golden, layout, DType::kF32);
       ModelRun run(*backend_, *model);
       for (const GoldenPrompt& prompt : golden.prompts) {
-        if (layout != "pt" && is_too_long(prompt)) continue;
+        if ((layout != "pt" || is_emulated()) && is_too_long(prompt)) continue;
         const auto logits = run.run_alone(prompt.input_ids, prompt.first_position);
         const Difference diff = difference(kept(logits, prompt), prompt.logits);
         report(golden, layout, prompt, "float32", diff);
@@ -154,15 +153,17 @@ TEST_P(ModelGolden, float32_greedy_continuations_are_equal) {
     ModelRun run(*backend_, *model);
     for (const GoldenPrompt& prompt : golden.prompts) {
       if (is_too_long(prompt)) continue;
+      const size_t wanted = is_emulated() ? 6 : prompt.greedy.size();
       std::vector<int32_t> feed = prompt.input_ids, generated;
       const int sequence = run.add_sequence(prompt.first_position);
-      while (generated.size() < prompt.greedy.size()) {
+      while (generated.size() < wanted) {
         const Feed row{sequence, feed};
         const auto logits = run.step({&row, 1});
         generated.push_back(argmax(std::span(logits).last(vocab)));
         feed = {generated.back()};
       }
-      EXPECT_EQ(generated, prompt.greedy) << golden.name << " " << prompt.name;
+      EXPECT_TRUE(std::ranges::equal(generated, std::span(prompt.greedy).first(wanted)))
+          << golden.name << " " << prompt.name;
     }
   }
 }
@@ -177,9 +178,11 @@ TEST_P(ModelGolden, chunks_and_company_do_not_change_a_bit) {
       for (const GoldenPrompt& prompt : golden.prompts) {
         if (is_too_long(prompt)) continue;
         const auto logits = run.run_alone(prompt.input_ids, prompt.first_position);
-        for (const int chunk : {1, 3})
+        for (const int chunk : {1, 3}) {
+          if (is_emulated() && chunk > 1) continue;
           EXPECT_EQ(run.run_alone(prompt.input_ids, prompt.first_position, chunk), logits)
               << golden.name << " " << prompt.name << " in chunks of " << chunk;
+        }
         whole.insert(whole.end(), logits.begin(), logits.end());
         together.push_back({run.add_sequence(prompt.first_position), prompt.input_ids});
       }
@@ -207,7 +210,7 @@ TEST_P(ModelGolden, bfloat16_logits_are_as_close_as_hf_bfloat16) {
 }
 
 // Fed HF's own continuation, so that one near-tie does not decide the rest. In a mixture a token
-// between two experts may go to the other one, and then no margin is clear: one in fifty is
+// between two experts may go to the other one, and then no margin is clear: one in fifty begun is
 // allowed that.
 TEST_P(ModelGolden, bfloat16_greedy_tokens_are_equal_where_the_margin_is_clear) {
   for (const GoldenCheckpoint& golden : golden_checkpoints()) {
@@ -227,13 +230,13 @@ TEST_P(ModelGolden, bfloat16_greedy_tokens_are_equal_where_the_margin_is_clear) 
         different += argmax(std::span(logits).subspan(row * vocab, vocab)) != prompt.greedy[i];
       }
     }
-    EXPECT_LE(different, golden.routes.empty() ? 0 : compared / 50)
+    EXPECT_LE(different, golden.routes.empty() ? 0 : (compared + 49) / 50)
         << golden.name << ", of " << compared << " tokens";
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, ModelGolden, testing::ValuesIn(golden_instances()),
-                         [](const auto& info) { return info.param.name(); });
+INSTANTIATE_TEST_SUITE_P(Devices, ModelGolden, testing::ValuesIn(golden_devices()),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace erne::tests

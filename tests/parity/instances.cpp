@@ -1,8 +1,10 @@
 #include "parity/instances.h"
 
+#include <vector>
+
 #include "cpu/cpu_backend.h"
 #include "cpu/kernel_backend.h"
-#include "device/remote_backend.h"
+#include "device/devices.h"
 #include "emulated/emulated_kernels.h"
 
 namespace erne::parity {
@@ -10,19 +12,25 @@ namespace {
 
 template <cpu::CpuIsa isa>
 constexpr Instance cpu_instance(const char* name) {
-  return {name, [] { return cpu::cpu_supports(isa); },
+  return {name,
+          [] { return cpu::cpu_supports(isa); },
           [](int threads) { return cpu::make_cpu_backend(isa, threads); },
+          isa == cpu::CpuIsa::kReference,
+          "cpu",
           isa == cpu::CpuIsa::kAmx};
 }
 
 template <const cpu::Kernels& (*kernels)()>
 constexpr Instance emulated_instance(const char* name, bool has_tiles = false) {
-  return {name, [] { return cpu::cpu_supports(cpu::CpuIsa::kAvx2); },
+  return {name,
+          [] { return cpu::cpu_supports(cpu::CpuIsa::kAvx2); },
           [](int threads) { return cpu::make_cpu_backend("emulated", kernels(), threads); },
+          false,
+          "cpu",
           has_tiles};
 }
 
-constexpr Instance kInstances[] = {
+constexpr Instance kCpuInstances[] = {
     cpu_instance<cpu::CpuIsa::kReference>("cpu_reference"),
     cpu_instance<cpu::CpuIsa::kAvx2>("cpu_avx2"),
     cpu_instance<cpu::CpuIsa::kAvx512>("cpu_avx512"),
@@ -31,16 +39,21 @@ constexpr Instance kInstances[] = {
     emulated_instance<cpu::avx512_emulated_kernels>("cpu_avx512_emulated"),
     emulated_instance<cpu::avx512_bf16_emulated_kernels>("cpu_avx512_bf16_emulated"),
     emulated_instance<cpu::amx_emulated_kernels>("cpu_amx_emulated", true),
-    {"cpu_remote", [] { return cpu::cpu_supports(cpu::CpuIsa::kAvx2); },
-     [](int threads) {
-       return tests::make_remote(cpu::make_cpu_backend(cpu::CpuIsa::kAvx2, threads));
-     }},
 };
+
+std::vector<Instance> all_instances() {
+  std::vector<Instance> all(std::begin(kCpuInstances), std::end(kCpuInstances));
+  for (const tests::Device& device : tests::other_devices())
+    all.push_back({device.name, device.available, device.make, device.speed != tests::Speed::kFull,
+                   device.arithmetic});
+  return all;
+}
 
 }  // namespace
 
 std::span<const Instance> instances() {
-  return kInstances;
+  static const std::vector<Instance> all = all_instances();
+  return all;
 }
 
 }  // namespace erne::parity

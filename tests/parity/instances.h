@@ -13,7 +13,9 @@ struct Instance {
   const char* name;
   bool (*available)();
   std::unique_ptr<Backend> (*make)(int threads);
-  bool has_tiles = false;  // "tiles" of cpu/arithmetic.h
+  bool is_slow = false;
+  const char* arithmetic = "cpu";  // instances of one give equal bits
+  bool has_tiles = false;          // "tiles" of cpu/arithmetic.h
 };
 
 std::span<const Instance> instances();

@@ -40,7 +40,14 @@ constexpr Types kTileTypes[] = {{DType::kBf16, DType::kBf16},
                                 {DType::kBf16, DType::kI8},
                                 {DType::kBf16, DType::kBf16, nullptr, false, true}};
 constexpr int kTileRequests = 40, kTileSettings = 8;
-constexpr int kRemoteRequests = 16, kRemoteSettings = 2;  // each of all types
+
+// Of each of all types.
+int num_requests(Speed speed) {
+  return speed == Speed::kFull ? kRequests : speed == Speed::kSlow ? 16 : 4;
+}
+int num_settings(Speed speed) {
+  return speed == Speed::kEmulated ? 1 : 2;
+}
 
 std::vector<sched::Request> all_requests() {
   std::mt19937 random(20250);
@@ -85,6 +92,19 @@ Setting random_setting(std::mt19937& random, const Types& types) {
   s.share_prefixes = pick({0, 1, 1});
   s.max_drafts = pick({0, 0, 1, 4});
   s.times = pick({1, 2});
+  return s;
+}
+
+// All that a setting may do to a request at once, for a device that is too slow for many settings.
+Setting crowded_setting(const Types& types) {
+  Setting s;
+  s.types = types;
+  s.max_rows = 4;
+  s.max_tokens = s.max_rows + 5;
+  s.num_blocks = s.least_blocks();
+  s.host_blocks = 4 * s.num_blocks;
+  s.max_drafts = 4;
+  s.times = 2;
   return s;
 }
 
@@ -150,22 +170,32 @@ TEST(SameTokens, InEverySetting) {
   comparison.finish();
 }
 
-// The same where the host cannot see what the device holds: nothing but a back end looks there.
-TEST(SameTokens, OnADeviceWhoseMemoryIsNotTheHosts) {
+class SameTokensElsewhere : public testing::TestWithParam<Device> {};
+
+// Each device's tokens are those of a request alone on it, too; and where it is a CPU whose memory
+// the host cannot see, they are the CPU's.
+TEST_P(SameTokensElsewhere, InEverySetting) {
+  const Device& device = GetParam();
+  if (!device.available()) GTEST_SKIP() << "this machine has no " << device.name;
   auto requests = all_requests();
-  requests.resize(kRemoteRequests);
+  requests.resize(num_requests(device.speed));
   std::mt19937 random(13);
   Comparison comparison(requests);
+  const bool is_cpu = std::string_view(device.arithmetic) == "cpu";
   for (const Types& types : kTypes) {
-    const auto expected = alone(requests, {.types = types});
-    for (int i = 0; i < kRemoteSettings; ++i) {
-      Setting setting = random_setting(random, types);
-      setting.remote = true;
+    const auto expected = alone(requests, {.device = is_cpu ? nullptr : &device, .types = types});
+    for (int i = 0; i < num_settings(device.speed); ++i) {
+      Setting setting = device.speed == Speed::kEmulated ? crowded_setting(types)
+                                                         : random_setting(random, types);
+      setting.device = &device;
       comparison.add(setting, expected);
     }
   }
   comparison.finish();
 }
+
+INSTANTIATE_TEST_SUITE_P(Devices, SameTokensElsewhere, testing::ValuesIn(other_devices()),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 // The unit's own bits, too, are those of a request alone.
 TEST(SameTokens, InEverySettingOfTheTileUnit) {

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "base/temp_folder_fixture.h"
-#include "device/remote_backend.h"
 #include "exec/ngram_drafter.h"
 
 namespace erne::tests {
@@ -43,10 +42,10 @@ std::unique_ptr<exec::Drafter> make_drafter(int max_drafts) {
 }
 
 std::unique_ptr<Backend> make_backend(const Setting& setting) {
-  auto backend = setting.kernels
-                     ? cpu::make_cpu_backend("emulated", *setting.kernels, setting.threads)
-                     : cpu::make_cpu_backend(setting.isa, setting.threads);
-  return setting.remote ? make_remote(std::move(backend)) : std::move(backend);
+  if (setting.device != nullptr) return setting.device->make(setting.threads);
+  if (setting.kernels != nullptr)
+    return cpu::make_cpu_backend("emulated", *setting.kernels, setting.threads);
+  return cpu::make_cpu_backend(setting.isa, setting.threads);
 }
 
 Tokens drain(engine::TokenStream& stream) {

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cpu/kernel_backend.h"
+#include "device/devices.h"
 #include "engine/engine.h"
 #include "exec/model_executor.h"
 #include "model/load_model.h"
@@ -30,7 +31,7 @@ std::string name_of(const Types& types);
 struct Setting {
   cpu::CpuIsa isa = cpu::CpuIsa::kReference;
   const cpu::Kernels* kernels = nullptr;  // these and not those of `isa`
-  bool remote = false;                    // on a device whose memory the host cannot read
+  const Device* device = nullptr;         // this and not the CPU
   Types types = {DType::kF32, DType::kF32};
   int threads = 1;
   int max_rows = 1, max_tokens = 1024;
@@ -54,6 +55,7 @@ class SmallServer {
   // All at once; the tokens of each. Every stream ends in one finish.
   std::vector<Tokens> serve(const std::vector<sched::Request>& requests);
   engine::Engine& engine() { return *engine_; }
+  exec::ModelExecutor& executor() { return *executor_; }
   engine::EngineStats stats() const { return engine_->client().stats(); }
 
  private:

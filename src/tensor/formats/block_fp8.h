@@ -31,13 +31,13 @@ constexpr int64_t num_squares(int64_t n) {
 
 // The larger of a square's largest |w| so far and |w|; NaN once anything is not finite, so that the
 // damage stays visible.
-inline float larger(float largest, float w) {
+constexpr float larger(float largest, float w) {
   if (largest != largest || !std::isfinite(w)) return std::numeric_limits<float>::quiet_NaN();
   return std::fabs(w) > largest ? std::fabs(w) : largest;
 }
 
 // What weights are multiplied by before they are rounded.
-inline float factor(float largest) {
+constexpr float factor(float largest) {
   return largest == 0 ? 1.0f : kFp8Largest / largest;
 }
 

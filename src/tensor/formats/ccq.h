@@ -40,14 +40,14 @@ constexpr int64_t num_locals(int64_t in) {
 }
 
 // v is never negative and below 2^15 for the scales that checkpoints have; others are cut off.
-inline int code_of(uint8_t byte, float code_scale, float code_zp) {
+constexpr int code_of(uint8_t byte, float code_scale, float code_zp) {
   const float v = std::floor(static_cast<float>(byte) * code_scale + code_zp + 0.5f);
   return v >= 0 && v < 32768 ? static_cast<int>(v) : 0;
 }
-inline int window(int code, int j) {
+constexpr int window(int code, int j) {
   return (code >> (9 - 3 * j) & 63) - 32;
 }
-inline float decode(int code, int j, int local, Bf16 super) {
+constexpr float decode(int code, int j, int local, Bf16 super) {
   const float scale = static_cast<float>(local) * to_float(super);
   return to_float(to_bf16(static_cast<float>(window(code, j)) * scale));
 }

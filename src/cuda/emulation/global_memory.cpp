@@ -1,0 +1,107 @@
+#include "cuda/emulation/global_memory.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "base/check.h"
+#include "cuda/emulation/fault.h"
+
+namespace erne::cuda::emulation {
+namespace {
+
+constexpr size_t kAlignment = 256;
+constexpr size_t kGap = 256;  // behind each allocation, so that the next is not reached unnoticed
+
+struct Allocations {
+  std::mutex mutex;
+  std::map<const std::byte*, size_t> bytes;  // by where they begin
+  size_t in_use = 0;
+  uint64_t version = 0;
+};
+
+Allocations& allocations() {
+  static Allocations all;
+  return all;
+}
+
+}  // namespace
+
+void* allocate_global(size_t bytes) {
+  const size_t room = (bytes + kAlignment - 1) / kAlignment * kAlignment + kGap;
+  auto* const memory = static_cast<std::byte*>(std::aligned_alloc(kAlignment, room));
+  CHECK(memory != nullptr);
+  std::memset(memory, 0, bytes);
+  Allocations& all = allocations();
+  const std::lock_guard lock(all.mutex);
+  all.bytes.emplace(memory, bytes);
+  all.in_use += bytes;
+  ++all.version;
+  return memory;
+}
+
+void free_global(void* memory) {
+  if (memory == nullptr) return;
+  Allocations& all = allocations();
+  const std::lock_guard lock(all.mutex);
+  const auto found = all.bytes.find(static_cast<std::byte*>(memory));
+  CHECK(found != all.bytes.end());
+  all.in_use -= found->second;
+  all.bytes.erase(found);
+  ++all.version;
+  std::free(memory);
+}
+
+size_t global_bytes_in_use() {
+  Allocations& all = allocations();
+  const std::lock_guard lock(all.mutex);
+  return all.in_use;
+}
+
+namespace {
+
+// Allocations that were found last, since a kernel reads a few in turns.
+struct Recent {
+  struct Range {
+    const std::byte* begin = nullptr;
+    const std::byte* end = nullptr;
+  };
+  std::array<Range, 8> ranges;
+  size_t next = 0;
+  uint64_t version = 0;
+
+  bool contains(const std::byte* at, size_t bytes) const {
+    for (const Range& range : ranges)
+      if (at >= range.begin && at + bytes <= range.end) return true;
+    return false;
+  }
+};
+
+}  // namespace
+
+void check_global(const void* address, size_t bytes, size_t alignment) {
+  thread_local Recent recent;
+  const auto* at = static_cast<const std::byte*>(address);
+  if (reinterpret_cast<uintptr_t>(at) % alignment != 0)
+    fault(
+        fmt::format("global memory: an access of {} bytes at an address that is no multiple of {}",
+                    bytes, alignment));
+  Allocations& all = allocations();
+  if (recent.version == all.version && recent.contains(at, bytes)) return;
+  const std::lock_guard lock(all.mutex);
+  auto next = all.bytes.upper_bound(at);
+  if (next == all.bytes.begin()) fault("global memory: an address that is not the device's");
+  --next;
+  if (at + bytes > next->first + next->second)
+    fault(fmt::format("global memory: {} bytes at offset {} of an allocation of {}", bytes,
+                      at - next->first, next->second));
+  if (recent.version != all.version) recent = {.ranges = {}, .next = 0, .version = all.version};
+  recent.ranges[recent.next++ % recent.ranges.size()] = {next->first, next->first + next->second};
+}
+
+}  // namespace erne::cuda::emulation

@@ -1,0 +1,103 @@
+// y = W x on the matrix units, where W is the matrix of each pair's expert: tiles of pairs of one
+// expert (expert_lists.h), so that each expert's weights are read once for a tile of its tokens.
+#pragma once
+
+#include "cuda/kernels/expert_products.h"
+#include "cuda/kernels/fragment_product.h"
+#include "cuda/runtime/launch.h"
+
+namespace erne::cuda::inline ERNE_CUDA_DEVICE {
+namespace {
+
+// A warp has two panels of the matrix, the pairs of a tile and one slice of the inputs; a block all
+// slices of them, and of a few neighbours where there are few slices.
+template <class Weights, LinearInput input, int tiles>
+struct ExpertProduct {
+  static constexpr int kThreads = kMostSlices * kWarp;
+  static constexpr int kLeastWarps = 4;
+  static constexpr int kPanels = 2;
+  // There are many blocks and little for each to read: several at a time hide each other's waiting
+  // better than more stages of one do. So many keep to 128 registers where tiles = 1.
+  static constexpr int kStages = tiles == 1 && sizeof(typename Weights::Piece) <= 16 ? 3 : 2;
+
+  PackedReader first;  // the matrix of expert 0
+  int64_t stride_bytes;
+  ExpertLists lists;
+  PairInputs x;
+  PairOutputs y;
+  int slices;
+
+  constexpr int warps() const { return slices > kLeastWarps ? slices : kLeastWarps; }
+  int threads() const { return warps() * kWarp; }
+  size_t shared_bytes() const { return slices_bytes(kPanels, tiles, slices, warps()); }
+  // Pairs of panels of a block, and of the matrix.
+  constexpr int block_twos() const { return warps() / slices; }
+  constexpr int64_t twos() const { return pieces(pieces(first.matrix.out, kPanel), kPanels); }
+  // From the first panel of a warp to its second: with a gate, the same outputs of the other half.
+  ON_DEVICE int64_t panel_step() const { return y.is_gated ? twos() : 1; }
+
+  ON_DEVICE void run() const {
+    const PairTile tile = lists.tile(block_x());
+    if (tile.count == 0) return;
+    PackedReader w = first;
+    w.data = first.data + tile.expert * stride_bytes;
+    const int64_t two = int64_t{block_y()} * block_twos() + warp() / slices;
+    const int64_t panel = y.is_gated ? two : kPanels * two;
+    const int slice = warp() % slices;
+    FragmentProduct<Weights, input, kPanels, tiles, kStages> product;
+    product.begin(w, {panel, panel_step()}, x.rows, [&](int column) {
+      return column < tile.count ? int64_t{lists.pair(tile.first + column) / x.pairs_per_row} : -1;
+    });
+    product.add(static_cast<int>(slice_begin(w.matrix.in, slices, slice)),
+                static_cast<int>(slice_begin(w.matrix.in, slices, slice + 1)));
+    add_slices<kPanels>(product.sums(), slices, shared_memory(),
+                        [&](int, int j, const float(&sums)[kPanels][4]) {
+                          UNROLLED for (int i = 0; i < 4; ++i) {
+                            const int column = j * kTileColumns + lane() % 4 * 2 + i % 2;
+                            if (column >= tile.count) continue;
+                            const int64_t n = panel * kPanel + lane() / 4 + i / 2 * 8;
+                            store(lists.pair(tile.first + column), n, sums[0][i], sums[1][i]);
+                          }
+                        });
+  }
+
+  // What the warp's two panels have of output n of the first.
+  ON_DEVICE void store(int64_t pair, int64_t n, float sum, float other) const {
+    if (y.is_gated) {
+      if (n < y.width) y.set(pair, n, silu(y.rounded(sum)) * y.rounded(other));
+      return;
+    }
+    if (n < y.width) y.set(pair, n, sum);
+    if (n + kPanel < y.width) y.set(pair, n + kPanel, other);
+  }
+};
+
+template <class Weights, LinearInput input>
+void launch_pairs(Stream& stream, const StackedLinear& w, const ExpertLists& lists,
+                  const PairInputs& x, const PairOutputs& y) {
+  const auto run = [&]<int tiles>() {
+    const ExpertProduct<Weights, input, tiles> kernel{
+        PackedReader(w.linear(0)), w.stride_bytes, lists, x, y, slices(w.out, w.in)};
+    launch(stream, {lists.most_tiles, pieces(kernel.twos(), kernel.block_twos())}, kernel);
+  };
+  switch (lists.tile_pairs / kTileColumns) {
+    case 1:
+      return run.template operator()<1>();
+    case 2:
+      return run.template operator()<2>();
+    default:
+      CHECK_EQ(lists.tile_pairs, 4 * kTileColumns);
+      return run.template operator()<4>();
+  }
+}
+
+}  // namespace
+
+namespace kernels {
+
+// expert_products_quantized.cu: rows of 8-bit numbers.
+void multiply_quantized_pairs(Stream& stream, const StackedLinear& w, const ExpertLists& lists,
+                              const PairInputs& x, const PairOutputs& y);
+
+}  // namespace kernels
+}  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

@@ -1,0 +1,14 @@
+#include "cuda/kernels/expert_product.h"
+
+namespace erne::cuda::inline ERNE_CUDA_DEVICE {
+namespace kernels {
+
+void multiply_quantized_pairs(Stream& stream, const StackedLinear& w, const ExpertLists& lists,
+                              const PairInputs& x, const PairOutputs& y) {
+  with_quantized_weights(*w.format, w.input, [&]<class Weights, LinearInput input>() {
+    launch_pairs<Weights, input>(stream, w, lists, x, y);
+  });
+}
+
+}  // namespace kernels
+}  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

@@ -1,0 +1,79 @@
+// Starts a kernel on a stream. device_code.h says what a kernel is.
+#pragma once
+
+#include "cuda/language/device_code.h"
+
+#if defined(ERNE_CUDA_EMULATED)
+#include <functional>
+#include <vector>
+#elif defined(__CUDACC__)
+#include "cuda/runtime/cuda_call.h"
+#endif
+
+namespace erne::cuda::inline ERNE_CUDA_DEVICE {
+
+struct Grid {
+  int64_t x = 1, y = 1, z = 1;
+};
+
+// How many pieces of `piece` cover `count`.
+constexpr int64_t pieces(int64_t count, int64_t piece) {
+  return (count + piece - 1) / piece;
+}
+
+// kernel.threads() where a kernel has that, at most kThreads.
+template <class Kernel>
+int block_threads(const Kernel& kernel) {
+  if constexpr (requires { kernel.threads(); })
+    return kernel.threads();
+  else
+    return Kernel::kThreads;
+}
+
+#if defined(ERNE_CUDA_EMULATED)
+
+struct Stream {
+  std::vector<std::function<void()>>* recording = nullptr;
+
+  void run(std::function<void()> work) {
+    if (recording != nullptr)
+      recording->push_back(std::move(work));
+    else
+      work();
+  }
+};
+
+template <class Kernel>
+void launch(Stream& stream, Grid grid, const Kernel& kernel) {
+  stream.run([grid, kernel] {
+    const emulation::Place place{static_cast<int>(grid.x), static_cast<int>(grid.y),
+                                 static_cast<int>(grid.z)};
+    emulation::run_grid(typeid(Kernel).name(), place, block_threads(kernel), kernel.shared_bytes(),
+                        [&kernel] { kernel.run(); });
+  });
+}
+
+#elif defined(__CUDACC__)
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::kThreads) entry(const __grid_constant__ Kernel kernel) {
+  kernel.run();
+}
+
+template <class Kernel>
+void launch(Stream& stream, Grid grid, const Kernel& kernel) {
+  const size_t shared = kernel.shared_bytes();
+  constexpr size_t kAlwaysAllowed = 48 << 10;
+  if (shared > kAlwaysAllowed)
+    cuda_call("cudaFuncSetAttribute",
+              cudaFuncSetAttribute(entry<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(shared)));
+  const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y),
+                    static_cast<unsigned>(grid.z));
+  entry<Kernel><<<blocks, block_threads(kernel), shared, stream.handle>>>(kernel);
+  cuda_call("launch", cudaGetLastError());
+}
+
+#endif
+
+}  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

@@ -1,0 +1,265 @@
+// The emulated device: that it computes what a GPU would, and that it stops at what a GPU would not
+// forgive. Each fault here is one that a kernel of ours could have.
+#define ERNE_CUDA_EMULATED
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "cuda/language/device_code.h"
+#include "cuda/language/matrix.h"
+#include "cuda/runtime/launch.h"
+
+namespace erne::cuda::inline emulated {
+namespace {
+
+constexpr int kBlock = 128;
+
+// A kernel whose threads do what a function says.
+struct Scripted {
+  static constexpr int kThreads = kBlock;
+  void (*script)(Shared<float> shared, Global<float> global);
+  Global<float> memory;
+  size_t bytes = kBlock * sizeof(float);
+
+  size_t shared_bytes() const { return bytes; }
+  void run() const { script(shared_memory().as<float>(), memory); }
+};
+
+class Device : public testing::Test {
+ protected:
+  using Script = void (*)(Shared<float>, Global<float>);
+
+  ~Device() override { emulation::free_global(memory_); }
+  std::vector<float> run(Script script, int64_t blocks = 1) {
+    launch(stream_, {blocks}, Scripted{script, Global<float>(memory_)});
+    const auto* values = static_cast<const float*>(memory_);
+    return {values, values + kBlock};
+  }
+  void expect_fault(Script script, const char* message) { EXPECT_DEATH(run(script), message); }
+
+  Stream stream_;
+  void* memory_ = emulation::allocate_global(kBlock * sizeof(float));
+};
+
+using DeviceDeathTest = Device;
+
+TEST_F(Device, ThreadsKnowWhereTheyAre) {
+  const auto values = run([](Shared<float>, Global<float> global) {
+    global.set(thread_index(), static_cast<float>(warp() * 100 + lane()));
+  });
+  EXPECT_EQ(values[0], 0);
+  EXPECT_EQ(values[33], 101);
+  EXPECT_EQ(values[127], 331);
+}
+
+TEST_F(Device, ABarrierMakesOneThreadsWritingAnothersReading) {
+  const auto values = run([](Shared<float> shared, Global<float> global) {
+    shared.set(thread_index(), static_cast<float>(thread_index()));
+    sync_block();
+    global.set(thread_index(), shared[kBlock - 1 - thread_index()]);
+  });
+  for (int i = 0; i < kBlock; ++i) EXPECT_EQ(values[i], kBlock - 1 - i);
+}
+
+TEST_F(Device, LanesExchangeNumbers) {
+  const auto values = run([](Shared<float>, Global<float> global) {
+    const float sum = warp_sum(static_cast<float>(thread_index()));
+    global.set(thread_index(), sum + shuffle(static_cast<float>(lane()), 3) / 10);
+  });
+  for (int i = 0; i < kBlock; ++i)
+    EXPECT_EQ(values[i], static_cast<float>(i / 32 * 1024 + 496) + 0.3f);
+}
+
+TEST_F(Device, LanesSeeTheOnesBelowAndThoseLikeThem) {
+  const auto values = run([](Shared<float>, Global<float> global) {
+    const int below = shuffle_up(lane(), 3);
+    const uint32_t same = same_lanes(lane() % 5);
+    global.set(thread_index(), static_cast<float>(below * 100 + count_bits(same >> lane())));
+  });
+  EXPECT_EQ(values[2], 2 * 100 + 6);    // 2, 7, ..., 27
+  EXPECT_EQ(values[32 + 12], 900 + 4);  // 12, 17, 22, 27
+}
+
+TEST_F(Device, CopiesArriveWhenTheyAreWaitedFor) {
+  for (int i = 0; i < kBlock; ++i) static_cast<float*>(memory_)[i] = static_cast<float>(i);
+  const auto values = run([](Shared<float> shared, Global<float> global) {
+    if (thread_index() < kBlock / 4)
+      copy_async(shared + thread_index() * 4, global + thread_index() * 4,
+                 thread_index() == 31 ? 8 : 16);
+    close_copies();
+    finish_copies<0>();
+    sync_block();
+    global.set(thread_index(), 2 * shared[thread_index()]);
+  });
+  EXPECT_EQ(values[5], 10);
+  EXPECT_EQ(values[125], 250);
+  EXPECT_EQ(values[126], 0);  // beyond what counts
+}
+
+TEST_F(Device, EveryBlockRuns) {
+  const auto values = run(
+      [](Shared<float>, Global<float> global) {
+        if (thread_index() == 0) global.set(block_x(), static_cast<float>(block_x() + 1));
+      },
+      kBlock);
+  EXPECT_EQ(values[kBlock - 1], kBlock);
+}
+
+// Numbers of a and b depend on where they are, so that every place of d has a sum of its own.
+TEST_F(Device, MatrixUnitsMultiply) {
+  const auto values = run([](Shared<float>, Global<float> global) {
+    if (warp() > 0) return;
+    const int g = lane() / 4, t = lane() % 4;
+    const auto pair = [](float low, float high) {
+      return uint32_t{to_bf16(low).bits} | uint32_t{to_bf16(high).bits} << 16;
+    };
+    const auto left = [](int row, int k) { return static_cast<float>(row + 16 * (k % 3)); };
+    const auto right = [](int k, int column) { return static_cast<float>(column - (k % 5)); };
+    const uint32_t a[4] = {pair(left(g, 2 * t), left(g, 2 * t + 1)),
+                           pair(left(g + 8, 2 * t), left(g + 8, 2 * t + 1)),
+                           pair(left(g, 2 * t + 8), left(g, 2 * t + 9)),
+                           pair(left(g + 8, 2 * t + 8), left(g + 8, 2 * t + 9))};
+    const uint32_t b[2] = {pair(right(2 * t, g), right(2 * t + 1, g)),
+                           pair(right(2 * t + 8, g), right(2 * t + 9, g))};
+    float d[4] = {0.5f, 0.5f, 0.5f, 0.5f};
+    mma(d, a, b);
+    for (int i = 0; i < 4; ++i) global.set((g + i / 2 * 8) * 8 + 2 * t + i % 2, d[i]);
+  });
+  for (int row = 0; row < 16; ++row)
+    for (int column = 0; column < 8; ++column) {
+      float sum = 0.5f;
+      for (int k = 0; k < 16; ++k)
+        sum += static_cast<float>((row + 16 * (k % 3)) * (column - k % 5));
+      EXPECT_EQ(values[row * 8 + column], sum) << row << ", " << column;
+    }
+}
+
+TEST_F(Device, MatrixUnitsMultiplyIntegers) {
+  const auto values = run([](Shared<float>, Global<float> global) {
+    if (warp() > 0) return;
+    const int g = lane() / 4, t = lane() % 4;
+    const auto four = [](const auto& at) {
+      uint32_t word = 0;
+      for (int i = 0; i < 4; ++i)
+        word |= uint32_t{static_cast<uint8_t>(static_cast<int8_t>(at(i)))} << 8 * i;
+      return word;
+    };
+    uint32_t a[4], b[2];
+    for (int half = 0; half < 2; ++half) {
+      const int k = 4 * t + 16 * half;
+      a[2 * half] = four([&](int i) { return g - k - i; });
+      a[2 * half + 1] = four([&](int i) { return g + 8 - k - i; });
+      b[half] = four([&](int i) { return 3 * (k + i) - 50 + g; });
+    }
+    int32_t d[4] = {7, 7, 7, 7};
+    mma(d, a, b);
+    for (int i = 0; i < 4; ++i)
+      global.set((g + i / 2 * 8) * 8 + 2 * t + i % 2, static_cast<float>(d[i]));
+  });
+  for (int row = 0; row < 16; ++row)
+    for (int column = 0; column < 8; ++column) {
+      int sum = 7;
+      for (int k = 0; k < 32; ++k) sum += (row - k) * (3 * k - 50 + column);
+      EXPECT_EQ(values[row * 8 + column], static_cast<float>(sum)) << row << ", " << column;
+    }
+}
+
+TEST_F(DeviceDeathTest, ReadsWhatNobodyWrote) {
+  expect_fault([](Shared<float> shared, Global<float>) { (void)shared[0]; }, "nobody has written");
+}
+
+TEST_F(DeviceDeathTest, ReadsWithoutABarrier) {
+  expect_fault(
+      [](Shared<float> shared, Global<float>) {
+        shared.set(thread_index(), 1);
+        (void)shared[(thread_index() + 32) % kBlock];
+      },
+      "written since the last barrier|nobody has written");
+}
+
+TEST_F(DeviceDeathTest, ReadsAnotherLaneWithoutABarrierOfTheWarp) {
+  expect_fault(
+      [](Shared<float> shared, Global<float>) {
+        shared.set(thread_index(), 1);
+        shuffle_xor(1, 1);  // brings lanes together, but orders no memory
+        (void)shared[thread_index() ^ 1];
+      },
+      "written since the last barrier");
+}
+
+TEST_F(DeviceDeathTest, OverwritesWhatIsStillRead) {
+  expect_fault(
+      [](Shared<float> shared, Global<float>) {
+        shared.set(thread_index(), 1);
+        sync_block();
+        (void)shared[(thread_index() + 32) % kBlock];
+        shared.set(thread_index(), 2);
+      },
+      "read since the last barrier");
+}
+
+TEST_F(DeviceDeathTest, LeavesSharedMemory) {
+  expect_fault([](Shared<float> shared, Global<float>) { shared.set(kBlock, 1); },
+               "4 bytes at offset 512 of 512");
+}
+
+TEST_F(DeviceDeathTest, LeavesGlobalMemory) {
+  expect_fault([](Shared<float>, Global<float> global) { (void)global[kBlock]; },
+               "4 bytes at offset 512 of an allocation of 512");
+}
+
+TEST_F(DeviceDeathTest, ReadsTheHostsMemory) {
+  expect_fault(
+      [](Shared<float>, Global<float>) {
+        alignas(16) static const float host[4] = {};
+        (void)Global<float>(host)[0];
+      },
+      "not the device's|of an allocation of");
+}
+
+TEST_F(DeviceDeathTest, ReadsSixteenBytesFromAnOddPlace) {
+  expect_fault([](Shared<float>, Global<float> global) { (void)(global + 1).as<Words4>()[0]; },
+               "no multiple of 16");
+}
+
+TEST_F(DeviceDeathTest, ReadsACopyThatWasNotWaitedFor) {
+  expect_fault(
+      [](Shared<float> shared, Global<float> global) {
+        if (thread_index() > 0) return;
+        copy_async(shared, global);
+        close_copies();
+        finish_copies<1>();
+        (void)shared[0];
+      },
+      "before the copy to it was waited for");
+}
+
+TEST_F(DeviceDeathTest, EndsBeforeItsCopies) {
+  expect_fault(
+      [](Shared<float> shared, Global<float> global) {
+        if (thread_index() == 0) copy_async(shared, global);
+      },
+      "before its copies have been waited for");
+}
+
+TEST_F(DeviceDeathTest, WaitsForThreadsThatNeverCome) {
+  expect_fault(
+      [](Shared<float>, Global<float>) {
+        if (thread_index() < 64) sync_block();
+      },
+      "threads of it have ended|no thread can go on");
+}
+
+TEST_F(DeviceDeathTest, LanesGoDifferentWays) {
+  expect_fault(
+      [](Shared<float>, Global<float>) {
+        if (lane() < 16)
+          sync_warp();
+        else
+          shuffle_xor(1, 1);
+      },
+      "where other lanes of the warp are at");
+}
+
+}  // namespace
+}  // namespace erne::cuda::inline emulated
