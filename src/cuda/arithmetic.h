@@ -39,8 +39,15 @@
 // exp(m - m'), b = exp(m_s - m'), sum' = fma(sum_s, b, sum * a), out' = fma(out_s, b, out * a). At
 // the end out / sum. Keys and values of 8 bits count as they are stored, and their scales enter
 // once: score = (key scale * scale) * (sum), and p * value scale stands for p in front of v, after
-// the sum of p. In float32 (plain): sums over d and over the keys are chains from 0, ascending; the
-// sum of p a tree over each warp's lanes, the warps ascending.
+// the sum of p.
+//
+// In float32 (plain): sums over d and over the keys are chains from 0, ascending; the sum of p a
+// tree over each warp's lanes, the warps ascending. On matrix units, of bfloat16 queries where keys
+// and values have at most 16 bits and a head 64 or 128 components: sums over d in instructions of
+// 16, and over the keys likewise, both ascending from 0; p = 2^fma(score, scale * log2(e), -m), m
+// the largest score times scale * log2(e), a and b powers of 2 likewise. p is rounded to bfloat16:
+// before it is summed where values are bfloat16, else behind the product with the value's scale.
+// The sum of p: a lane's sixteen (cuda/packing/kv_blocks.h) ascending, then a tree over four lanes.
 //
 // KV: 8-bit numbers and their scales, queries and sums where components have scales: as
 // cpu/arithmetic.h says under "int8 KV". Where an input of such a component is NaN or infinite, the
@@ -67,7 +74,7 @@ namespace erne::cuda {
 
 constexpr int kSumLanes = 256;
 
-constexpr int kKvSegment = 64, kKvSection = 512;
+constexpr int kKvSegment = 64, kKvSection = 256;
 
 constexpr int kSliceUnit = 128;  // inputs; every group of a quantised format fits
 constexpr int kMostSlices = 8;   // warps of a block
@@ -79,19 +86,19 @@ constexpr int64_t slice_units(int64_t in) {
 // In how many ranges the inputs of a matrix are summed, each by a warp of its own: a power of two,
 // more while there are fewer than kWantedWarps warps, as long as each range has a unit. An H200
 // reads 4.3 TB/s with a latency of about 0.8 us, so 3.4 MB must be on their way, 26 KB for each of
-// its 132 multiprocessors; a warp that multiplies few rows has up to 8 KB under way. With one row
+// its 132 multiprocessors; a warp that multiplies few rows has up to 6 KB under way. With one row
 // of bfloat16, at once:
 //
 //              out x in        slices, warps   MB under way, of
 //   0.3B qkv   2560 x 1024       8    1280       5.2    5.2
-//   o          1024 x 2048       8     512       4.2    4.2
-//   gate, up   6144 x 1024       4    1536      12.6   12.6
-//   down       1024 x 3072       8     512       4.2    6.3
-//   head     103424 x 1024       1    6464       as many as run at once: 8 KB each
-//   21B qkv    3584 x 2560       8    1792      14.7   18.4
-//   o          2560 x 2560       8    1280      10.5   13.1
-//   an expert  3072 x 2560       8    1536      12.6   15.7
-//              2560 x 1536       8    1280       7.9    7.9
+//   o          1024 x 2048       8     512       3.1    4.2
+//   gate, up   6144 x 1024       4    1536       9.4   12.6
+//   down       1024 x 3072       8     512       3.1    6.3
+//   head     103424 x 1024       1    6464       as many as run at once: 6 KB each
+//   21B qkv    3584 x 2560       8    1792      11.0   18.4
+//   o          2560 x 2560       8    1280       7.9   13.1
+//   an expert  3072 x 2560       8    1536       9.4   15.7
+//              2560 x 1536       8    1280       7.1    7.9
 constexpr int64_t kWantedWarps = 1024;
 constexpr int slices(int64_t out, int64_t in) {
   const int64_t panels = (out + 15) / 16, units = slice_units(in);

@@ -91,7 +91,9 @@ class CudaBackend final : public Backend {
     kernels::rope(stream(), qkv, positions, inv_freq, heads + kv_heads);
   }
   void do_kv_write(const KvWriteArgs& args) override { kernels::kv_write(stream(), args); }
-  void do_attention(const AttentionArgs& args) override { kernels::attention(stream(), args); }
+  void do_attention(const AttentionArgs& args) override {
+    kernels::attention(stream(), scratch(), runtime_->facts().shared_bytes, args);
+  }
   void do_silu_mul(const DeviceView& gate_up, const DeviceView& y) override {
     kernels::silu_mul(stream(), gate_up, y);
   }

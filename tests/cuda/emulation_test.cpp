@@ -164,6 +164,67 @@ TEST_F(Device, MatrixUnitsMultiplyIntegers) {
     }
 }
 
+TEST_F(Device, PairsAreTwoNumbers) {
+  const auto values = run([](Shared<float>, Global<float> global) {
+    if (thread_index() > 0) return;
+    const auto first = [](uint32_t pair) { return to_float(Bf16{static_cast<uint16_t>(pair)}); };
+    const auto second = [](uint32_t pair) { return bits_as<float>(pair & 0xFFFF0000); };
+    const uint32_t factors = rounded_pair(1.0f, 3.0f), sums = rounded_pair(0.5f, -2.0f);
+    const uint32_t pair = fma_pair(rounded_pair(7, 5), factors, sums);
+    global.set(0, first(pair));
+    global.set(1, second(pair));
+    // A denormal counts: 3 * 2^-133.
+    global.set(2, first(fma_pair(3, rounded_pair(0x1p120f, 0), 0x80008000)));
+    global.set(3, first(rounded_pair(1.004f, 0)));
+  });
+  EXPECT_EQ(values[0], 7.5f);
+  EXPECT_EQ(values[1], 13);
+  EXPECT_EQ(values[2], 3 * 0x1p-13f);
+  EXPECT_EQ(values[3], 1.0078125f);
+}
+
+TEST_F(Device, FloorsBecomeIntegers) {
+  const auto values = run([](Shared<float>, Global<float> global) {
+    if (thread_index() > 0) return;
+    const float numbers[] = {2.75f, -0.25f, 1e20f, bits_as<float>(0x7FC00000)};
+    for (int i = 0; i < 4; ++i) global.set(i, static_cast<float>(floor_to_int(numbers[i])));
+  });
+  EXPECT_EQ(values[0], 2);
+  EXPECT_EQ(values[1], -1);
+  EXPECT_EQ(values[2], 0x1p31f);
+  EXPECT_EQ(values[3], 0);
+}
+
+// A kernel that knows when it runs how many threads it needs.
+struct Sized {
+  static constexpr int kThreads = kBlock;
+  int count;
+  Global<float> memory;
+
+  int threads() const { return count; }
+  size_t shared_bytes() const { return 0; }
+  void run() const { memory.set(thread_index(), 1); }
+};
+
+TEST_F(Device, AKernelMayHaveFewerThreads) {
+  launch(stream_, {1}, Sized{64, Global<float>(memory_)});
+  EXPECT_EQ(static_cast<float*>(memory_)[63], 1);
+  EXPECT_EQ(static_cast<float*>(memory_)[64], 0);
+}
+
+TEST_F(DeviceDeathTest, MakesAPairThatIsRounded) {
+  expect_fault(
+      [](Shared<float>, Global<float>) {
+        fma_pair(rounded_pair(255, 1), rounded_pair(1, 1), rounded_pair(2, 0));
+      },
+      "no bfloat16 number");
+}
+
+TEST_F(DeviceDeathTest, ReadsOnceFromAnOddPlace) {
+  expect_fault([](Shared<float>, Global<float> global) { read_once((global + 1).as<Words4>()); },
+               "no multiple of 16");
+}
+
 TEST_F(DeviceDeathTest, ReadsWhatNobodyWrote) {
   expect_fault([](Shared<float> shared, Global<float>) { (void)shared[0]; }, "nobody has written");
 }

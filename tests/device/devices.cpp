@@ -16,11 +16,21 @@ bool has_avx2() {
   return cpu::cpu_supports(cpu::CpuIsa::kAvx2);
 }
 
+// Under sanitizers its kernels are those of erne_cuda_emulation_test alone: whole models would take
+// minutes, and the emulation itself looks at every access.
+bool can_emulate_a_gpu() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return false;
+#else
+  return has_avx2();
+#endif
+}
+
 constexpr Device kDevices[] = {
     {"cpu_remote", has_avx2,
      [](int threads) { return make_remote(cpu::make_cpu_backend(cpu::CpuIsa::kAvx2, threads)); },
      Speed::kSlow, "cpu"},
-    {"cuda_emulated", has_avx2,
+    {"cuda_emulated", can_emulate_a_gpu,
      [](int) { return cuda::emulated::make_cuda_backend(0, one_by_one).value(); }, Speed::kEmulated,
      "cuda_emulated"},
     {"gpu", [] { return cuda::gpu::make_cuda_backend(0, one_by_one).ok(); },

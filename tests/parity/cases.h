@@ -47,6 +47,7 @@ struct AttentionCase {
   bool timed_only = false;
   bool extreme = false;  // rows of K and V that are all zeros, and such with one huge value
   bool fixed = false;    // KvLayerView::key_largest and value_largest
+  bool cancels = false;  // values sum to almost nothing, so that last bits show
 };
 std::span<const AttentionCase> attention_cases();
 

@@ -145,6 +145,10 @@ constexpr ExpertsCase kCases[] = {
     {150, 64, 48, 2, 2, "wint4_g64", kB, kQuant, true},
     {21, 64, 48, 5, 2, "wint4", kB, kQuant, false, 16, 0.6f},
     {7, 33, 24, 4, 3, "float32", kF, kGiven, true, 8},
+    {37, 144, 32, 3, 2, "bfloat16", kB, kGiven, true},
+    {14, 300, 16, 2, 1, "block_wise_fp8", kB, kGiven, false},
+    {5, 258, 32, 4, 2, "wint2", kB, kGiven, true},
+    {3, 48, 48, 3, 2, "wint4_g64", kF, kQuant, false, 16},
 };
 
 // A mixture's weights, and inputs for it.

@@ -276,18 +276,20 @@ TEST(SameBits, AttentionOnAllVariants) {
   }
 }
 
-// A prompt in one piece, in chunks of any size, token by token, and among other sequences.
-void expect_equal_chunks(Variant& variant, DType kv) {
+// A prompt in one piece, in chunks of any size, token by token, and among other sequences. bfloat16
+// would hide last bits of all but the smallest sums.
+void expect_equal_chunks(Variant& variant, DType kv, DType activation, int head_dim) {
   const AttentionCase c{.heads = 6,
                         .kv_heads = 2,
-                        .head_dim = 32,
+                        .head_dim = head_dim,
                         .block_tokens = 16,
                         .kv = kv,
-                        .activation = DType::kF32,  // bfloat16 would hide last bits
-                        .sequences = {{0, 19}, {244, 34}, {505, 17}}};
+                        .activation = activation,
+                        .sequences = {{0, 19}, {244, 34}, {490, 30}},
+                        .cancels = activation == DType::kBf16};
   AttentionRun run(*variant.backend, c);
   run.run(*variant.backend);
-  const size_t row_bytes = run.q_width * sizeof(float);
+  const size_t row_bytes = run.q_width * dtype_bytes(activation);
   for (int s = 0; s < std::ssize(c.sequences); ++s)
     for (int chunk : {1, 2, 7, 16, 33}) {
       const int tokens = c.sequences[s].num_tokens;
@@ -304,7 +306,43 @@ void expect_equal_chunks(Variant& variant, DType kv) {
 
 TEST(SameBits, AttentionOfChunks) {
   for (Variant& variant : variants())
-    for (const DType kv : {DType::kBf16, DType::kI8, DType::kFp8}) expect_equal_chunks(variant, kv);
+    for (const DType kv : {DType::kBf16, DType::kI8, DType::kFp8}) {
+      expect_equal_chunks(variant, kv, DType::kF32, 32);
+      expect_equal_chunks(variant, kv, DType::kBf16, 64);
+    }
+}
+
+// A device may share out a row's keys otherwise where it has more rows.
+TEST(SameBits, AttentionOfOneRowAmongMany) {
+  constexpr int kRows = 130;
+  const AttentionCase c{.heads = 4,
+                        .kv_heads = 1,
+                        .head_dim = 64,
+                        .block_tokens = 16,
+                        .kv = DType::kBf16,
+                        .activation = DType::kBf16,
+                        .sequences = {{1023, 1}},
+                        .cancels = true};
+  for (Variant& variant : variants()) {
+    AttentionRun run(*variant.backend, c);
+    run.run(*variant.backend);
+    const GuardedTensor qkv(c.activation, {kRows, run.qkv_width});
+    const GuardedTensor out(c.activation, {kRows, run.q_width});
+    std::vector<RaggedRow> rows;
+    for (int i = 0; i < kRows; ++i) {
+      rows.push_back({i, 1, 1023, 0});
+      std::memcpy(qkv.view().as<Bf16>() + i * run.qkv_width, run.qkv.bytes().data(),
+                  run.qkv.bytes().size());
+    }
+    StagedLists lists(*variant.backend);
+    const StagedBatch batch = lists.batch(rows, run.blocks, kRows, run.kv);
+    variant.backend->attention({qkv.on(*variant.backend), run.kv, &batch, out.on(*variant.backend),
+                                static_cast<float>(run.scale)});
+    const std::vector<std::byte> alone = bytes_of(run.out);
+    for (int i = 0; i < kRows; ++i)
+      EXPECT_EQ(std::memcmp(out.bytes().data() + i * alone.size(), alone.data(), alone.size()), 0)
+          << variant.name << ", row " << i;
+  }
 }
 
 TEST(SameBits, AttentionForAnyBlockSize) {

@@ -27,6 +27,21 @@ void copy_rows(const GuardedTensor& from, int64_t first, int64_t count, const Gu
               from.view().as<std::byte>() + first * row_bytes, count * row_bytes);
 }
 
+// Of every 512 keys the second half repeats the first, and its values are the first's with the
+// other sign.
+void make_cancelling(const AttentionRun& run, GuardedTensor& sequence) {
+  constexpr int kHalf = 256;
+  for (int64_t position = kHalf; position < sequence.view().shape[0]; ++position) {
+    if (position / kHalf % 2 == 0) continue;
+    const int64_t key = position * run.qkv_width + run.q_width, value = key + run.kv_width;
+    const int64_t before = kHalf * run.qkv_width;
+    for (int64_t i = 0; i < run.kv_width; ++i) {
+      sequence.set(key + i, sequence.at(key + i - before));
+      sequence.set(value + i, -sequence.at(value + i - before));
+    }
+  }
+}
+
 const WeightFormat& format_of(const LinearCase& c) {
   const WeightFormat* format = find_weight_format(c.format);
   CHECK(format != nullptr);
@@ -158,6 +173,7 @@ AttentionRun::AttentionRun(Backend& backend, const AttentionCase& c)
     const auto& [context, num_tokens] = c.sequences[s];
     sequences.push_back(random_tensor(c.activation, {context + num_tokens, qkv_width}, 10 + s));
     if (c.extreme) make_extreme(*this, sequences[s]);
+    if (c.cancels) make_cancelling(*this, sequences[s]);
     copy_rows(sequences[s], context, num_tokens, qkv, rows[s].first_token);
     write_kv(backend, s);
   }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string_view>
 
 #include "parity/cases.h"
 #include "parity/guarded_tensor.h"
@@ -288,7 +289,7 @@ struct ExactSequence {
   // to bfloat16 (at most twice the error of one: the weights of both move); the sum and the output
   // pass at most one rounding per key, and the output one more for the scale of an int8 value; each
   // merged segment costs two exps, three roundings and a product on both sides.
-  double error(int64_t t, int64_t head) const {
+  double error(int64_t t, int64_t head, const Instance& instance) const {
     const int64_t kv_first = head / (c.heads / c.kv_heads) * c.head_dim;
     const int64_t keys = context + t + 1, segments = keys / 256 + 1;
     double longest = 0;
@@ -297,7 +298,10 @@ struct ExactSequence {
     const double rounding = chain_error(c.head_dim + 2) +
                             (c.fixed ? unit_roundoff(c.activation) * (1 + 2 * kU) + 2 * kU : 0);
     const double score = rounding * scale * longest * norm_of(q, t, head * c.head_dim, c.head_dim);
-    const bool rounded = c.activation == DType::kBf16 && c.kv == DType::kBf16;
+    // The matrix units of cuda multiply 8-bit values by bfloat16 probabilities, too.
+    const bool rounds_8_bits = std::string_view(instance.arithmetic) != "cpu";
+    const bool rounded = c.activation == DType::kBf16 &&
+                         (c.kv == DType::kBf16 || (rounds_8_bits && dtype_bytes(c.kv) == 1));
     const double probability = kExpError + (rounded ? unit_roundoff(DType::kBf16) : 0);
     return 2 * (score + 88 * kU + probability) + chain_error(2 * keys + 1 + (c.fixed ? 2 : 0)) +
            2 * static_cast<double>(segments) * (2 * kExpError + 4 * kU);
@@ -334,7 +338,7 @@ TEST_P(AttentionParity, EqualsDouble) {
       }
     for (int64_t t = 0; t < exact.rows; ++t)
       for (int64_t head = 0; head < c().heads; ++head) {
-        const double relative = sequence.error(t, head), lost = sequence.underflow(t);
+        const double relative = sequence.error(t, head, instance()), lost = sequence.underflow(t);
         double* at = &bound(run.rows[s].first_token + t, head * c().head_dim);
         for (int d = 0; d < c().head_dim; ++d)
           at[d] = at[d] * relative + lost +

@@ -43,9 +43,15 @@ struct AttentionRows {
 // What two sums are multiplied by where they become one, relative to the larger of their maxima.
 struct MergeFactors {
   float max, of_into, of_from;
-
-  ON_DEVICE MergeFactors(float into, float from)
-      : max(larger(into, from)), of_into(exp_f32(into - max)), of_from(exp_f32(from - max)) {}
 };
+ON_DEVICE MergeFactors merge_factors(float into, float from) {
+  const float max = larger(into, from);
+  return {max, exp_f32(into - max), exp_f32(from - max)};
+}
+// Of maxima in units of log2.
+ON_DEVICE MergeFactors merge_factors_log2(float into, float from) {
+  const float max = larger(into, from);
+  return {max, exp2_fast(into - max), exp2_fast(from - max)};
+}
 
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

@@ -4,6 +4,7 @@
 
 #include "cuda/kernels/dispatch.h"
 #include "cuda/kernels/fragment_product.h"
+#include "cuda/kernels/tiled_linear.h"
 #include "cuda/runtime/launch.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
@@ -14,6 +15,7 @@ namespace {
 template <class Weights, LinearInput input, int panels, int tiles>
 struct FragmentLinear {
   static constexpr int kThreads = kMostSlices * kWarp;
+  static constexpr int kLeastBlocks = panels * tiles <= 2 ? 2 : 1;
   static constexpr int kLeastWarps = 4;
   static constexpr int kRows = tiles * kTileColumns;
 
@@ -69,7 +71,7 @@ void with_tiles(int64_t rows, const Body& body) {
 }
 
 template <class Weights, LinearInput input>
-void launch_linear(Stream& stream, const Linear& w, const ProductRows& x, const DeviceView& y) {
+void launch_fragments(Stream& stream, const Linear& w, const ProductRows& x, const DeviceView& y) {
   with_tiles(x.num_rows, [&]<int panels, int tiles>() {
     using Kernel = FragmentLinear<Weights, input, panels, tiles>;
     const Kernel kernel{PackedReader(w), x, global<std::byte>(y), y.dtype == DType::kF32,
@@ -79,6 +81,19 @@ void launch_linear(Stream& stream, const Linear& w, const ProductRows& x, const 
         {pieces(pieces(w.out, kPanel), kernel.block_panels()), pieces(x.num_rows, Kernel::kRows)},
         kernel);
   });
+}
+
+// Many rows share weights by way of shared memory, where there are enough blocks of them to keep
+// about half of the multiprocessors busy.
+constexpr int64_t kManyRows = 64, kTiledBlocks = 64;
+
+template <class Weights, LinearInput input>
+void launch_linear(Stream& stream, const Linear& w, const ProductRows& x, const DeviceView& y) {
+  const int64_t blocks = TiledLinear<Weights, input>::blocks(w.out, x.num_rows);
+  if (x.num_rows > kManyRows && blocks >= kTiledBlocks)
+    launch_tiled<Weights, input>(stream, w, x, y);
+  else
+    launch_fragments<Weights, input>(stream, w, x, y);
 }
 
 }  // namespace

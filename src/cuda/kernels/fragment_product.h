@@ -11,18 +11,14 @@
 // add_slices() then adds what the warps of a block have summed of different ranges.
 #pragma once
 
-#include <type_traits>
+#include <algorithm>
 
 #include "cuda/arithmetic.h"
-#include "cuda/kernels/fragment_weights.h"
+#include "cuda/kernels/fragment_sums.h"
 #include "cuda/kernels/product_rows.h"
-#include "cuda/language/matrix.h"
-#include "tensor/weight_format.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
 namespace {
-
-constexpr int kTileColumns = 8;
 
 // Those of a warp.
 struct PanelChoice {
@@ -32,16 +28,12 @@ struct PanelChoice {
 
 template <class Weights, LinearInput input, int panels, int tiles, int most_stages = 6>
 class FragmentProduct {
-  static constexpr bool kHasInputScales = input != LinearInput::kAsGiven;
-  static constexpr bool kHasScales = Weights::kHasScales;
+  using Total = FragmentSums<Weights, input, panels, tiles>;
+  static constexpr bool kHasInputScales = Total::kHasInputScales, kHasScales = Total::kHasScales;
   static constexpr int kSpans = Weights::kSpans;
   static_assert(!kHasScales || kSpans == 1);
-  static_assert(kHasScales || !kHasInputScales);
-  // A lane's share of a span of a row, in pieces of 16 bytes; steps are of 8 bytes.
-  static constexpr int kRowPieces = Weights::kIntegers ? 1 : 2;
-  static constexpr int kSteps = 2 * kRowPieces * kSpans;
-  static constexpr int kSpanBytes = kRowPieces * 4 * 16;
-  using Sum = std::conditional_t<Weights::kIntegers, int32_t, float>;
+  static constexpr int kRowPieces = RowLayout<Weights>::kPieces;
+  static constexpr int kSpanBytes = RowLayout<Weights>::kSpanBytes;
 
   // What is read of one stage, kSpans spans.
   struct Stage {
@@ -49,17 +41,18 @@ class FragmentProduct {
     Words4 rows[tiles][kSpans * kRowPieces];
     float weight_scales[panels][2], row_scales[tiles][2];  // where a group ends here
   };
-  // Stages that are under way while one is computed: so that what a lane waits for is about 100
-  // registers, and of few tokens 8 KB of weights for each warp; fewer where the caller wants more
-  // warps at a time.
-  static constexpr int kStageWords = static_cast<int>(
-      (panels * sizeof(typename Weights::Piece) + tiles * kSpans * kRowPieces * sizeof(Words4)) /
-      sizeof(uint32_t));
-  static constexpr int kWantedStages = kStageWords >= 40  ? 2
-                                       : kStageWords > 24 ? 3
-                                       : kStageWords > 16 ? 4
-                                                          : 6;
-  static constexpr int kStages = kWantedStages < most_stages ? kWantedStages : most_stages;
+  // What many rows are scaled by is read when a group ends, where there are warps enough to wait.
+  static constexpr bool kStagesRowScales = kHasInputScales && tiles <= 2;
+  // Stages that are under way while one is computed: of few tokens up to 6 KB of weights for each
+  // warp, in as many registers as leave room for two blocks on a multiprocessor; fewer where the
+  // caller wants more warps at a time.
+  static constexpr int kStageWords =
+      static_cast<int>(panels * sizeof(typename Weights::Piece) +
+                       tiles * kSpans * kRowPieces * sizeof(Words4)) /
+          static_cast<int>(sizeof(uint32_t)) +
+      (kHasScales ? 2 * panels : 0) + (kStagesRowScales ? 2 * tiles : 0);
+  static constexpr int kMostWords = kHasInputScales ? 60 : 72;
+  static constexpr int kStages = std::min(std::clamp(kMostWords / kStageWords, 2, 6), most_stages);
 
  public:
   // row_of(column): which row of x a column reads, or -1.
@@ -83,14 +76,8 @@ class FragmentProduct {
         scale_row_[j][i] = static_cast<int>(of_sum < 0 ? 0 : of_sum);
       }
     }
-    int group = w.matrix.group;
-    if (kHasInputScales && x.group < group) group = x.group;
-    group_spans_ = (group + kSpan - 1) / kSpan;
-    UNROLLED for (int m = 0; m < panels; ++m) UNROLLED for (int j = 0; j < tiles; ++j)
-        UNROLLED for (int i = 0; i < 4; ++i) {
-      part_[m][j][i] = 0;
-      if constexpr (kHasScales) sum_[m][j][i] = 0;
-    }
+    group_ = ScaleGroup(w.matrix, kHasInputScales ? x.group : 0);
+    total_.clear();
   }
 
   // Adds the products of units [first, end).
@@ -107,18 +94,12 @@ class FragmentProduct {
       }
   }
 
-  using Sums = float[panels][tiles][4];
-  ON_DEVICE Sums& sums() {
-    if constexpr (kHasScales)
-      return sum_;
-    else
-      return part_;
-  }
+  ON_DEVICE typename Total::Sums& sums() { return total_.sums(); }
 
  private:
   // Whether the sum of a group, or of its part in the range, ends with the stage.
   ON_DEVICE bool ends_group(int stage) const {
-    return stage + 1 == end_ || (stage + 1) % group_spans_ == 0;
+    return stage + 1 == end_ || group_.ends_after(stage);
   }
 
   ON_DEVICE void load(Stage& stage, int at) const {
@@ -137,45 +118,25 @@ class FragmentProduct {
   }
 
   ON_DEVICE void load_scales(Stage& stage, int at) const {
-    const PackedMatrix& matrix = w_->matrix;
-    // Behind the last input there may be whole groups of zeros, which have no scale of their own.
-    const int last = static_cast<int>(matrix.num_scales) - 1, group = at * kSpan / matrix.group;
+    const int group = group_.of_weights(w_->matrix, at);
     UNROLLED for (int m = 0; m < panels; ++m) UNROLLED for (int i = 0; i < 2; ++i)
-        stage.weight_scales[m][i] =
-        w_->scale(panel_[m] * kPanel + lane() / 4 + 8 * i, group < last ? group : last);
-    if constexpr (kHasInputScales) {
-      const int64_t from = at * kSpan / x_->group * x_->num_rows;
-      UNROLLED for (int j = 0; j < tiles; ++j) UNROLLED for (int i = 0; i < 2; ++i)
-          stage.row_scales[j][i] = x_->scales[from + scale_row_[j][i]];
-    }
+        stage.weight_scales[m][i] = w_->scale(panel_[m] * kPanel + lane() / 4 + 8 * i, group);
+    if constexpr (kStagesRowScales) load_row_scales(stage.row_scales, at);
   }
 
-  ON_DEVICE void multiply(const Stage& stage, int at) {
-    UNROLLED for (int step = 0; step < kSteps; ++step) {
-      uint32_t a[panels][4];
-      UNROLLED for (int m = 0; m < panels; ++m)
-          Weights::operand(panels_[m], stage.weights[m], step, a[m]);
-      UNROLLED for (int j = 0; j < tiles; ++j) {
-        const Words4& words = stage.rows[j][step / 2];
-        const uint32_t b[2] = {words.at[step % 2 * 2], words.at[step % 2 * 2 + 1]};
-        UNROLLED for (int m = 0; m < panels; ++m) mma(part_[m][j], a[m], b);
-      }
-    }
-    if constexpr (kHasScales)
-      if (ends_group(at)) scale_parts(stage);
+  ON_DEVICE void load_row_scales(float (&scales)[tiles][2], int at) const {
+    const int64_t from = at * kSpan / x_->group * x_->num_rows;
+    UNROLLED for (int j = 0; j < tiles; ++j) UNROLLED for (int i = 0; i < 2; ++i) scales[j][i] =
+        x_->scales[from + scale_row_[j][i]];
   }
 
-  ON_DEVICE void scale_parts(const Stage& stage) {
-    UNROLLED for (int m = 0; m < panels; ++m) UNROLLED for (int j = 0; j < tiles; ++j)
-        UNROLLED for (int i = 0; i < 4; ++i) {
-      Sum& part = part_[m][j][i];
-      float scale = stage.weight_scales[m][i / 2];
-      if constexpr (kHasInputScales) scale = stage.row_scales[j][i % 2] * scale;
-      if constexpr (Weights::kIntegers)
-        sum_[m][j][i] = fma(static_cast<float>(part >> Weights::kShift), scale, sum_[m][j][i]);
-      else
-        sum_[m][j][i] = fma(part, scale, sum_[m][j][i]);
-      part = 0;
+  ON_DEVICE void multiply(Stage& stage, int at) {
+    UNROLLED for (int i = 0; i < kSpans * kRowPieces; ++i)
+        total_.multiply(panels_, stage.weights, i, [&](int tile) { return stage.rows[tile][i]; });
+    if constexpr (kHasScales) {
+      if (!ends_group(at)) return;
+      if constexpr (kHasInputScales && !kStagesRowScales) load_row_scales(stage.row_scales, at);
+      total_.scale(stage.weight_scales, stage.row_scales);
     }
   }
 
@@ -186,9 +147,9 @@ class FragmentProduct {
   Global<std::byte> row_[tiles];
   bool is_row_[tiles];
   int scale_row_[tiles][2];
-  int group_spans_, end_;
-  Sum part_[panels][tiles][4];
-  float sum_[kHasScales ? panels : 1][kHasScales ? tiles : 1][4];
+  ScaleGroup group_;
+  int end_;
+  Total total_;
 };
 
 // Bytes of shared memory that add_slices() takes.

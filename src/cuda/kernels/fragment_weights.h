@@ -8,6 +8,8 @@
 //                       bfloat16; with kIntegers, of 8 step to 8 step + 7 as integers, kShift bits
 //                       to the left
 //   kHasScales          whether sums are to be multiplied by scales of the matrix
+//   kHasLocals          whether a panel's fragments have 16 bytes of local scales each; take()
+//                       finds those of the pieces it takes from behind `fragment_words` words
 //
 // All numbers come out exactly.
 #pragma once
@@ -30,6 +32,10 @@ struct Fragments {
     const Global<Words4> from = panel.as<Words4>() + (int64_t{piece} * count * kWarp + lane());
     UNROLLED for (int i = 0; i < count; ++i) at[i] = read_once(from + i * kWarp);
   }
+  // Piece `piece` of those that lie there.
+  ON_DEVICE void take(Shared<Words4> from, int piece, int) {
+    UNROLLED for (int i = 0; i < count; ++i) at[i] = from[(piece * count + i) * kWarp + lane()];
+  }
 };
 
 // Weights without anything of their own for all of k.
@@ -40,6 +46,7 @@ struct NoPanel {
 template <int bits>
 struct PlainPieces {
   static constexpr int kBits = bits, kSpans = 1, kShift = 0;
+  static constexpr bool kHasLocals = false;
   using Panel = NoPanel;
   struct Piece : Fragments<kSpan / fragment_inputs(bits)> {
     ON_DEVICE void load(const PackedReader&, Global<std::byte> panel, int piece) {
@@ -136,10 +143,13 @@ struct Int4Weights : PlainPieces<4> {
   }
 };
 
-// wint2 (tensor/formats/ccq.h), whose weights are bfloat16 numbers. A piece is two spans.
+// wint2 (tensor/formats/ccq.h), whose weights are bfloat16 numbers. A piece is two spans. The same
+// numbers as ccq::code_of() and ccq::decode() give, without conversions, which are slow: a byte or
+// a window becomes the last bits of a number. With w the six bits of a window, (64 + w) * scale -
+// 96 * scale is exact, since scale has 12 bits.
 struct CcqWeights {
   static constexpr int kBits = 2, kSpans = 2, kShift = 0;
-  static constexpr bool kIntegers = false, kHasScales = false;
+  static constexpr bool kIntegers = false, kHasScales = false, kHasLocals = true;
 
   struct Panel {
     float code_scale[2], code_zero[2], super[2];  // of outputs g and g + 8
@@ -161,17 +171,33 @@ struct CcqWeights {
       Fragments<1>::load(panel, piece);
       locals = (panel + w.matrix.locals_at).as<uint16_t>()[int64_t{piece} * 8 + lane() / 4];
     }
+    ON_DEVICE void take(Shared<Words4> from, int piece, int fragment_words) {
+      Fragments<1>::take(from, piece, fragment_words);
+      locals = (from + (fragment_words + piece)).as<uint16_t>()[lane() / 4];
+    }
   };
+
+  // A small integer as a number.
+  static ON_DEVICE float last_bits(uint32_t integer) {
+    return bits_as<float>(integer | 0x4B000000) - 0x1p23f;
+  }
+  static ON_DEVICE uint32_t code_of(uint32_t byte, float code_scale, float code_zero) {
+    const auto code =
+        static_cast<uint32_t>(floor_to_int(last_bits(byte) * code_scale + code_zero + 0.5f));
+    return code < 32768 ? code : 0;
+  }
 
   static ON_DEVICE void operand(const Panel& panel, const Piece& piece, int step,
                                 uint32_t (&a)[4]) {
     UNROLLED for (int i = 0; i < 2; ++i) {
-      const uint32_t word = piece.at[0].at[step / 4 * 2 + i];
-      const auto byte = static_cast<uint8_t>(word >> step % 4 * 8);
-      const int code = ccq::code_of(byte, panel.code_scale[i], panel.code_zero[i]);
-      const auto local = static_cast<float>(piece.locals >> (8 * i + step / 4 * 4) & 15);
-      const float scale = local * panel.super[i];
-      const auto weight = [&](int j) { return static_cast<float>(ccq::window(code, j)) * scale; };
+      const uint32_t byte = piece.at[0].at[step / 4 * 2 + i] >> step % 4 * 8 & 0xFF;
+      const uint32_t code = code_of(byte, panel.code_scale[i], panel.code_zero[i]);
+      const uint32_t local = piece.locals >> (8 * i + step / 4 * 4) & 15;
+      const float scale = last_bits(local) * panel.super[i];
+      const auto weight = [&](int j) {
+        const uint32_t window = (code << (8 + 3 * j) & 0x007E0000) | 0x3F800000;  // 1 + w / 64
+        return fma(bits_as<float>(window), 64 * scale, -96 * scale);
+      };
       a[i] = rounded_pair(weight(0), weight(1));
       a[i + 2] = rounded_pair(weight(2), weight(3));
     }

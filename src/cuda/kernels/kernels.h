@@ -36,7 +36,8 @@ void rope(Stream& stream, const DeviceView& qkv, const StagedIndices& positions,
 
 // kv_write.cu, attention.cu
 void kv_write(Stream& stream, const KvWriteArgs& args);
-void attention(Stream& stream, const AttentionArgs& args);
+// shared_bytes: what a block may have.
+void attention(Stream& stream, Scratch& scratch, size_t shared_bytes, const AttentionArgs& args);
 
 // route.cu, experts.cu
 void route(Stream& stream, const RouteArgs& args);

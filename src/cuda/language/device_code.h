@@ -4,8 +4,9 @@
 // of CUDA itself.
 //
 // A kernel is a struct: its members are its arguments, `static constexpr int kThreads` the threads
-// of a block (a multiple of 32; the most of them where there is a `threads()`), `run()` what each
-// thread does. `launch(stream, grid, kernel)` starts it; `kernel.shared_bytes()` says how much
+// of a block (a multiple of 32; the most of them where there is a `threads()`), `kLeastBlocks`, if
+// it has that, how many blocks must find registers on a multiprocessor, `run()` what each thread
+// does. `launch(stream, grid, kernel)` starts it; `kernel.shared_bytes()` says how much
 // shared memory a block needs.
 //
 //   template <class T>
@@ -36,7 +37,7 @@
 //   loops                 UNROLLED in front of one of constant length: arrays that are indexed by
 //                         it stay in registers
 //   arithmetic            fma, divide, square_root: rounded to nearest as IEEE 754 says; nothing is
-//                         contracted, and denormals are zero; count_bits
+//                         contracted, and denormals are zero; floor_to_int, count_bits
 #pragma once
 
 #include <cstddef>

@@ -99,6 +99,14 @@ inline float divide(float a, float b) {
 inline float square_root(float v) {
   return std::sqrt(v);
 }
+// The largest integer that is not above v; 0 for NaN, the last one there is beyond it.
+inline int32_t floor_to_int(float v) {
+  if (v != v) return 0;
+  const double whole = std::floor(v);
+  return static_cast<int32_t>(whole > INT32_MAX   ? INT32_MAX
+                              : whole < INT32_MIN ? INT32_MIN
+                                                  : whole);
+}
 // 2^v, of a relative error below 2^-22 (ex2.approx, PTX ISA).
 inline float exp2_fast(float v) {
   return std::exp2(v);

@@ -68,6 +68,9 @@ ON_DEVICE float divide(float a, float b) {
 ON_DEVICE float square_root(float v) {
   return __fsqrt_rn(v);
 }
+ON_DEVICE int32_t floor_to_int(float v) {
+  return __float2int_rd(v);
+}
 ON_DEVICE float exp2_fast(float v) {
   float out;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(v));

@@ -100,8 +100,10 @@ Result<std::unique_ptr<Runtime>> Runtime::open(int device) {
   int count = 0;
   const cudaError_t found = cudaGetDeviceCount(&count);
   if (found != cudaSuccess)
-    return unsupported(fmt::format("no GPU can be used: {}", cudaGetErrorString(found)),
-                       "--device");
+    return unsupported(
+        fmt::format("no GPU can be used: {}; --device auto or cpu computes on the CPU",
+                    cudaGetErrorString(found)),
+        "--device");
   if (device >= count)
     return unsupported(fmt::format("there are {} GPUs, numbered from 0", count), "--device");
   try {

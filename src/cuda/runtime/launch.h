@@ -56,7 +56,16 @@ void launch(Stream& stream, Grid grid, const Kernel& kernel) {
 #elif defined(__CUDACC__)
 
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::kThreads) entry(const __grid_constant__ Kernel kernel) {
+constexpr int least_blocks() {
+  if constexpr (requires { Kernel::kLeastBlocks; })
+    return Kernel::kLeastBlocks;
+  else
+    return 1;
+}
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::kThreads, least_blocks<Kernel>())
+    entry(const __grid_constant__ Kernel kernel) {
   kernel.run();
 }
 

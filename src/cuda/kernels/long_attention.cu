@@ -1,0 +1,190 @@
+// Rows of many queries, chunks of prompts: the warps of a block have sixteen queries each and share
+// the keys, which pass through shared memory a segment at a time.
+#include "cuda/kernels/attention_kernels.h"
+#include "cuda/kernels/attention_tile.h"
+#include "cuda/runtime/launch.h"
+
+namespace erne::cuda::inline ERNE_CUDA_DEVICE {
+namespace {
+
+template <class Kv, int dim, int warps>
+struct LongAttention {
+  static constexpr int kThreads = warps * kWarp;
+  using Panel = TilePanel<Kv, dim>;
+  using Segment = TileSegment<Kv, dim>;
+  using Queries = TileQueries<Kv, dim>;
+
+  static constexpr int kPanels = Segment::kPanels;
+  static constexpr int kStageBytes = 2 * kPanels * Panel::kBytes;
+  static constexpr int kColumns = dim / 8;
+
+  AttentionPlan plan;
+  AttentionRows batch;
+  KvMemory kv;
+  AttentionTensors tensors;
+
+  // Sums of both of a lane's queries: over all sections so far (their values lie in shared memory),
+  // or in one.
+  struct Sums {
+    float max[2] = {-kInfinity, -kInfinity}, sum[2] = {0, 0};
+  };
+  struct Section : Sums {
+    float values[kColumns][4] = {};
+  };
+
+  // Two segments, each its keys and then its values; then each warp's sums.
+  static constexpr size_t kSharedBytes =
+      2 * kStageBytes + warps * kTileQueries * dim * sizeof(float);
+  size_t shared_bytes() const { return kSharedBytes; }
+  ON_DEVICE static Panel panel(int stage, int i) {
+    return {shared_memory() + (stage * kStageBytes + i * Panel::kBytes)};
+  }
+  // A lane's share of components 8j..8j+7.
+  ON_DEVICE static Shared<Floats4> values() {
+    return (shared_memory() + 2 * kStageBytes).template as<Floats4>() +
+           (warp() * kColumns * kWarp + lane());
+  }
+
+  ON_DEVICE void run() const {
+    const int count = plan.counts[0].long_tiles;
+    if (block_x() >= count) return;
+    // The last ones see the most keys and begin first.
+    const AttentionItem item = plan.long_tiles[count - 1 - block_x()];
+    const QueryTile tile(batch.rows[item.row], block_y(), plan.group, item.first_query,
+                         warps * kTileQueries);
+    const int first_query = warp() * kTileQueries;
+    const Queries queries(tile, first_query, tensors, kv);
+    const int left = tile.count - first_query;  // for this warp and those behind it
+    const int last_key =
+        left <= 0 ? -1
+                  : tile.last_key(first_query + (left < kTileQueries ? left : kTileQueries) - 1);
+    Sums all;
+    Section section;
+    const int segments = tile.last_key() / kKvSegment + 1;
+    start(tile, 0);
+    close_copies();
+    for (int s = 0; s < segments; ++s) {
+      if (s + 1 < segments) start(tile, s + 1);
+      close_copies();
+      finish_copies<1>();
+      sync_block();
+      clear_tail(tile, s);
+      if (s * kKvSegment <= last_key) {
+        add_segment(s, queries, section);
+        const bool is_last = (s + 1) * kKvSegment > last_key;
+        if (is_last || (s + 1) * kKvSegment % kKvSection == 0)
+          end_section(s * kKvSegment / kKvSection, queries, section, all);
+      }
+      sync_block();
+    }
+    if (left > 0) store(tile, first_query, all);
+  }
+
+  // Sets a segment on its way.
+  ON_DEVICE void start(const QueryTile& tile, int s) const {
+    UNROLLED for (int i = 0; i < 2 * kPanels; ++i) {
+      const int key = s * kKvSegment + i % kPanels * kKvPanel;
+      const bool is_there = key <= tile.last_key();
+      const int block = is_there ? batch.block_of(tile.row, key, kv.places) : 0;
+      const Global<std::byte> head = kv.head(block, i >= kPanels, tile.kv_head);
+      const int from = key % kv.places.block_tokens / kKvPanel;
+      for (int c = thread_index(); c < Panel::kCopies; c += kThreads)
+        panel(s % 2, i).copy(c, kv, head, from, is_there);
+    }
+  }
+
+  ON_DEVICE void clear_tail(const QueryTile& tile, int s) const {
+    const int count = tile.last_key() + 1 - s * kKvSegment;
+    if (count >= kKvSegment) return;
+    const int own = count - warp() * kKvPanel;
+    if (warp() < kPanels && own < kKvPanel) panel(s % 2, kPanels + warp()).clear_from(own);
+    sync_block();
+  }
+
+  ON_DEVICE void add_segment(int s, const Queries& queries, Section& section) const {
+    Segment segment;
+    UNROLLED for (int p = 0; p < kPanels; ++p) segment.add_keys(panel(s % 2, p), p, queries);
+    segment.weigh(tensors.scale, s * kKvSegment, queries);
+    UNROLLED for (int p = 0; p < kPanels; ++p) segment.add_values(panel(s % 2, kPanels + p), p);
+    UNROLLED for (int half = 0; half < 2; ++half) {
+      if (s * kKvSegment > queries.last_key[half]) continue;
+      const MergeFactors by = merged(section, segment.max[half], segment.sum[half], half);
+      UNROLLED for (int j = 0; j < kColumns; ++j)
+          UNROLLED for (int i = 2 * half; i < 2 * half + 2; ++i) section.values[j][i] =
+          fma(segment.values[j][i], by.of_from, section.values[j][i] * by.of_into);
+    }
+  }
+
+  ON_DEVICE static MergeFactors merged(Sums& into, float max, float sum, int half) {
+    const MergeFactors by = merge_factors_log2(into.max[half], max);
+    into.max[half] = by.max;
+    into.sum[half] = fma(sum, by.of_from, into.sum[half] * by.of_into);
+    return by;
+  }
+
+  // Merges a section into the sums of all and begins the next one.
+  ON_DEVICE void end_section(int s, const Queries& queries, Section& section, Sums& all) const {
+    MergeFactors by[2];
+    bool sees[2];
+    UNROLLED for (int half = 0; half < 2; ++half) {
+      sees[half] = s * kKvSection <= queries.last_key[half];
+      if (sees[half]) by[half] = merged(all, section.max[half], section.sum[half], half);
+    }
+    UNROLLED for (int j = 0; j < kColumns; ++j) {
+      Floats4 sums = {{0, 0, 0, 0}};
+      if (s > 0) sums = values()[j * kWarp];
+      UNROLLED for (int i = 0; i < 4; ++i) if (sees[i / 2]) sums.at[i] =
+          fma(section.values[j][i], by[i / 2].of_from, sums.at[i] * by[i / 2].of_into);
+      values().set(j * kWarp, sums);
+    }
+    section = {};
+  }
+
+  ON_DEVICE void store(const QueryTile& tile, int first_query, const Sums& all) const {
+    UNROLLED for (int j = 0; j < kColumns; ++j) {
+      const Floats4 sums = values()[j * kWarp];
+      UNROLLED for (int half = 0; half < 2; ++half) {
+        const int query = first_query + lane() / 4 + half * 8;
+        if (query >= tile.count) continue;
+        store_out<Kv, dim>(tensors, tile, query, 8 * j + lane() % 4 * 2, sums.at[2 * half],
+                           sums.at[2 * half + 1], all.sum[half], kv);
+      }
+    }
+  }
+};
+
+// Eight warps where a block may have the shared memory for them, else four.
+constexpr int kManyWarps = 8, kFewWarps = 4;
+constexpr size_t kLeastShared = 99 << 10;  // of a block, on every GPU that has these matrix units
+template <class Kv, int dim>
+constexpr size_t kSharedForMany = LongAttention<Kv, dim, kManyWarps>::kSharedBytes;
+
+template <class Kv, int dim, int warps>
+void launch_long(Stream& stream, const AttentionPlan& plan, const AttentionArgs& args,
+                 const AttentionTensors& tensors) {
+  launch(
+      stream, {plan.max_long_tiles, args.kv.kv_heads},
+      LongAttention<Kv, dim, warps>{plan, AttentionRows(*args.batch), KvMemory(args.kv), tensors});
+}
+
+}  // namespace
+
+int long_tile_queries(const KvLayerView& kv, size_t shared_bytes) {
+  int warps = 0;
+  with_tile_kv(kv, [&]<class Kv, int dim>() {
+    warps = kSharedForMany<Kv, dim> <= shared_bytes ? kManyWarps : kFewWarps;
+  });
+  return warps * kTileQueries;
+}
+
+void long_attention(Stream& stream, const AttentionPlan& plan, const AttentionArgs& args,
+                    const AttentionTensors& tensors) {
+  with_tile_kv(args.kv, [&]<class Kv, int dim>() {
+    if constexpr (kSharedForMany<Kv, dim> > kLeastShared)
+      if (plan.long_tile_queries == kFewWarps * kTileQueries)
+        return launch_long<Kv, dim, kFewWarps>(stream, plan, args, tensors);
+    launch_long<Kv, dim, kManyWarps>(stream, plan, args, tensors);
+  });
+}
+
+}  // namespace erne::cuda::inline ERNE_CUDA_DEVICE
