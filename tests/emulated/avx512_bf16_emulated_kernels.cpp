@@ -6,7 +6,7 @@
 namespace erne::cpu {
 
 const Kernels& avx512_bf16_emulated_kernels() {
-  static constexpr Kernels kKernels = make_vector_kernels();
+  static const Kernels kKernels = make_pair_kernels<avx512_emulated_kernels>();
   return kKernels;
 }
 

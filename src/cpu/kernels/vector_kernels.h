@@ -1,6 +1,6 @@
 // The kernels, written once for all vector instruction sets, in terms of cpu/lanes/lanes.h. A
-// kernel file names its lanes, includes this and gives make_vector_kernels() out as its table.
-// Everything is internal to that file.
+// kernel file names its lanes, includes this and gives make_vector_kernels() out as its table, or
+// make_pair_kernels(). Everything is internal to that file.
 #pragma once
 
 #include <cstdint>
@@ -398,9 +398,11 @@ inline void attention_finish(const AttentionSums& sums, const AttentionTask& tas
                               : attention_finish_typed<float>(sums, task);
 }
 
+template <bool pairs = kMultipliesPairs>
+  requires(!pairs)
 constexpr Kernels make_vector_kernels() {
   Kernels kernels = {
-      .multiplies_pairs = kMultipliesPairs,
+      .multiplies_pairs = false,
       .linear = linear,
       .tile_linear = nullptr,
       .to_int8_rows = to_int8_rows,
@@ -427,8 +429,24 @@ constexpr Kernels make_vector_kernels() {
   };
   kernels.encodings[static_cast<int>(Encoding::kCcq)] = {
       .decode = decode_ccq<float>,
-      .decode_pairs = kMultipliesPairs ? decode_ccq<Bf16> : nullptr,
   };
+  return kernels;
+}
+
+// The table of a machine whose vectors multiply pairs of bfloat16, too: what needs no pairs is
+// `others`' own, so that it is compiled once.
+template <const Kernels& (*others)(), bool pairs = kMultipliesPairs>
+  requires(pairs)
+Kernels make_pair_kernels() {
+  Kernels kernels = others();
+  kernels.multiplies_pairs = true;
+  kernels.linear = linear;
+  kernels.to_fp8_rows = to_fp8_rows;
+  kernels.attention_segment = attention_segment;
+  EncodingKernels* of = kernels.encodings;
+  of[static_cast<int>(Encoding::kSymmetricInt)].fp8_row_linear = fp8_row_linear_integers;
+  of[static_cast<int>(Encoding::kBlockFp8)].fp8_row_linear = fp8_row_linear_fp8;
+  of[static_cast<int>(Encoding::kCcq)].decode_pairs = decode_ccq<Bf16>;
   return kernels;
 }
 
