@@ -4,10 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <vector>
 
 #include "apps/backends.h"
+#include "apps/options_fixture.h"
 #include "base/json.h"
 #include "base/temp_folder_fixture.h"
 #include "model/load_model.h"
@@ -16,8 +16,6 @@ namespace erne::apps {
 namespace {
 
 using testing::HasSubstr;
-
-const std::string kTinyModel = ERNE_SOURCE_DIR "/models/erne-tiny";
 
 struct Ended {
   int status;
@@ -88,8 +86,7 @@ TEST(BenchCommand, MeasuresAModelAsItIsServed) {
                            kTinyModel, "--threads", "1", "--dtype=float32"});
   ASSERT_EQ(ended.status, 0) << ended.error;
   EXPECT_THAT(ended.out, HasSubstr("batched-12x20+3"));
-  std::ifstream file(json_file);
-  const auto json = Json::parse(std::string(std::istreambuf_iterator<char>(file), {}));
+  const auto json = Json::parse(bytes_of_file(json_file));
   ASSERT_TRUE(json.ok());
   EXPECT_EQ(json->find("threads")->as_int(), 1);
   const Json::Array& cases = json->find("cases")->as_array();

@@ -22,7 +22,7 @@
 namespace erne::apps {
 namespace {
 
-constexpr char kUsage[] =
+constexpr char kChatUsage[] =
     "erne chat --model DIR [flags]\n"
     "\n"
     "Talks to a model in the terminal. An empty line or Ctrl-D ends it, Ctrl-C stops an answer.\n"
@@ -35,7 +35,7 @@ struct ChatOptions {
 };
 using C = ChatOptions;
 
-constexpr FlagRow<ChatOptions> kFlags[] = {
+constexpr FlagRow<ChatOptions> kChatFlags[] = {
     {"--message", "Chat", &C::message, "ask this one thing, print the answer and end"},
     {"--system", "Chat", &C::system, "system message of the conversation"},
     {"--max-tokens", "Chat", &C::max_tokens, "longest answer; 0: what fits the context",
@@ -46,7 +46,7 @@ constexpr FlagRow<ChatOptions> kFlags[] = {
 
 Command chat_command(ChatOptions& chat, ServeOptions& serve) {
   Command command{.name = "erne chat"};
-  command.add(kFlags, chat);
+  command.add(kChatFlags, chat);
   add_serve_flags(command, serve);
   return command;
 }
@@ -178,7 +178,7 @@ int run_chat(std::span<const std::string> arguments) {
   ServeOptions serve;
   const Command command = chat_command(options, serve);
   if (asks_for_help(arguments)) {
-    fmt::print("{}{}", kUsage, flags_help(command));
+    fmt::print("{}{}", kChatUsage, flags_help(command));
     return 0;
   }
   const auto notes = parse_flags(command, arguments, std::getenv);

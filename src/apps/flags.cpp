@@ -15,8 +15,6 @@
 namespace erne::apps {
 namespace {
 
-constexpr size_t kMaxShownBytes = 80;
-
 using Texts = std::vector<std::string>;
 
 // A choice such as "cuda:N" stands for any number.

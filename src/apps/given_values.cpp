@@ -12,7 +12,6 @@ namespace erne::apps {
 namespace {
 
 constexpr size_t kMaxConfigBytes = 64 << 10;
-constexpr size_t kMaxShownBytes = 80;
 
 const ForeignFlag* find_foreign(std::span<const ForeignFlag> table, const std::string& name) {
   const auto found = std::ranges::find_if(table, [&](const auto& row) { return name == row.name; });

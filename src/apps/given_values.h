@@ -12,6 +12,9 @@
 
 namespace erne::apps {
 
+// Of what somebody gave, in a message about it.
+inline constexpr size_t kMaxShownBytes = 80;
+
 // A flag's values; a switch's are "true" or "false".
 using Given = std::map<std::string, std::vector<std::string>>;
 

@@ -50,13 +50,13 @@ constexpr FlagRow<F> kCommonFlags[] = {
     {"--json", "Measurement", &F::json, "write the result as JSON"},
 };
 
-struct Benchmark {
+struct ModelBenchmark {
   const char* name;
   std::span<const FlagRow<F>> flags;
   std::vector<bench::ModelCase> (*cases)(const F&);
 };
 
-Benchmark benchmark_of(ModelBenchKind kind) {
+ModelBenchmark benchmark_of(ModelBenchKind kind) {
   switch (kind) {
     case ModelBenchKind::kDecode:
       return {"erne bench decode", kDecodeFlags,
@@ -125,7 +125,7 @@ Result<void> measure(const std::vector<bench::ModelCase>& cases, const ServeOpti
 
 Result<void> run_model_bench(ModelBenchKind kind, std::span<const std::string> arguments,
                              const std::string& command) {
-  const Benchmark benchmark = benchmark_of(kind);
+  const ModelBenchmark benchmark = benchmark_of(kind);
   ModelBenchFlags flags;
   flags.command = command;
   ServeOptions options;

@@ -4,29 +4,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <map>
 #include <optional>
 
 #include "apps/loaded_model.h"
 #include "apps/option_table.h"
-#include "apps/options.h"
+#include "apps/options_fixture.h"
 #include "base/log.h"
 #include "base/temp_folder_fixture.h"
 
 namespace erne::apps {
 namespace {
-
-using Arguments = std::vector<std::string>;
-using Variables = std::map<std::string, std::string>;
-
-const std::string kTinyModel = ERNE_SOURCE_DIR "/models/erne-tiny";
-
-Result<ParsedOptions> parse(const Arguments& arguments, const Variables& variables = {}) {
-  return parse_options(arguments, [&](const char* name) {
-    const auto found = variables.find(name);
-    return found == variables.end() ? nullptr : found->second.c_str();
-  });
-}
 
 // Names what it is about, and has no control characters and no page of text.
 void expect_refused(const Result<ParsedOptions>& parsed, const std::string& what,

@@ -11,7 +11,7 @@ using O = ServeOptions;
 
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
-const FlagRow<O> kFlags[] = {
+const FlagRow<O> kServerFlags[] = {
     {"--model", "Model", &O::model,
      "folder of the checkpoint (config.json, safetensors, tokenizer)"},
     {"--served-model-name", "Model", &O::served_model_name,
@@ -213,7 +213,7 @@ constexpr ForeignFlag kNoMeaning[] = {
 }  // namespace
 
 std::span<const FlagRow<O>> flags() {
-  return kFlags;
+  return kServerFlags;
 }
 std::span<const ForeignFlag> flags_not_built() {
   return kNotBuilt;

@@ -3,31 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <map>
 
 #include "apps/backends.h"
 #include "apps/option_table.h"
+#include "apps/options_fixture.h"
 #include "base/temp_folder_fixture.h"
 
 namespace erne::apps {
 namespace {
-
-using Arguments = std::vector<std::string>;
-
-struct Variables {
-  std::map<std::string, std::string> values;
-  Environment environment() {
-    return [this](const char* name) {
-      const auto found = values.find(name);
-      return found == values.end() ? nullptr : found->second.c_str();
-    };
-  }
-};
-
-Result<ParsedOptions> parse(const Arguments& arguments) {
-  Variables none;
-  return parse_options(arguments, none.environment());
-}
 
 TEST(Options, BothSpellingsAndBothForms) {
   const auto parsed = parse({"--model", "m", "--max_model_len=512", "--max-num-seqs", "3",
@@ -48,9 +31,9 @@ TEST(Options, FlagBeatsFileBeatsEnvironmentBeatsDefault) {
       "options.yaml",
       "max_num_seqs: 5\nswap_space: 0.5\nport: 7000\nenable-chunked-prefill: true\napi-key: [f]\n");
   const std::string path = folder.file("options.yaml");
-  Variables variables{{{"FD_DISABLE_CHUNKED_PREFILL", "1"}, {"FD_API_KEY", "x,y"}}};
+  const Variables variables{{"FD_DISABLE_CHUNKED_PREFILL", "1"}, {"FD_API_KEY", "x,y"}};
   const Arguments arguments = {"--config", path, "--port", "7001"};
-  const auto parsed = parse_options(arguments, variables.environment());
+  const auto parsed = parse(arguments, variables);
   ASSERT_TRUE(parsed.ok()) << parsed.status().message;
   EXPECT_EQ(parsed->options.port, 7001);
   EXPECT_EQ(parsed->options.max_num_seqs, 5);
@@ -59,7 +42,7 @@ TEST(Options, FlagBeatsFileBeatsEnvironmentBeatsDefault) {
   EXPECT_EQ(parsed->options.api_keys, Arguments{"f"});
   EXPECT_EQ(parsed->options.block_size, 64);
 
-  const auto environment_only = parse_options({}, variables.environment());
+  const auto environment_only = parse({}, variables);
   EXPECT_FALSE(environment_only->options.enable_chunked_prefill);
   EXPECT_EQ(environment_only->options.api_keys, (Arguments{"x", "y"}));
 }

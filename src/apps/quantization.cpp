@@ -9,7 +9,8 @@ namespace erne::apps {
 namespace {
 
 constexpr std::string_view kPlain[] = {"none", "None", "bfloat16"};
-constexpr std::string_view kNotBuilt[] = {"wfp8afp8", "tensor_wise_fp8", "kvcache", "mix_quant"};
+constexpr std::string_view kSchemesNotBuilt[] = {"wfp8afp8", "tensor_wise_fp8", "kvcache",
+                                                 "mix_quant"};
 
 std::string allowed_names() {
   std::string names = "none";
@@ -24,7 +25,8 @@ Result<const QuantizationScheme*> parse_quantization(std::string_view name) {
   if (std::ranges::find(kPlain, name) != std::end(kPlain)) return nullptr;
   if (const QuantizationScheme* scheme = find_quantization(name); scheme != nullptr) return scheme;
   // FastDeploy also takes a JSON object with a type for each part of a model.
-  if (std::ranges::find(kNotBuilt, name) != std::end(kNotBuilt) || name.starts_with('{'))
+  if (std::ranges::find(kSchemesNotBuilt, name) != std::end(kSchemesNotBuilt) ||
+      name.starts_with('{'))
     return unsupported(
         fmt::format("--quantization {} is not built yet; built are {}", name, allowed_names()),
         "--quantization");

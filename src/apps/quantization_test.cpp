@@ -4,11 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include "apps/options.h"
+#include "base/temp_folder_fixture.h"
 
 namespace erne::apps {
 namespace {
@@ -24,8 +23,7 @@ TEST(Quantization, EverySchemeIsTakenByItsNameAndListedInTheHelp) {
 
 TEST(Quantization, TheDocumentsNameEveryScheme) {
   for (const char* name : {"README.md", "docs/quantization.md"}) {
-    std::ifstream file(std::filesystem::path(ERNE_SOURCE_DIR) / name);
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const std::string text = bytes_of_file(std::filesystem::path(ERNE_SOURCE_DIR) / name);
     for (const QuantizationScheme& scheme : quantization_schemes())
       EXPECT_THAT(text, HasSubstr(std::string("`") + scheme.name + "`")) << name;
   }

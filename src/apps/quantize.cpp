@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kUsage[] =
+constexpr char kQuantizeUsage[] =
     "erne quantize --model DIR --quantization FORMAT --output DIR\n"
     "\n"
     "Quantises a checkpoint once, into a folder that loads as fast as the disk reads it.\n";
@@ -37,17 +37,17 @@ struct QuantizeOptions {
   int64_t seed = 0;
   int threads = 0;
 };
-using O = QuantizeOptions;
+using Q = QuantizeOptions;
 
-constexpr FlagRow<QuantizeOptions> kFlags[] = {
-    {"--model", "What", &O::model, "folder of the checkpoint; required"},
-    {"--quantization", "What", &O::quantization, "as of erne serve; required"},
-    {"--output", "What", &O::output, "folder to make; must be empty or not exist; required"},
-    {"--dtype", "How", &O::dtype, "type of activations that it is for", one_of(kActivationChoices)},
-    {"--load-choices", "How", &O::load_choices, "dummy: random weights of the shapes",
+constexpr FlagRow<QuantizeOptions> kQuantizeFlags[] = {
+    {"--model", "What", &Q::model, "folder of the checkpoint; required"},
+    {"--quantization", "What", &Q::quantization, "as of erne serve; required"},
+    {"--output", "What", &Q::output, "folder to make; must be empty or not exist; required"},
+    {"--dtype", "How", &Q::dtype, "type of activations that it is for", one_of(kActivationChoices)},
+    {"--load-choices", "How", &Q::load_choices, "dummy: random weights of the shapes",
      one_of("default default_v1 dummy")},
-    {"--seed", "How", &O::seed, "of random weights", from_to(0, 1e18)},
-    {"--threads", "How", &O::threads, "0: one per core", from_to(0, 1024)},
+    {"--seed", "How", &Q::seed, "of random weights", from_to(0, 1e18)},
+    {"--threads", "How", &Q::threads, "0: one per core", from_to(0, 1024)},
 };
 
 Status cannot_write(const fs::path& file, const std::string& why) {
@@ -159,9 +159,9 @@ Result<std::string> quantize(const QuantizeOptions& options) {
 int run_quantize(std::span<const std::string> arguments) {
   QuantizeOptions options;
   Command command{.name = "erne quantize"};
-  command.add(kFlags, options);
+  command.add(kQuantizeFlags, options);
   if (asks_for_help(arguments)) {
-    fmt::print("{}{}", kUsage, flags_help(command));
+    fmt::print("{}{}", kQuantizeUsage, flags_help(command));
     return 0;
   }
   const auto made = [&]() -> Result<std::string> {

@@ -24,7 +24,7 @@
 namespace erne::apps {
 namespace {
 
-constexpr char kUsage[] =
+constexpr char kServeUsage[] =
     "erne serve --model DIR [flags]\n"
     "\n"
     "Serves a model over the OpenAI API. SIGTERM or SIGINT finishes open requests and ends; a\n"
@@ -171,7 +171,7 @@ Result<int> serve(const ServeOptions& options, Signals& signals) {
 
 int run_serve(std::span<const std::string> arguments) {
   if (asks_for_help(arguments)) {
-    fmt::print("{}{}", kUsage, options_help());
+    fmt::print("{}{}", kServeUsage, options_help());
     return 0;
   }
   const auto parsed = parse_options(arguments, std::getenv);

@@ -1,16 +1,24 @@
-// For tests: a folder of its own, so that suites which run side by side never meet in one.
+// For tests: a folder of its own, so that suites which run side by side never meet in one, and what
+// lies in files.
 #pragma once
 
 #include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <string_view>
 
 #include "base/check.h"
 
 namespace erne {
+
+// Nothing of what cannot be opened.
+inline std::string bytes_of_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
 
 // Removed with everything in it at the end.
 class TempFolder {

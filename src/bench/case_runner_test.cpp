@@ -3,17 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "bench/manual_clock_fixture.h"
+
 namespace erne::bench {
 namespace {
-
-class ManualClock final : public Clock {
- public:
-  int64_t now_us() const override { return now_us_; }
-  void advance(int64_t us) { now_us_ += us; }
-
- private:
-  int64_t now_us_ = 1000;
-};
 
 // Answers 7 to everything. A step takes 10 us, and 1 us, 3 bytes and 5 operations per token.
 class TimedExecutor final : public sched::Executor {

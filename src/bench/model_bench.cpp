@@ -25,7 +25,7 @@ double ms_per_step(const PhaseSample& sample) {
   return 1e3 * sample.seconds / static_cast<double>(sample.steps);
 }
 
-std::string heading() {
+std::string phases_heading() {
   return fmt::format("{:22}{:9}{:>9}{:>19}{:>11}{:>8}{:>10}{:>9}{:>9}{:>16}\n", "case", "phase",
                      "tok/s", "min .. max", "ms/step", "GB/s", "GFLOP/s", "bound", "% limit",
                      "measured/floor");
@@ -104,7 +104,7 @@ Result<Json> run_model_bench(const ModelUnderTest& model, const std::vector<Mode
     limits = measure_limits(model.threads, model.weight_bytes);
     print(to_text(*limits));
   }
-  print(heading());
+  print(phases_heading());
 
   engine::Engine engine(model.executor, model.limits, clock);
   CaseRunner runner(engine, model.counters, clock,

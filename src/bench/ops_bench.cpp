@@ -30,7 +30,7 @@ double gflop_per_s(const OpTiming& timing) {
   return static_cast<double>(timing.flops) / timing.us * 1e-3;
 }
 
-std::string heading() {
+std::string ops_heading() {
   return fmt::format("{:18}{:>6}{:>12}{:>12}{:>9}{:>10}{:>9}{:>12}{:>9}{:>16}\n", "op", "rows",
                      "us", "best us", "GB/s", "GFLOP/s", "bound", "floor us", "% limit",
                      "measured/floor");
@@ -158,7 +158,7 @@ Result<Json> run_ops_bench(Backend& backend, const OpsBenchOptions& options, con
       dtype_name(kv), options.shapes.context));
   const MachineLimits limits = measure_limits(options.threads);
   print(to_text(limits));
-  print(heading());
+  print(ops_heading());
 
   const CaseOptions case_options{.shapes = options.shapes,
                                  .activations = activations(options),

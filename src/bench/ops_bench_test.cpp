@@ -6,20 +6,12 @@
 #include <set>
 
 #include "backend/null_backend.h"
+#include "bench/manual_clock_fixture.h"
 
 namespace erne::bench {
 namespace {
 
 using testing::HasSubstr;
-
-class ManualClock final : public Clock {
- public:
-  int64_t now_us() const override { return now_us_; }
-  void advance(int64_t us) { now_us_ += us; }
-
- private:
-  int64_t now_us_ = 1000;
-};
 
 // Does nothing but check shapes (the public ops do) and let time pass: `us_per_row` for each row.
 class SlowBackend final : public NullBackend {

@@ -4,8 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <mutex>
 
 #include "base/temp_folder_fixture.h"
@@ -16,11 +14,6 @@ namespace {
 
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-std::string text_of(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::string reply(const std::string& json) {
   return "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " + std::to_string(json.size()) +
@@ -92,7 +85,7 @@ TEST(ServeBench, MeasuresAndWritesItsFiles) {
   EXPECT_THAT(result->text, HasSubstr("6 completed, 0 failed"));
   EXPECT_THAT(result->text, HasSubstr("measured / floor"));
 
-  const auto json = Json::parse(text_of(options.save_result));
+  const auto json = Json::parse(bytes_of_file(options.save_result));
   ASSERT_TRUE(json.ok());
   EXPECT_EQ(json->dump(), result->json.dump());
   EXPECT_EQ(json->find("server")->find("model")->as_string(), "tiny");
@@ -101,7 +94,7 @@ TEST(ServeBench, MeasuresAndWritesItsFiles) {
   EXPECT_EQ(figures.find("output_tokens")->as_int(), 6 * 4);
   EXPECT_EQ(figures.find("finish_reasons")->find("length")->as_int(), 6);
   EXPECT_EQ(figures.find("floor")->find("weight_bytes")->as_int(), 100'000);
-  EXPECT_THAT(text_of(options.plot), HasSubstr("</svg>"));
+  EXPECT_THAT(bytes_of_file(options.plot), HasSubstr("</svg>"));
 }
 
 TEST(ServeBench, SendsWhatTheFlagsSay) {

@@ -12,7 +12,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-Json released_config() {  // of the 0.3B model
+Json released_json() {  // of the 0.3B model
   return Json::parse(R"({"architectures":["Ernie4_5ForCausalLM"],"model_type":"ernie4_5",
       "bos_token_id":1,"eos_token_id":2,"pad_token_id":0,"hidden_act":"silu","hidden_size":1024,
       "intermediate_size":3072,"max_position_embeddings":131072,"num_attention_heads":16,
@@ -23,7 +23,7 @@ Json released_config() {  // of the 0.3B model
 }
 
 Json without(const char* key) {
-  Json json = released_config();
+  Json json = released_json();
   std::erase_if(json.as_object(), [&](const auto& member) { return member.first == key; });
   return json;
 }
@@ -34,7 +34,7 @@ Status refusal(const Json& json) {
 }
 
 TEST(ErnieConfig, reads_the_released_file) {
-  const auto config = parse_config(released_config().dump());
+  const auto config = parse_config(released_json().dump());
   ASSERT_TRUE(config) << config.status().message;
   EXPECT_EQ(config->vocab_size, 103424);
   EXPECT_EQ(config->hidden_size, 1024);
@@ -112,7 +112,7 @@ TEST(ErnieConfig, hostile_values_are_refused_by_field) {
   };
   for (const auto& [key, values] : cases)
     for (const char* value : values) {
-      Json json = released_config();
+      Json json = released_json();
       json.set(key, Json::parse(value).value());
       const Status status = refusal(json);
       EXPECT_EQ(status.param, key) << value << ": " << status.message;
@@ -130,7 +130,7 @@ TEST(ErnieConfig, scaled_angles_are_refused_and_a_scale_of_one_is_none) {
         {R"({"factor":8})", ".factor"},
         {R"({"partial_rotary_factor":0.5})", ".partial_rotary_factor"}};
     for (const auto& [value, field] : scaled) {
-      Json json = released_config();
+      Json json = released_json();
       json.set(key, Json::parse(value).value());
       EXPECT_EQ(refusal(json).param, key + field) << value;
     }
@@ -138,7 +138,7 @@ TEST(ErnieConfig, scaled_angles_are_refused_and_a_scale_of_one_is_none) {
          {"null", "{}", R"({"type":"linear","factor":1.0})", R"({"rope_type":"linear","factor":1})",
           R"({"rope_type":"default"})", R"({"type":null,"factor":null})", R"({"factor":1.0})",
           R"({"rope_type":"default","rope_theta":500000.0,"partial_rotary_factor":1.0})"}) {
-      Json json = released_config();
+      Json json = released_json();
       json.set(key, Json::parse(value).value());
       EXPECT_TRUE(parse_config(json.dump())) << key << value << refusal(json).message;
     }
@@ -167,7 +167,7 @@ TEST(ErnieConfig, what_means_none_in_other_tools_means_none) {
       {"unsloth_version", "\"2026.1\""},
       {"auto_map", R"({"AutoConfig":"x.Y"})"}};
   for (const auto& [key, value] : members) {
-    Json json = released_config();
+    Json json = released_json();
     json.set(key, Json::parse(value).value());
     const auto config = parse_config(json.dump());
     ASSERT_TRUE(config) << key << " " << value << ": " << config.status().message;
@@ -181,7 +181,7 @@ TEST(ErnieConfig, ends_outside_the_vocabulary_count_as_none) {
       {"-1", {2}},         {"103424", {2}}, {"[2,-1]", {2}},
       {"[103424,7]", {7}}, {"null", {2}},   {"[]", {2}}};
   for (const auto& [value, expected] : cases) {
-    Json json = released_config();
+    Json json = released_json();
     json.set("eos_token_id", Json::parse(value).value());
     const auto config = parse_config(json.dump());
     ASSERT_TRUE(config) << value << ": " << config.status().message;
@@ -192,7 +192,7 @@ TEST(ErnieConfig, ends_outside_the_vocabulary_count_as_none) {
 TEST(ErnieConfig, a_trainers_wrapper_is_named_with_what_it_wraps) {
   for (const char* name : {"FSDPErnie4_5ForCausalLM", "Ernie4_5ForCausalLMWithValueHead",
                            "Ernie4_5Model", "PeftErnie4_5ForCausalLM"}) {
-    Json json = released_config();
+    Json json = released_json();
     json.set("architectures", Json::Array{Json(name)});
     const Status status = refusal(json);
     EXPECT_EQ(status.param, "architectures");
@@ -214,7 +214,7 @@ TEST(ErnieConfig, reads_what_a_checkpoint_is_quantised_to) {
       {R"({"quantization":"mix_quant","dense_quant_type":"wint8","moe_quant_type":"wint4"})",
        "wint4"}};
   for (const auto& [text, name] : cases) {
-    Json json = released_config();
+    Json json = released_json();
     json.set("quantization_config", Json::parse(text).value());
     const auto config = parse_config(json.dump());
     ASSERT_TRUE(config) << config.status().message;
@@ -226,7 +226,7 @@ TEST(ErnieConfig, reads_what_a_checkpoint_is_quantised_to) {
       {R"({"quant_method":"fp8","weight_block_size":[64,64]})", "weight_block_size"},
       {R"({"quantization":"w4a8","hadamard_block_size":96})", "hadamard_block_size"}};
   for (const auto& [text, field] : refused) {
-    Json json = released_config();
+    Json json = released_json();
     json.set("quantization_config", Json::parse(text).value());
     EXPECT_EQ(refusal(json).param, std::string("quantization_config.") + field);
   }
@@ -252,7 +252,7 @@ TEST(ErnieConfig, other_models_of_the_family_are_not_built_yet) {
 }
 
 Json moe_config() {  // the 21B-A3B model's
-  Json json = released_config();
+  Json json = released_json();
   const std::pair<const char*, const char*> members[] = {
       {"architectures", R"(["Ernie4_5_MoeForCausalLM"])"},
       {"hidden_size", "2560"},
@@ -291,7 +291,7 @@ TEST(ErnieConfig, reads_a_mixture) {
   EXPECT_EQ(config->moe.shared_width(), 3072);
   EXPECT_TRUE(config->moe.has_correction_bias);
   EXPECT_EQ(config->moe.norm_min, 1e-12f);
-  EXPECT_FALSE(parse_config(released_config().dump())->has_experts());
+  EXPECT_FALSE(parse_config(released_json().dump())->has_experts());
 }
 
 TEST(ErnieConfig, layers_are_mixtures_between_two_indices_and_every_so_often) {

@@ -8,8 +8,6 @@
 namespace erne::sample {
 namespace {
 
-constexpr float kInf = HUGE_VALF;
-
 TEST(Lanes, WeightsAreExponentialsAndTheirSum) {
   for (const size_t size : {1, 15, 16, 17, 500, kPiece}) {
     std::vector<float> logits;
@@ -29,7 +27,7 @@ TEST(Lanes, WeightsAreExponentialsAndTheirSum) {
 }
 
 TEST(Lanes, WhatIsNoNumberWeighsNothing) {
-  const std::vector<float> logits = {std::nanf(""), 1, -kInf, -200};
+  const std::vector<float> logits = {std::nanf(""), 1, -HUGE_VALF, -200};
   EXPECT_EQ(largest_of(logits).value, 1);
   EXPECT_TRUE(largest_of(logits).has_nan);
   EXPECT_FALSE(largest_of(std::span(logits).subspan(1)).has_nan);

@@ -12,7 +12,7 @@ namespace {
 const kv::KvGeometry kGeometry{.device_blocks = 4, .host_blocks = 0, .block_tokens = 8};
 const Limits kLimits{.max_rows = 2, .max_tokens = 16, .max_model_len = 40};
 
-Request request(int prompt, int max_new_tokens, int min_new_tokens = 0) {
+Request request_of(int prompt, int max_new_tokens, int min_new_tokens = 0) {
   Request request;
   request.prompt.resize(prompt);
   request.stop.max_new_tokens = max_new_tokens;
@@ -32,36 +32,38 @@ void expect_refused(const Request& request, const Limits& limits, Code code, std
 }
 
 TEST(CheckRequest, AcceptsWhatJustFits) {
-  EXPECT_TRUE(check_request(request(1, 0), kLimits, kGeometry).ok());
-  EXPECT_TRUE(check_request(request(32, 1), kLimits, kGeometry).ok());  // 32 slots: the last token
-  EXPECT_TRUE(check_request(request(32, 0), kLimits, kGeometry).ok());  // generated needs none
-  EXPECT_TRUE(check_request(request(1, 32), kLimits, kGeometry).ok());
-  EXPECT_TRUE(check_request(request(1, 5, 5), kLimits, kGeometry).ok());
+  EXPECT_TRUE(check_request(request_of(1, 0), kLimits, kGeometry).ok());
+  EXPECT_TRUE(
+      check_request(request_of(32, 1), kLimits, kGeometry).ok());  // 32 slots: the last token
+  EXPECT_TRUE(check_request(request_of(32, 0), kLimits, kGeometry).ok());  // generated needs none
+  EXPECT_TRUE(check_request(request_of(1, 32), kLimits, kGeometry).ok());
+  EXPECT_TRUE(check_request(request_of(1, 5, 5), kLimits, kGeometry).ok());
   Limits whole = kLimits;
   whole.chunk_prompts = false;
-  EXPECT_TRUE(check_request(request(16, 17), whole, kGeometry).ok());
+  EXPECT_TRUE(check_request(request_of(16, 17), whole, kGeometry).ok());
   Limits exact = kLimits;
   exact.max_model_len = 20;
-  EXPECT_TRUE(check_request(request(10, 10), exact, kGeometry).ok());
+  EXPECT_TRUE(check_request(request_of(10, 10), exact, kGeometry).ok());
 }
 
 TEST(CheckRequest, RefusesWhatIsWrong) {
-  expect_refused(request(0, 1), kLimits, Code::kInvalid, "prompt", {"empty"});
-  expect_refused(request(1, -1), kLimits, Code::kInvalid, "max_tokens", {"-1"});
-  expect_refused(request(1, 5, 6), kLimits, Code::kInvalid, "min_tokens", {"6", "5"});
-  expect_refused(request(1, 5, -2), kLimits, Code::kInvalid, "min_tokens", {"-2"});
+  expect_refused(request_of(0, 1), kLimits, Code::kInvalid, "prompt", {"empty"});
+  expect_refused(request_of(1, -1), kLimits, Code::kInvalid, "max_tokens", {"-1"});
+  expect_refused(request_of(1, 5, 6), kLimits, Code::kInvalid, "min_tokens", {"6", "5"});
+  expect_refused(request_of(1, 5, -2), kLimits, Code::kInvalid, "min_tokens", {"-2"});
 }
 
 TEST(CheckRequest, RefusesWhatCanNeverFitAndNamesTheNumbers) {
-  expect_refused(request(31, 10), kLimits, Code::kTooLong, "max_tokens", {"31", "10", "41", "40"});
-  expect_refused(request(40, 1), kLimits, Code::kTooLong, "prompt", {"40", "41"});
-  expect_refused(request(1, std::numeric_limits<int>::max()), kLimits, Code::kTooLong, "max_tokens",
-                 {"2147483647", "2147483648"});
-  expect_refused(request(32, 2), kLimits, Code::kTooLong, "max_tokens", {"32 (4 blocks of 8)"});
-  expect_refused(request(33, 0), kLimits, Code::kTooLong, "max_tokens", {"33", "32"});
+  expect_refused(request_of(31, 10), kLimits, Code::kTooLong, "max_tokens",
+                 {"31", "10", "41", "40"});
+  expect_refused(request_of(40, 1), kLimits, Code::kTooLong, "prompt", {"40", "41"});
+  expect_refused(request_of(1, std::numeric_limits<int>::max()), kLimits, Code::kTooLong,
+                 "max_tokens", {"2147483647", "2147483648"});
+  expect_refused(request_of(32, 2), kLimits, Code::kTooLong, "max_tokens", {"32 (4 blocks of 8)"});
+  expect_refused(request_of(33, 0), kLimits, Code::kTooLong, "max_tokens", {"33", "32"});
   Limits whole = kLimits;
   whole.chunk_prompts = false;
-  expect_refused(request(17, 1), whole, Code::kTooLong, "prompt", {"17", "16"});
+  expect_refused(request_of(17, 1), whole, Code::kTooLong, "prompt", {"17", "16"});
 }
 
 // Whoever submits: the server, a terminal, a benchmark.
@@ -77,7 +79,7 @@ TEST(CheckRequest, EveryTokenItNamesIsOneOfTheVocabularys) {
   for (const auto& [param, place] : places)
     for (const TokenId id : {-1, 0, 99, 100, std::numeric_limits<TokenId>::min(),
                              std::numeric_limits<TokenId>::max()}) {
-      Request r = request(3, 1);
+      Request r = request_of(3, 1);
       place(r, id);
       if (id >= 0 && id < 100)
         EXPECT_TRUE(check_request(r, limits, kGeometry).ok()) << param << id;
@@ -103,11 +105,11 @@ TEST(CheckRequest, WhatIsAskedOfTheSamplerIsANumberItIsDefinedFor) {
   };
   for (const auto& [param, field, wrong] : fields)
     for (const float value : wrong) {
-      Request r = request(3, 1);
+      Request r = request_of(3, 1);
       r.sampling.*field = value;
       expect_refused(r, kLimits, Code::kInvalid, param, {});
     }
-  Request r = request(3, 1);
+  Request r = request_of(3, 1);
   r.sampling.top_k = -1;
   expect_refused(r, kLimits, Code::kInvalid, "top_k", {"-1"});
   r.sampling = {};

@@ -108,7 +108,7 @@ Result<void> in_template_variables(const Arg& arg, GenerationRequest&) {
       arg.name);
 }
 
-constexpr Field kFields[] = {
+constexpr Field kBystanderFields[] = {
     // Labels, hints and promises.
     {"user", kBoth, any_label},
     {"safety_identifier", kChatOnly, any_label},
@@ -161,7 +161,7 @@ constexpr Field kFields[] = {
 }  // namespace
 
 std::span<const Field> bystander_fields() {
-  return kFields;
+  return kBystanderFields;
 }
 
 }  // namespace erne::server

@@ -3,9 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "server/logprobs_json.h"
+#include "text/text_goldens.h"
 
 namespace erne::server {
 namespace {
@@ -16,14 +15,10 @@ using ::testing::ElementsAre;
 constexpr TokenId kEos = 2;
 const std::vector<TokenId> kEosIds = {kEos};
 
-const text::Tokenizer& tokenizer() {
-  static const auto loaded =
-      text::Tokenizer::load(std::filesystem::path(ERNE_SOURCE_DIR) / "tests/goldens/text").value();
-  return *loaded;
-}
+using text::golden_tokenizer;
 
 std::vector<TokenId> tokens(std::string_view text) {
-  return tokenizer().encode(text, text::Specials::kAsText);
+  return golden_tokenizer().encode(text, text::Specials::kAsText);
 }
 
 GenerationRequest asked() {
@@ -45,7 +40,7 @@ sched::TokenEvent event(std::vector<TokenId> ids, std::optional<FinishReason> fi
 Delta run(const GenerationRequest& request, const std::vector<TokenId>& ids, size_t per_event,
           FinishReason finish) {
   const PreparedPrompt prompt;
-  Choice choice(request, prompt, kEosIds, &tokenizer());
+  Choice choice(request, prompt, kEosIds, &golden_tokenizer());
   Delta all;
   for (size_t i = 0; i < ids.size() && !choice.finished(); i += per_event) {
     const size_t end = std::min(i + per_event, ids.size());
@@ -91,7 +86,7 @@ TEST(Choice, AStopStringInTheLastTokenIsAStop) {
 TEST(Choice, EventsAfterTheEndAreIgnored) {
   const PreparedPrompt prompt;
   const GenerationRequest request = asked();
-  Choice choice(request, prompt, kEosIds, &tokenizer());
+  Choice choice(request, prompt, kEosIds, &golden_tokenizer());
   choice.push(event({3}, FinishReason::kLength));
   choice.push(event({4}, FinishReason::kStop));
   EXPECT_THAT(choice.take().token_ids, ElementsAre(3));
@@ -103,7 +98,7 @@ TEST(Choice, EchoedPromptsAreScoredOverManyEvents) {
   request.echo = true;
   request.output_scores = 1;
   const PreparedPrompt prompt{{3, 4, 5}, "012", {0, 1, 2}};
-  Choice choice(request, prompt, kEosIds, &tokenizer());
+  Choice choice(request, prompt, kEosIds, &golden_tokenizer());
   sched::TokenEvent first;
   first.prompt_logprobs = {{{4, -0.25f}, {{4, -0.25f}, {9, -2.0f}}}};
   choice.push(first);
@@ -126,7 +121,7 @@ TEST(Choice, OffsetsCountCharactersNotBytes) {
   GenerationRequest request = asked();
   request.output_scores = 0;
   const PreparedPrompt prompt;
-  Choice choice(request, prompt, kEosIds, &tokenizer());
+  Choice choice(request, prompt, kEosIds, &golden_tokenizer());
   choice.push(event(tokens("你😀1"), FinishReason::kLength));
   std::vector<int64_t> offsets;
   for (const ScoredToken& token : choice.take().scores) offsets.push_back(token.text_offset);
@@ -175,7 +170,7 @@ Delta run_parsed(std::string_view text, const std::vector<std::string>& stop, si
   GenerationRequest request(Endpoint::kChat, {});
   request.stop = stop;
   const PreparedPrompt prompt;
-  Choice choice(request, prompt, kEosIds, &tokenizer(), std::make_unique<ScriptedParser>());
+  Choice choice(request, prompt, kEosIds, &golden_tokenizer(), std::make_unique<ScriptedParser>());
   std::vector<TokenId> ids = tokens(text);
   ids.push_back(kEos);
   Delta all;
@@ -244,10 +239,10 @@ Json as_read(const Json& written) {
 // lm-eval calls a token greedy when its score is the largest of top_logprobs: the best must be
 // there, as the same number.
 TEST(LogprobsJson, TheBestTokenIsNeverLost) {
-  const TokenNames names(&tokenizer(), false);
+  const TokenNames names(&golden_tokenizer(), false);
   // The byte piece of "1" reads like the token "1".
-  const TokenId digit = tokenizer().find("1").value();
-  const TokenId byte = tokenizer().find("<0x31>").value();
+  const TokenId digit = golden_tokenizer().find("1").value();
+  const TokenId byte = golden_tokenizer().find("<0x31>").value();
   ASSERT_EQ(names.name(digit), names.name(byte));
   const ScoredToken token{.id = digit, .logprob = -2.5f, .top = {{byte, -0.1f}}, .text_offset = 0};
   const Json json = as_read(completion_logprobs({token}, names));
@@ -261,7 +256,7 @@ TEST(LogprobsJson, TheBestTokenIsNeverLost) {
 }
 
 TEST(LogprobsJson, ImpossibleTokensHaveANumber) {
-  const TokenNames names(&tokenizer(), false);
+  const TokenNames names(&golden_tokenizer(), false);
   const ScoredToken token{
       .id = 3, .logprob = -std::numeric_limits<float>::infinity(), .top = {}, .text_offset = 0};
   const Json json = as_read(chat_logprobs({token}, names));

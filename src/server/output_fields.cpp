@@ -106,7 +106,7 @@ Result<void> read_return_tokens_as_token_ids(const Arg& arg, GenerationRequest& 
   return {};
 }
 
-constexpr Field kFields[] = {
+constexpr Field kOutputFields[] = {
     {"model", kBoth, read_model},
     {"request_id", kBoth, read_request_id},
     {"stream", kBoth, read_stream},
@@ -124,7 +124,7 @@ constexpr Field kFields[] = {
 }  // namespace
 
 std::span<const Field> output_fields() {
-  return kFields;
+  return kOutputFields;
 }
 
 }  // namespace erne::server

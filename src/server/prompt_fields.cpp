@@ -169,7 +169,7 @@ Result<void> read_completion_token_ids(const Arg& arg, GenerationRequest& r) {
   return {};
 }
 
-constexpr Field kFields[] = {
+constexpr Field kPromptFields[] = {
     {"prompt_token_ids", kBoth, read_prompt_token_ids},
     {"messages", kChatOnly, read_messages},
     {"chat_template_kwargs", kChatOnly, read_template_variables},
@@ -181,7 +181,7 @@ constexpr Field kFields[] = {
 }  // namespace
 
 std::span<const Field> prompt_fields() {
-  return kFields;
+  return kPromptFields;
 }
 
 }  // namespace erne::server

@@ -163,7 +163,7 @@ Result<void> read_include_stop(const Arg& arg, GenerationRequest& r) {
   return {};
 }
 
-constexpr Field kFields[] = {
+constexpr Field kSamplingFields[] = {
     {"temperature", kBoth, read_temperature},
     {"top_p", kBoth, read_top_p},
     {"top_k", kBoth, read_top_k},
@@ -189,7 +189,7 @@ constexpr Field kFields[] = {
 }  // namespace
 
 std::span<const Field> sampling_fields() {
-  return kFields;
+  return kSamplingFields;
 }
 
 }  // namespace erne::server

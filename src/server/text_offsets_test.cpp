@@ -2,20 +2,16 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <random>
 
 #include "base/utf8.h"
 #include "server/choice.h"
+#include "text/text_goldens.h"
 
 namespace erne::server {
 namespace {
 
-const text::Tokenizer& tokenizer() {
-  static const auto loaded =
-      text::Tokenizer::load(std::filesystem::path(ERNE_SOURCE_DIR) / "tests/goldens/text").value();
-  return *loaded;
-}
+using text::golden_tokenizer;
 
 // As a client sees text: a list of characters.
 std::vector<std::string> characters(std::string_view text) {
@@ -57,11 +53,12 @@ void expect_consistent(const Shown& shown, size_t num_prompt, bool skip_special,
     before = score.text_offset;
     const std::string own = slice(text, score.text_offset, next);
     joined += own;
-    const bool is_plain = !tokenizer().is_byte(score.id) &&
-                          !(skip_special && i >= num_prompt && tokenizer().is_special(score.id)) &&
-                          score.id != 2 && next < end;
+    const bool is_plain =
+        !golden_tokenizer().is_byte(score.id) &&
+        !(skip_special && i >= num_prompt && golden_tokenizer().is_special(score.id)) &&
+        score.id != 2 && next < end;
     if (is_plain) {
-      EXPECT_EQ(own, tokenizer().token_bytes(score.id)) << what << " token " << i;
+      EXPECT_EQ(own, golden_tokenizer().token_bytes(score.id)) << what << " token " << i;
     }
   }
   EXPECT_EQ(joined, shown.text) << what;
@@ -76,7 +73,7 @@ class Tokens {
     const int kind = below(10);
     if (kind < 5) return byte(kBytes[below(std::size(kBytes))]);
     if (kind < 6) return below(3);
-    return below(tokenizer().size());
+    return below(golden_tokenizer().size());
   }
   std::vector<TokenId> some(int most) {
     std::vector<TokenId> ids(1 + below(most));
@@ -88,7 +85,7 @@ class Tokens {
   static TokenId byte(int value) {
     char name[8];
     std::snprintf(name, sizeof name, "<0x%02X>", value);
-    return tokenizer().find(name).value();
+    return golden_tokenizer().find(name).value();
   }
   // Of whole and broken characters of all lengths.
   static constexpr int kBytes[] = {0xF0, 0x9F, 0x98, 0x80, 0xE4, 0xBD, 0xA0, 0xC3, 0xA9,
@@ -99,7 +96,7 @@ class Tokens {
 Shown generate(const GenerationRequest& request, const PreparedPrompt& prompt,
                const std::vector<TokenId>& ids, Tokens& random) {
   static const std::vector<TokenId> kEosIds = {2};
-  Choice choice(request, prompt, kEosIds, &tokenizer());
+  Choice choice(request, prompt, kEosIds, &golden_tokenizer());
   Shown shown;
   std::string text_so_far;
   for (size_t i = 0; i < ids.size() && !choice.finished();) {
@@ -132,7 +129,7 @@ TEST(TextOffsets, SlicesOfEveryGeneratedTextAreTheText) {
     std::vector<TokenId> ids = random.some(12);
     if (random.below(3) == 0) ids.push_back(2);
     if (random.below(2) == 0) {
-      const std::string text = tokenizer().decode(ids, request.skip_special_tokens);
+      const std::string text = golden_tokenizer().decode(ids, request.skip_special_tokens);
       const auto all = characters(text);
       if (!all.empty()) {
         const int begin = random.below(static_cast<int>(all.size()));
@@ -159,8 +156,8 @@ TEST(TextOffsets, EchoedTextsAreInTheSameCount) {
         request.skip_special_tokens = skip;
         PreparedPrompt prompt;
         prompt.text = text;
-        prompt.ids = tokenizer().encode(text, text::Specials::kParse);
-        prompt.text_offsets = offsets_in(text, prompt.ids, tokenizer());
+        prompt.ids = golden_tokenizer().encode(text, text::Specials::kParse);
+        prompt.text_offsets = offsets_in(text, prompt.ids, golden_tokenizer());
         const Shown shown = generate(request, prompt, random.some(6), random);
         ASSERT_TRUE(shown.text.starts_with(text));
         expect_consistent(shown, prompt.ids.size(), skip, std::string(text) + std::to_string(seed));
@@ -168,13 +165,13 @@ TEST(TextOffsets, EchoedTextsAreInTheSameCount) {
 }
 
 TEST(TextOffsets, SpecialTokensCountAsFarAsTheTextShowsThem) {
-  const auto ids = tokenizer().encode("<s>hello 12", text::Specials::kParse);
-  const auto offsets = offsets_in("<s>hello 12", ids, tokenizer());
-  ASSERT_EQ(ids[0], tokenizer().find("<s>"));
+  const auto ids = golden_tokenizer().encode("<s>hello 12", text::Specials::kParse);
+  const auto offsets = offsets_in("<s>hello 12", ids, golden_tokenizer());
+  ASSERT_EQ(ids[0], golden_tokenizer().find("<s>"));
   EXPECT_EQ(offsets[0], 0);
   EXPECT_EQ(offsets[1], 3);
-  CountingDetokenizer hidden(tokenizer(), /*skip_special=*/true, 0);
-  CountingDetokenizer shown(tokenizer(), /*skip_special=*/false, 0);
+  CountingDetokenizer hidden(golden_tokenizer(), /*skip_special=*/true, 0);
+  CountingDetokenizer shown(golden_tokenizer(), /*skip_special=*/false, 0);
   for (size_t i = 0; i < ids.size(); ++i) {
     EXPECT_EQ(shown.push(ids[i]).offset, offsets[i]);
     EXPECT_EQ(hidden.push(ids[i]).offset, i == 0 ? 0 : offsets[i] - 3);
@@ -186,8 +183,8 @@ TEST(TextOffsets, SpecialTokensCountAsFarAsTheTextShowsThem) {
 TEST(TextOffsets, BytesOfTokensAreTheBytesOfTheText) {
   for (const char* text : {"你😀 12 é", "plain", "\U0001F600\U0001F600"}) {
     std::string bytes;
-    for (const TokenId id : tokenizer().encode(text, text::Specials::kAsText))
-      bytes += tokenizer().token_bytes(id);
+    for (const TokenId id : golden_tokenizer().encode(text, text::Specials::kAsText))
+      bytes += golden_tokenizer().token_bytes(id);
     EXPECT_EQ(bytes, text);
   }
 }

@@ -8,22 +8,22 @@
 namespace erne::symmetric_int {
 namespace {
 
-struct Encoded {
+struct EncodedRun {
   std::vector<int> q;
   float scale;
 };
 
-Encoded encoded(const char* format_name, const std::vector<float>& weights) {
+EncodedRun encoded(const char* format_name, const std::vector<float>& weights) {
   const WeightFormat& format = *find_weight_format(format_name);
   std::vector<uint8_t> codes(weights.size());
-  Encoded run;
+  EncodedRun run;
   run.scale = to_float(encode(weights, format, codes.data()));
   for (const uint8_t code : codes) run.q.push_back(code - offset(format.bits));
   return run;
 }
 
 TEST(SymmetricInt, EightBitsWorkedByHand) {
-  const Encoded run = encoded("wint8", {1.27f, -1.27f, 0.5f, -0.014f, 0});
+  const EncodedRun run = encoded("wint8", {1.27f, -1.27f, 0.5f, -0.014f, 0});
   EXPECT_EQ(run.q, (std::vector<int>{127, -127, 50, -1, 0}));
   EXPECT_EQ(run.scale, to_float(to_bf16(0.01f)));
 }
@@ -34,10 +34,10 @@ TEST(SymmetricInt, HalvesGoAwayFromZero) {
 }
 
 TEST(SymmetricInt, GroupsUseAllSixteenIntegers) {
-  const Encoded positive = encoded("wint4_g128", {4, 1, -1, 3.9f, -4});
+  const EncodedRun positive = encoded("wint4_g128", {4, 1, -1, 3.9f, -4});
   EXPECT_EQ(positive.scale, -0.5f);
   EXPECT_EQ(positive.q, (std::vector<int>{-8, -2, 2, -8, 7}));
-  const Encoded negative = encoded("wint4_g64", {-4, 3.8f, 0.2f});
+  const EncodedRun negative = encoded("wint4_g64", {-4, 3.8f, 0.2f});
   EXPECT_EQ(negative.scale, 0.5f);
   EXPECT_EQ(negative.q, (std::vector<int>{-8, 7, 0}));
 }

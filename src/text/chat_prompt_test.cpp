@@ -12,8 +12,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const Json kNothing;
-
 ChatPrompt prompt_of(const std::string& source) {
   return ChatPrompt::create({source, ""}, golden_tokenizer()).value();
 }
@@ -26,10 +24,6 @@ Json message(std::string role, Json content) {
 }
 Json text_part(std::string text) {
   return Json(Json::Object{{"type", "text"}, {"text", std::move(text)}});
-}
-
-Json or_null(const Json* value) {
-  return value == nullptr ? Json() : *value;
 }
 
 std::vector<TokenId> specials_in(const std::vector<TokenId>& ids) {

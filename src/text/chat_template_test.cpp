@@ -15,18 +15,12 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const Json kNothing;
-
 Json one_message(const char* content) {
   return Json::Array{Json(Json::Object{{"role", "user"}, {"content", content}})};
 }
 
 ChatTemplate compiled(const std::string& text, Json::Object globals = {}) {
   return ChatTemplate::compile({text, ""}, std::move(globals)).value();
-}
-
-Json or_null(const Json* value) {
-  return value == nullptr ? Json() : *value;
 }
 
 TEST(ChatTemplate, RendersTheGoldenConversations) {

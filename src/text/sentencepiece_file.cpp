@@ -19,7 +19,6 @@ namespace erne::text {
 namespace {
 
 constexpr size_t kMaxPieces = 1 << 20;
-constexpr size_t kMaxPieceBytes = 1024;
 // Every way to cut every piece in two is looked at; this ends files made to take long.
 constexpr size_t kMaxCutBytes = size_t{1} << 30;
 constexpr size_t kMaxMerges = 4 << 20;

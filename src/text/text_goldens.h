@@ -26,6 +26,12 @@ inline Json golden_json(const std::string& name) {
   return std::move(Json::parse(golden_text(name))).value();
 }
 
+inline const Json kNothing;
+
+inline Json or_null(const Json* value) {
+  return value == nullptr ? Json() : *value;
+}
+
 inline const Tokenizer& golden_tokenizer() {
   static const std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(kGoldens).value();
   return *tokenizer;

@@ -16,7 +16,6 @@ namespace erne::text {
 namespace {
 
 constexpr uintmax_t kMaxFileBytes = 64 << 20;
-constexpr TokenId kMaxTokenId = 1 << 24;
 constexpr size_t kMaxTokenBytes = 1024;
 
 constexpr const char* kConfigName = "tokenizer_config.json";

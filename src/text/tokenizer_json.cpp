@@ -14,8 +14,6 @@
 namespace erne::text {
 namespace {
 
-constexpr TokenId kMaxTokenId = 1 << 24;
-constexpr size_t kMaxPieceBytes = 1024;
 constexpr size_t kMaxSteps = 16;
 constexpr size_t kMaxGrowth = 64;  // bytes that normalising may make of one
 

@@ -58,7 +58,7 @@ TEST(TokenizerJson, GivesTheIdsOfHuggingFacesLibrary) {
   }
 }
 
-std::string random_text(std::mt19937& random) {
+std::string random_pieces(std::mt19937& random) {
   static const std::vector<std::string> fragments = {
       "<", "|",    "<|im_start|>", "<s>",   "<mask:1>", "<mask:", "1", "42", "<think>",
       " ", "  ",   "\n",           "the",   " could",   "介绍",   "é", "😀", "<0x0A>",
@@ -83,7 +83,7 @@ TEST(TokenizerJson, IsTheSameTokenizerAsTheModelFile) {
   }
   std::mt19937 random(1);
   for (int i = 0; i < 3000; ++i) {
-    const std::string text = random_text(random);
+    const std::string text = random_pieces(random);
     for (const Specials specials : {Specials::kParse, Specials::kAsText}) {
       const auto ids = json->encode(text, specials);
       ASSERT_EQ(ids, model.encode(text, specials)) << text;

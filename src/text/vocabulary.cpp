@@ -8,7 +8,7 @@
 namespace erne::text {
 namespace {
 
-constexpr size_t kAskEvery = 1024;  // words
+constexpr size_t kAskEveryWords = 1024;
 
 }  // namespace
 
@@ -40,7 +40,7 @@ void Vocabulary::encode(std::string_view normalized, const Bpe::IsWanted& is_wan
   const auto say_words = [&](std::string_view text) {
     if (!splits_words) return say(text);
     for (size_t word = 0; !text.empty(); ++word) {
-      if (word % kAskEvery == kAskEvery - 1 && !is_wanted()) return;
+      if (word % kAskEveryWords == kAskEveryWords - 1 && !is_wanted()) return;
       const size_t end = std::min(text.find(kSpaceMark, 1), text.size());
       say(text.substr(0, end));
       text.remove_prefix(end);

@@ -17,6 +17,10 @@
 
 namespace erne::text {
 
+// Of what a file may say.
+inline constexpr TokenId kMaxTokenId = 1 << 24;
+inline constexpr size_t kMaxPieceBytes = 1024;
+
 // "<0x0A>" -> 10; -1 for what is no byte piece's text.
 int byte_of_piece(std::string_view text);
 

@@ -12,7 +12,7 @@
 namespace erne::weights {
 namespace {
 
-const std::vector<TensorSpec> kSpecs = {
+const std::vector<TensorSpec> kWrittenSpecs = {
     {"embedding", TensorKind::kTable, {33, 16}, {{"model.embed_tokens.weight", 33}}},
     {"norm", TensorKind::kVector, {16}, {{"model.norm.weight", 16}}},
     {"qkv",
@@ -29,15 +29,15 @@ TEST(CheckpointWriter, WhatIsWrittenIsReadBack) {
   const TempFolder folder;
   RandomSource source(7);
   std::vector<size_t> done;
-  ASSERT_TRUE(write_checkpoint(source, kSpecs, folder.path() / "model.safetensors",
+  ASSERT_TRUE(write_checkpoint(source, kWrittenSpecs, folder.path() / "model.safetensors",
                                [&](size_t n, size_t) { done.push_back(n); }));
   EXPECT_EQ(done, (std::vector<size_t>{1, 2, 3}));
   auto checkpoint = Checkpoint::open(folder.path());
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message;
-  auto found = CheckpointSource::make(std::move(*checkpoint), kSpecs);
+  auto found = CheckpointSource::make(std::move(*checkpoint), kWrittenSpecs);
   ASSERT_TRUE(found.ok()) << found.status().message;
   EXPECT_TRUE(found->unused().empty());
-  for (const TensorSpec& spec : kSpecs) {
+  for (const TensorSpec& spec : kWrittenSpecs) {
     std::vector<float> drawn(spec.shape.elements()), read(spec.shape.elements());
     ASSERT_TRUE(source.read(spec, {drawn.data(), DType::kF32, spec.shape}));
     ASSERT_TRUE(found->read(spec, {read.data(), DType::kF32, spec.shape}));
@@ -50,7 +50,7 @@ TEST(CheckpointWriter, AnExistingFileIsLeftAlone) {
   folder.write("model.safetensors", "mine");
   RandomSource source(7);
   const auto result =
-      write_checkpoint(source, kSpecs, folder.path() / "model.safetensors", nothing);
+      write_checkpoint(source, kWrittenSpecs, folder.path() / "model.safetensors", nothing);
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.status().param, "output");
   EXPECT_THAT(result.status().message, testing::HasSubstr("exists already"));
@@ -71,11 +71,11 @@ TEST(CheckpointWriter, AnUnfinishedFileIsRemoved) {
   const TempFolder folder;
   Failing source;
   const auto file = folder.path() / "model.safetensors";
-  const auto result = write_checkpoint(source, kSpecs, file, nothing);
+  const auto result = write_checkpoint(source, kWrittenSpecs, file, nothing);
   ASSERT_FALSE(result.ok());
   EXPECT_THAT(result.status().message, testing::HasSubstr("no such tensor"));
   EXPECT_FALSE(std::filesystem::exists(file));
-  EXPECT_FALSE(write_checkpoint(source, kSpecs, folder.path() / "none" / "x", nothing).ok());
+  EXPECT_FALSE(write_checkpoint(source, kWrittenSpecs, folder.path() / "none" / "x", nothing).ok());
 }
 
 }  // namespace

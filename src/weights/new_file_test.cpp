@@ -12,11 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 size_t count(const fs::path& folder) {
   return static_cast<size_t>(std::distance(fs::directory_iterator(folder), {}));
 }
@@ -27,9 +22,9 @@ TEST(NewFile, appears_when_it_is_finished_and_replaces_what_was_there) {
   folder.write("f", "old");
   auto file = NewFile::create(path).value();
   ASSERT_TRUE(file.write("new ").ok() && file.write("bytes").ok());
-  EXPECT_EQ(read(path), "old");
+  EXPECT_EQ(bytes_of_file(path), "old");
   ASSERT_TRUE(file.finish().ok());
-  EXPECT_EQ(read(path), "new bytes");
+  EXPECT_EQ(bytes_of_file(path), "new bytes");
   EXPECT_EQ(count(folder.path()), 1u);
 }
 
@@ -49,9 +44,9 @@ TEST(NewFile, follows_no_link) {
     fs::create_symlink(folder.path() / "precious", folder.path() / link);
   auto file = NewFile::create(folder.path() / "f").value();
   ASSERT_TRUE(file.write("new").ok() && file.finish().ok());
-  EXPECT_EQ(read(folder.path() / "f"), "new");
+  EXPECT_EQ(bytes_of_file(folder.path() / "f"), "new");
   EXPECT_FALSE(fs::is_symlink(folder.path() / "f"));
-  EXPECT_EQ(read(folder.path() / "precious"), "kept");
+  EXPECT_EQ(bytes_of_file(folder.path() / "precious"), "kept");
 }
 
 TEST(NewFile, a_folder_that_is_not_there_is_an_error) {
@@ -68,7 +63,7 @@ TEST(NewFile, what_ended_writers_left_is_removed_and_what_is_being_written_is_no
   remove_unfinished(folder.path());
   EXPECT_EQ(count(folder.path()), 2u);
   ASSERT_TRUE(file.write("x").ok() && file.finish().ok());
-  EXPECT_EQ(read(folder.path() / "b"), "x");
+  EXPECT_EQ(bytes_of_file(folder.path() / "b"), "x");
   remove_unfinished(folder.path() / "no such folder");
 }
 

@@ -5,9 +5,9 @@
 
 #include <cstring>
 #include <fstream>
-#include <iterator>
 
 #include "backend/readback.h"
+#include "base/temp_folder_fixture.h"
 #include "weights/checkpoint_fixture.h"
 #include "weights/memory_backend.h"
 #include "weights/random_source.h"
@@ -18,17 +18,18 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-const std::vector<TensorSpec> kSpecs = {{"matrix", TensorKind::kLinear, {200, 24}, {{"m", 200}}},
-                                        {"router", TensorKind::kRouter, {5, 24}, {{"r", 5}}},
-                                        {"expert", TensorKind::kExpert, {30, 24}, {{"e", 30}}},
-                                        {"bias", TensorKind::kBias, {5}, {{"b", 5}}},
-                                        {"norm", TensorKind::kVector, {24}, {{"n", 24}}}};
+const std::vector<TensorSpec> kPackedSpecs = {
+    {"matrix", TensorKind::kLinear, {200, 24}, {{"m", 200}}},
+    {"router", TensorKind::kRouter, {5, 24}, {{"r", 5}}},
+    {"expert", TensorKind::kExpert, {30, 24}, {{"e", 30}}},
+    {"bias", TensorKind::kBias, {5}, {{"b", 5}}},
+    {"norm", TensorKind::kVector, {24}, {{"n", 24}}}};
 
 class PackedCheckpointTest : public testing::Test {
  protected:
   Result<size_t> write() {
     RandomSource source(3);
-    return write_packed_checkpoint(backend_, source, kSpecs, {}, file());
+    return write_packed_checkpoint(backend_, source, kPackedSpecs, {}, file());
   }
   std::filesystem::path file() const { return folder_.path() / kPackedCheckpointFile; }
 
@@ -38,12 +39,12 @@ class PackedCheckpointTest : public testing::Test {
 
 TEST_F(PackedCheckpointTest, holds_what_loading_gives_copied_or_mapped) {
   RandomSource source(3);
-  const WeightStore loaded = load_weights(backend_, source, kSpecs, {}).value();
-  const auto plans = plan_weights(backend_, source, kSpecs, {}).value();
+  const WeightStore loaded = load_weights(backend_, source, kPackedSpecs, {}).value();
+  const auto plans = plan_weights(backend_, source, kPackedSpecs, {}).value();
   EXPECT_LE(write().value(), loaded.bytes());
   for (const Residence residence : {Residence::kCopied, Residence::kMapped}) {
     const size_t before = backend_.live_bytes();
-    const auto packed = load_packed_checkpoint(backend_, kSpecs, {}, file(), residence);
+    const auto packed = load_packed_checkpoint(backend_, kPackedSpecs, {}, file(), residence);
     ASSERT_TRUE(packed) << packed.status().message;
     EXPECT_EQ(backend_.live_bytes() > before, residence == Residence::kCopied);
     for (const WeightPlan& plan : plans) {
@@ -117,11 +118,11 @@ class FarBackend final : public NullBackend {
 TEST_F(PackedCheckpointTest, a_device_of_another_memory_has_a_copy) {
   FarBackend backend;
   RandomSource source(3);
-  ASSERT_TRUE(write_packed_checkpoint(backend, source, kSpecs, {}, file()));
-  const auto packed = load_packed_checkpoint(backend, kSpecs, {}, file());
+  ASSERT_TRUE(write_packed_checkpoint(backend, source, kPackedSpecs, {}, file()));
+  const auto packed = load_packed_checkpoint(backend, kPackedSpecs, {}, file());
   ASSERT_TRUE(packed) << packed.status().message;
   std::vector<float> bias(5);
-  ASSERT_TRUE(source.read(kSpecs[3], {bias.data(), DType::kF32, {5}}));
+  ASSERT_TRUE(source.read(kPackedSpecs[3], {bias.data(), DType::kF32, {5}}));
   EXPECT_THAT(Readback(backend).read<float>(packed->vector("bias")),
               testing::ElementsAreArray(bias));
 }
@@ -135,30 +136,30 @@ TEST_F(PackedCheckpointTest, a_file_for_something_else_says_what_differs) {
   ASSERT_TRUE(write());
   LoadOptions options;
   options.activation = DType::kF32;
-  const auto wrong = load_packed_checkpoint(backend_, kSpecs, options, file());
+  const auto wrong = load_packed_checkpoint(backend_, kPackedSpecs, options, file());
   ASSERT_FALSE(wrong);
   EXPECT_THAT(wrong.status().message, HasSubstr("\"norm [24] bfloat16\", expected is "
                                                 "\"norm [24] float32\""));
-  std::vector<TensorSpec> more = kSpecs;
+  std::vector<TensorSpec> more = kPackedSpecs;
   more.pop_back();
   EXPECT_FALSE(load_packed_checkpoint(backend_, more, {}, file()));
 }
 
 TEST_F(PackedCheckpointTest, a_file_that_is_cut_short_or_missing_is_refused) {
-  EXPECT_EQ(load_packed_checkpoint(backend_, kSpecs, {}, file()).status().code, Code::kNotFound);
+  EXPECT_EQ(load_packed_checkpoint(backend_, kPackedSpecs, {}, file()).status().code,
+            Code::kNotFound);
   ASSERT_TRUE(write());
   std::filesystem::resize_file(file(), std::filesystem::file_size(file()) - 64);
-  EXPECT_FALSE(load_packed_checkpoint(backend_, kSpecs, {}, file()));
+  EXPECT_FALSE(load_packed_checkpoint(backend_, kPackedSpecs, {}, file()));
 }
 
 TEST_F(PackedCheckpointTest, a_damaged_file_is_refused_by_name) {
   ASSERT_TRUE(write());
-  std::ifstream stream(file(), std::ios::binary);
-  const std::string whole{std::istreambuf_iterator<char>(stream), {}};
+  const std::string whole = bytes_of_file(file());
   const auto tensors = parse_safetensors_header(std::as_bytes(std::span(whole))).value();
   const auto refusal = [&](const std::string& bytes, Residence residence) {
     std::ofstream(file(), std::ios::binary) << bytes;
-    const auto loaded = load_packed_checkpoint(backend_, kSpecs, {}, file(), residence);
+    const auto loaded = load_packed_checkpoint(backend_, kPackedSpecs, {}, file(), residence);
     return loaded ? Status{Code::kInternal, "accepted"} : loaded.status();
   };
   for (const Residence residence : {Residence::kCopied, Residence::kMapped}) {
@@ -188,7 +189,7 @@ TEST_F(PackedCheckpointTest, a_damaged_file_is_refused_by_name) {
 TEST_F(PackedCheckpointTest, an_older_file_has_no_checksums_and_is_made_again) {
   std::ofstream(file(), std::ios::binary)
       << safetensors_file({{"key", "U8", {4}, "erne"}, {"norm", "BF16", {1}, "12"}});
-  EXPECT_THAT(load_packed_checkpoint(backend_, kSpecs, {}, file()).status().message,
+  EXPECT_THAT(load_packed_checkpoint(backend_, kPackedSpecs, {}, file()).status().message,
               AllOf(HasSubstr("no checksums"), HasSubstr("make it again with erne quantize")));
 }
 

@@ -18,10 +18,9 @@ namespace {
 constexpr const char* kHeader = "header";  // no tensor; a name for its checksum
 constexpr const char* kKeyTensor = "key";
 constexpr const char* kChecksumTensor = "checksums";
-constexpr size_t kAlignment = 64;
 
 size_t padding(size_t bytes) {
-  return (kAlignment - bytes % kAlignment) % kAlignment;
+  return (kWeightAlignment - bytes % kWeightAlignment) % kWeightAlignment;
 }
 
 // One of the header, one of the key, one of each weight, and one of the checksums before it.
@@ -56,7 +55,7 @@ class ChecksummedWriter {
  public:
   explicit ChecksummedWriter(NewFile& file) : file_(file) {}
 
-  // What is written is a multiple of kAlignment, and hashed as it is written.
+  // What is written is a multiple of kWeightAlignment, and hashed as it is written.
   Result<void> add(std::string_view name, std::span<const std::byte> bytes) {
     const auto whole = bytes.first(bytes.size() / kHashStep * kHashStep);
     std::vector<std::byte> rest(bytes.begin() + std::ssize(whole), bytes.end());
@@ -84,7 +83,7 @@ Result<void> write_all(
     NewFile& file, std::span<const WeightPlan> plans, std::string_view key,
     const std::function<Result<std::span<const std::byte>>(const WeightPlan&)>& bytes_of) {
   std::ostringstream stream;
-  header_of(plans, key).write(stream, kAlignment);
+  header_of(plans, key).write(stream, kWeightAlignment);
   const std::string header = stream.str();
   ChecksummedWriter out(file);
   TRY(out.add(kHeader, std::as_bytes(std::span(header))));

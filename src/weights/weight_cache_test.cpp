@@ -5,9 +5,9 @@
 
 #include <cstring>
 #include <fstream>
-#include <iterator>
 
 #include "backend/readback.h"
+#include "base/temp_folder_fixture.h"
 #include "weights/checkpoint_fixture.h"
 #include "weights/checkpoint_source.h"
 #include "weights/memory_backend.h"
@@ -19,9 +19,10 @@ namespace {
 using testing::IsEmpty;
 using testing::SizeIs;
 
-const std::vector<TensorSpec> kSpecs = {{"matrix", TensorKind::kLinear, {200, 24}, {{"m", 200}}},
-                                        {"table", TensorKind::kTable, {30, 24}, {{"t", 30}}},
-                                        {"norm", TensorKind::kVector, {24}, {{"n", 24}}}};
+const std::vector<TensorSpec> kCachedSpecs = {
+    {"matrix", TensorKind::kLinear, {200, 24}, {{"m", 200}}},
+    {"table", TensorKind::kTable, {30, 24}, {{"t", 30}}},
+    {"norm", TensorKind::kVector, {24}, {{"n", 24}}}};
 
 // Counts what is asked of it.
 class CountingSource final : public WeightSource {
@@ -57,14 +58,14 @@ class WeightCacheTest : public testing::Test {
   // Loads from a source of this seed, and returns how often the source was read.
   int load(uint64_t seed = 1, const LoadOptions& options = {}) {
     CountingSource source(seed), plain(seed);
-    const auto cached = load_cached_weights(backend_, source, kSpecs, options, cache());
-    const auto packed = load_weights(backend_, plain, kSpecs, options);
+    const auto cached = load_cached_weights(backend_, source, kCachedSpecs, options, cache());
+    const auto packed = load_weights(backend_, plain, kCachedSpecs, options);
     if (!cached.ok()) {
       ADD_FAILURE() << cached.status().message;
       return -1;
     }
     EXPECT_EQ(cached->bytes(), packed->bytes());
-    const auto plans = plan_weights(backend_, plain, kSpecs, options);
+    const auto plans = plan_weights(backend_, plain, kCachedSpecs, options);
     for (const WeightPlan& plan : *plans) {
       const auto found = Readback(backend_).read(cached->memory(plan));
       const auto expected = Readback(backend_).read(packed->memory(plan));
@@ -115,16 +116,11 @@ TEST_F(WeightCacheTest, a_file_that_is_cut_short_or_another_one_is_made_anew) {
   EXPECT_EQ(load(1), 0);
 }
 
-std::string read(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // Whatever happens to a file of the cache, nobody is given other weights.
 TEST_F(WeightCacheTest, a_damaged_file_is_made_anew) {
   ASSERT_EQ(load(), 3);
   const std::filesystem::path path = files().at(0);
-  const std::string whole = read(path);
+  const std::string whole = bytes_of_file(path);
   std::vector<std::string> damaged;
   // A bit of every 251st byte: of the header, the key, each tensor, its padding and the checksums.
   for (size_t at = 0; at < whole.size(); at += 251) {
@@ -140,7 +136,7 @@ TEST_F(WeightCacheTest, a_damaged_file_is_made_anew) {
   for (const std::string& bytes : damaged) {
     std::ofstream(path, std::ios::binary) << bytes;
     ASSERT_EQ(load(), 3);
-    ASSERT_EQ(read(path), whole);
+    ASSERT_EQ(bytes_of_file(path), whole);
   }
   EXPECT_EQ(load(), 0);
 }
@@ -156,7 +152,7 @@ TEST_F(WeightCacheTest, what_a_source_holds_is_remembered_while_it_is_known_as_t
   const auto fingerprints = [&](uint64_t seed, const std::string& known_as) {
     CountingSource source(seed);
     source.known_as = known_as;
-    EXPECT_TRUE(load_cached_weights(backend_, source, kSpecs, {}, cache()));
+    EXPECT_TRUE(load_cached_weights(backend_, source, kCachedSpecs, {}, cache()));
     return source.fingerprints;
   };
   EXPECT_EQ(fingerprints(1, "files of today\n"), 1);
@@ -181,9 +177,10 @@ std::string model_of(float value) {
 TEST_F(WeightCacheTest, another_model_of_equal_names_sizes_and_times_is_another) {
   TempFolder model;
   const auto first_number = [&] {
-    auto source = CheckpointSource::make(Checkpoint::open(model.path()).value(), kSpecs).value();
-    const auto store = load_cached_weights(backend_, source, kSpecs, {}, cache()).value();
-    const auto plan = plan_weights(backend_, source, kSpecs, {}).value().back();
+    auto source =
+        CheckpointSource::make(Checkpoint::open(model.path()).value(), kCachedSpecs).value();
+    const auto store = load_cached_weights(backend_, source, kCachedSpecs, {}, cache()).value();
+    const auto plan = plan_weights(backend_, source, kCachedSpecs, {}).value().back();
     Bf16 number;
     std::memcpy(&number, Readback(backend_).read(store.memory(plan)).data(), sizeof(number));
     return to_float(number);
@@ -213,7 +210,7 @@ TEST_F(WeightCacheTest, a_source_that_fails_leaves_no_file) {
     uint64_t fingerprint() const override { return 1; }
   } source;
   std::filesystem::create_directories(cache());
-  const auto result = load_cached_weights(backend_, source, kSpecs, {}, cache());
+  const auto result = load_cached_weights(backend_, source, kCachedSpecs, {}, cache());
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.status().param, "matrix");
   EXPECT_THAT(files(), IsEmpty());

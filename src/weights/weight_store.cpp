@@ -10,8 +10,6 @@
 namespace erne::weights {
 namespace {
 
-constexpr size_t kAlignment = 64;
-
 // Bytes of rows that are read at a time: few enough to be packed while the CPU's cache holds them.
 constexpr int64_t kRunBytes = 2 << 20;
 
@@ -50,7 +48,7 @@ const WeightFormat* format_of(const TensorSpec& spec, DType dtype, const LoadOpt
 }
 
 size_t padded(size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return (bytes + kWeightAlignment - 1) / kWeightAlignment * kWeightAlignment;
 }
 
 // A number of a stack of numbers, which lie together; everything else is aligned.

@@ -54,6 +54,9 @@ struct LoadOptions {
   bool quantize_activations = false;
 };
 
+// Bytes to a multiple of which packed weights lie, in memory and in a file.
+inline constexpr size_t kWeightAlignment = 64;
+
 // What one tensor becomes.
 struct WeightPlan {
   const TensorSpec* spec;

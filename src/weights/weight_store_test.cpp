@@ -43,7 +43,7 @@ class FailingSource final : public WeightSource {
   uint64_t fingerprint() const override { return 0; }
 };
 
-std::vector<TensorSpec> small_specs() {
+std::vector<TensorSpec> packed_and_kept() {
   return {{"small", TensorKind::kLinear, {8, 16}, {{"s", 8}}},
           {"large", TensorKind::kTable, {64, 16}, {{"l", 64}}},
           {"norm", TensorKind::kVector, {16}, {{"n", 16}}}};
@@ -93,7 +93,7 @@ TEST(WeightStore, matrices_stay_as_stored_unless_activations_are_narrower) {
   for (const auto& c : cases) {
     MemoryBackend backend;
     OddSource source(c.stored);
-    const auto store = load_weights(backend, source, small_specs(), {c.activation});
+    const auto store = load_weights(backend, source, packed_and_kept(), {c.activation});
     ASSERT_TRUE(store);
     const Linear& linear = store->linear("small");
     EXPECT_EQ(linear.data.dtype, c.matrix);
@@ -114,7 +114,7 @@ TEST(WeightStore, a_format_covers_linears_and_the_tables_only_if_it_says_so) {
     LoadOptions options;
     options.quantization = {"", format, nullptr};
     options.quantize_activations = true;
-    const auto store = load_weights(backend, source, small_specs(), options);
+    const auto store = load_weights(backend, source, packed_and_kept(), options);
     ASSERT_TRUE(store);
     EXPECT_EQ(store->linear("small").format, format);
     EXPECT_EQ(store->linear("small").input, LinearInput::kInt8);
@@ -126,7 +126,7 @@ TEST(WeightStore, a_format_covers_linears_and_the_tables_only_if_it_says_so) {
 TEST(WeightStore, a_failure_frees_everything_and_names_the_tensor) {
   MemoryBackend backend;
   FailingSource source;
-  const auto store = load_weights(backend, source, small_specs(), {});
+  const auto store = load_weights(backend, source, packed_and_kept(), {});
   ASSERT_FALSE(store);
   EXPECT_EQ(store.status().param, "norm");
   EXPECT_EQ(backend.live_bytes(), 0u);

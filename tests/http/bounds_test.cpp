@@ -14,7 +14,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const std::string kCompletions = "/v1/completions", kChat = "/v1/chat/completions";
+const std::string kCompletions = "/v1/completions", kChatPath = "/v1/chat/completions";
 const std::string kSmall = R"({"prompt":"Once","max_tokens":2})";
 
 std::string repeated(const std::string& before, const std::string& item, int count,
@@ -51,10 +51,10 @@ TEST(Bounds, ARequestThatCouldNeverFitIsRefusedByName) {
   TestServer server(options);
   const std::string text = std::string(600'000, 'a');
   for (const auto& [path, body] : std::vector<std::pair<std::string, std::string>>{
-           {kChat, R"({"messages":[{"role":"user","content":")" + text + "\"}]}"},
-           {kChat, R"({"messages":[{"role":"user","content":"a","unread":")" + text + "\"}]}"},
-           {kChat, R"({"messages":[{"role":"user","content":"a","unread":)" +
-                       repeated("[", "1", 20'000, "]}]}")},
+           {kChatPath, R"({"messages":[{"role":"user","content":")" + text + "\"}]}"},
+           {kChatPath, R"({"messages":[{"role":"user","content":"a","unread":")" + text + "\"}]}"},
+           {kChatPath, R"({"messages":[{"role":"user","content":"a","unread":)" +
+                           repeated("[", "1", 20'000, "]}]}")},
            {"/tokenize", R"({"prompt":")" + text + "\"}"},
            {kCompletions,
             R"({"prompt":"a","n":100,"max_tokens":1000,"logprobs":20,"stream":true})"},
@@ -121,7 +121,7 @@ TEST(Bounds, MoreSmallValuesThanABodyOfItsSizeHasAreRefused) {
       EXPECT_THAT(response.body, HasSubstr("small values")) << item;
     }
   }
-  const RawResponse chat = asked(server, kChat,
+  const RawResponse chat = asked(server, kChatPath,
                                  R"({"messages":[{"role":"user","content":"a","unread":)" +
                                      repeated("[", "1", 100'000, "]}]}"));
   EXPECT_EQ(chat.status, 400);
@@ -137,7 +137,7 @@ TEST(Bounds, IdsBeyondTheContextAreRefusedBeforeTheyAreCopied) {
            {kCompletions, R"({"prompt":[[7],)" + ids + "]}"},
            {kCompletions, R"({"prompt_token_ids":)" + ids + "}"},
            {kCompletions, R"({"prompt":[7],"completion_token_ids":)" + ids + "}"},
-           {kChat, R"({"messages":)" + ids + "}"},
+           {kChatPath, R"({"messages":)" + ids + "}"},
            {"/detokenize", R"({"tokens":)" + repeated("[", "7", 140'000, "]}")}}) {
     const RawResponse response = asked(server, path, body);
     EXPECT_EQ(response.status, 400) << body.substr(0, 40);

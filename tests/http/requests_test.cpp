@@ -174,12 +174,12 @@ ServerOptions with_parser() {
   return options;
 }
 
-const std::string kChat = R"({"messages":[{"role":"user","content":"hi"}])";
+const std::string kOpenChat = R"({"messages":[{"role":"user","content":"hi"}])";
 
 TEST(Replies, AParsersDeltasHaveTheirPlaces) {
   TestServer server(with_parser());
   server.engine.set_script({.reply = TestServer::tokens("THaI 42 so")});
-  const Json whole = answer(server, "/v1/chat/completions", kChat + "}");
+  const Json whole = answer(server, "/v1/chat/completions", kOpenChat + "}");
   const Json& choice = whole.find("choices")->as_array()[0];
   EXPECT_EQ(choice.find("message")->dump(),
             R"({"role":"assistant","reasoning_content":"THI","content":"a  so!","tool_calls":)"
@@ -189,7 +189,8 @@ TEST(Replies, AParsersDeltasHaveTheirPlaces) {
 
   std::string reasoning, content, arguments, finish;
   std::vector<std::string> ids;
-  for (const Json& chunk : chunks(server, "/v1/chat/completions", kChat + R"(,"stream":true})")) {
+  for (const Json& chunk :
+       chunks(server, "/v1/chat/completions", kOpenChat + R"(,"stream":true})")) {
     const Json& part = chunk.find("choices")->as_array()[0];
     const Json& delta = *part.find("delta");
     if (const Json* text = delta.find("reasoning_content")) reasoning += text->as_string();
@@ -221,7 +222,7 @@ TEST(Replies, WhereThereAreOnlyCallsTheContentIsNull) {
   ServerOptions options;
   options.make_parser = [] { return std::make_unique<OnlyCalls>(); };
   TestServer server(options);
-  const Json whole = answer(server, "/v1/chat/completions", kChat + "}");
+  const Json whole = answer(server, "/v1/chat/completions", kOpenChat + "}");
   const Json& message = *whole.find("choices")->as_array()[0].find("message");
   EXPECT_TRUE(message.find("content")->is_null());
   EXPECT_EQ(message.find("tool_calls")->as_array().size(), 2u);

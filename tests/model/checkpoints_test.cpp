@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "base/log.h"
+#include "base/temp_folder_fixture.h"
 #include "cpu/cpu_backend.h"
 #include "golden.h"
 #include "model/load_model.h"
@@ -68,15 +69,11 @@ float float_of_half(uint16_t half) {
 class Checkpoints : public testing::Test {
  protected:
   Checkpoints() {
-    plain_.write("config.json", read(golden_ / "config.json"));
+    plain_.write("config.json", bytes_of_file(golden_ / "config.json"));
     plain_.write("model.safetensors", weights::safetensors_file(tensors_));
-    folder_.write("config.json", read(golden_ / "config.json"));
+    folder_.write("config.json", bytes_of_file(golden_ / "config.json"));
   }
 
-  static std::string read(const fs::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
   void write_single(const Tensors& tensors) {
     folder_.write("model.safetensors", weights::safetensors_file(tensors));
   }
@@ -197,7 +194,7 @@ TEST_F(Checkpoints, float16_weights_are_converted) {
 
 // Transformers ties the head where config.json says so.
 TEST_F(Checkpoints, a_head_that_is_dropped_is_warned_of_if_it_differs) {
-  Json config = Json::parse(read(golden_ / "config.json")).value();
+  Json config = Json::parse(bytes_of_file(golden_ / "config.json")).value();
   config.set("tie_word_embeddings", true);
   const auto log_of = [&](const Tensors& tensors) {
     folder_.write("config.json", config.dump());

@@ -11,6 +11,10 @@
 
 namespace erne::parity {
 
+// For tables.
+inline constexpr DType kB = DType::kBf16, kF = DType::kF32;
+inline constexpr LinearInput kGiven = LinearInput::kAsGiven, kQuant = LinearInput::kInt8;
+
 struct LinearCase {
   int64_t rows, out, in;
   const char* format;  // of tensor/weight_format.h

@@ -3,9 +3,9 @@
 namespace erne::parity {
 namespace {
 
-constexpr DType kB = DType::kBf16, kF = DType::kF32, kI = DType::kI8, kE = DType::kFp8;
+constexpr DType kI = DType::kI8, kE = DType::kFp8;
 
-const AttentionCase kCases[] = {
+const AttentionCase kAttentionCases[] = {
     // heads, kv_heads, head_dim, block_tokens, kv, activation, {context, tokens}...
     {1, 1, 16, 16, kF, kF, {{0, 1}}},
     {2, 1, 16, 16, kB, kF, {{0, 7}, {3, 1}}},
@@ -43,7 +43,7 @@ const AttentionCase kCases[] = {
 }  // namespace
 
 std::span<const AttentionCase> attention_cases() {
-  return kCases;
+  return kAttentionCases;
 }
 
 std::string case_name(const AttentionCase& c) {

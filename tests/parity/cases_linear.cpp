@@ -6,14 +6,12 @@
 namespace erne::parity {
 namespace {
 
-constexpr DType kB = DType::kBf16, kF = DType::kF32;
 constexpr const char *kBf16 = "bfloat16", *kF32 = "float32", *kInt8 = "wint8", *kInt4 = "wint4",
                      *kG128 = "wint4_g128", *kG64 = "wint4_g64", *kFp8 = "block_wise_fp8",
                      *kCcq = "wint2";
-constexpr LinearInput kGiven = LinearInput::kAsGiven, kQuant = LinearInput::kInt8,
-                      kE4m3 = LinearInput::kFp8;
+constexpr LinearInput kE4m3 = LinearInput::kFp8;
 
-constexpr LinearCase kCases[] = {
+constexpr LinearCase kLinearCases[] = {
     // rows, out, in, weight, activation, output
     {1, 1, 1, kBf16, kB, kB},
     {1, 16, 16, kF32, kF, kF},
@@ -125,7 +123,7 @@ constexpr LinearCase kCases[] = {
 
 // And each quantised format that there is: as given, and times what goes with it.
 std::vector<LinearCase> all_cases() {
-  std::vector<LinearCase> cases(std::begin(kCases), std::end(kCases));
+  std::vector<LinearCase> cases(std::begin(kLinearCases), std::end(kLinearCases));
   for (const WeightFormat& format : weight_formats()) {
     if (!format.is_quantized()) continue;
     cases.push_back({6, 83, 203, format.name, kB, kF});

@@ -3,8 +3,6 @@
 namespace erne::parity {
 namespace {
 
-constexpr DType kB = DType::kBf16, kF = DType::kF32;
-
 constexpr RowsCase kRows[] = {
     {1, 1, kF},    {1, 1, kB},    {1, 15, kB},         {2, 16, kF},           {3, 17, kB},
     {5, 64, kF},   {7, 127, kB},  {13, 1021, kF},      {33, 1024, kB},        {17, 3072, kB},

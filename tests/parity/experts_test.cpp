@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "cpu/kernels/hadamard.h"
+#include "parity/cases.h"
 #include "parity/guarded_tensor.h"
 #include "parity/instances.h"
 #include "parity/staged_lists.h"
@@ -17,8 +18,6 @@
 
 namespace erne::parity {
 namespace {
-
-constexpr int kThreads = 2;
 
 struct Routed {
   GuardedTensor experts, weights;
@@ -131,9 +130,7 @@ struct ExpertsCase {
   int rotation = 0;
   float input_largest = 0;  // of the second expert; the first has none, others have others
 };
-constexpr DType kB = DType::kBf16, kF = DType::kF32;
-constexpr LinearInput kGiven = LinearInput::kAsGiven, kQuant = LinearInput::kInt8;
-constexpr ExpertsCase kCases[] = {
+constexpr ExpertsCase kExpertsCases[] = {
     {1, 48, 24, 5, 2, "bfloat16", kB, kGiven, false},
     {7, 33, 17, 4, 3, "float32", kF, kGiven, true},
     {40, 64, 16, 64, 6, "bfloat16", kF, kGiven, true},
@@ -250,7 +247,7 @@ struct Mixture {
 
 TEST(Experts, EqualWhatTheyAreMadeOf) {
   on_every_instance([](Backend& backend) {
-    for (const ExpertsCase& c : kCases) {
+    for (const ExpertsCase& c : kExpertsCases) {
       SCOPED_TRACE(std::string(c.format) + ", " + std::to_string(c.tokens) + " tokens");
       const Mixture mixture(backend, c);
       std::vector<GuardedTensor> expected;
@@ -266,7 +263,7 @@ TEST(Experts, EqualWhatTheyAreMadeOf) {
 
 // Tokens in pieces, and on every instruction set with any number of threads.
 TEST(Experts, SameBitsInAnyPiecesOnAllInstances) {
-  for (const ExpertsCase& c : kCases) {
+  for (const ExpertsCase& c : kExpertsCases) {
     SCOPED_TRACE(std::string(c.format) + ", " + std::to_string(c.tokens) + " tokens");
     std::map<std::string_view, std::vector<std::byte>> first;  // by arithmetic
     for (const Instance& instance : instances())
@@ -287,7 +284,7 @@ TEST(Experts, SameBitsInAnyPiecesOnAllInstances) {
 
 TEST(Experts, CountTheExpertsThatComputed) {
   on_every_instance([](Backend& backend) {
-    const Mixture mixture(backend, kCases[2]);  // 64 experts, 6 of a token
+    const Mixture mixture(backend, kExpertsCases[2]);  // 64 experts, 6 of a token
     backend.reset_counters();
     mixture.run(backend, 0, 1);
     const int64_t one = backend.counters().bytes;

@@ -20,4 +20,6 @@ struct Instance {
 
 std::span<const Instance> instances();
 
+inline constexpr int kThreads = 2;  // that the suites give each
+
 }  // namespace erne::parity

@@ -21,7 +21,6 @@ namespace {
 using reference::Matrix;
 
 constexpr double kU = 0x1p-24;  // unit roundoff of float32
-constexpr int kThreads = 2;
 // Relative error of the back end's own exp, as its header promises.
 constexpr double kExpError = 0x1p-22;
 
