@@ -1,3 +1,7 @@
+# The sanitizers' presets compile a folder's sources as a few units (CMAKE_UNITY_BUILD), which parses far
+# fewer headers: no two of them may give one name, in namespaces without a name either, to two things. The
+# release build compiles each by itself.
+
 # erne_library(<folder> <folder it may include>...)
 #
 # Makes the static library erne_<folder> of the *.cpp in src/<folder> and the folders inside it and,

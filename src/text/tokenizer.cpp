@@ -23,15 +23,6 @@ constexpr size_t kNoBound = std::string::npos;
 // The added tokens' texts, all together; ERNIE's have 40 KB.
 constexpr size_t kMaxAddedBytes = 4 << 20;
 
-enum class Kind : uint8_t { kNone, kText, kByte, kAdded };
-
-struct Entry {
-  Kind kind = Kind::kNone;
-  bool special = false;
-  std::string bytes;  // what the token adds to a text
-  TokenFlags flags;
-};
-
 std::string with_spaces(std::string_view piece) {
   std::string text;
   for (size_t i = 0; i < piece.size();) {
@@ -60,6 +51,14 @@ Status too_many_tokens(size_t max_tokens) {
 }
 
 struct Tokenizer::State {
+  enum class Kind : uint8_t { kNone, kText, kByte, kAdded };
+  struct Entry {
+    Kind kind = Kind::kNone;
+    bool special = false;
+    std::string bytes;  // what the token adds to a text
+    TokenFlags flags;
+  };
+
   Vocabulary vocabulary;
   bool is_json = false;        // the vocabulary is tokenizer.json's
   std::vector<Entry> entries;  // by id
@@ -151,7 +150,7 @@ void Tokenizer::State::measure() {
   if (!has_bound) longest_token = kNoBound;
 }
 
-const Entry* Tokenizer::State::entry(TokenId id) const {
+const Tokenizer::State::Entry* Tokenizer::State::entry(TokenId id) const {
   const bool exists = id >= 0 && static_cast<size_t>(id) < entries.size();
   return exists && entries[id].kind != Kind::kNone ? &entries[id] : nullptr;
 }
@@ -328,23 +327,23 @@ int Tokenizer::size() const {
 }
 
 bool Tokenizer::is_special(TokenId id) const {
-  const Entry* entry = state_->entry(id);
+  const State::Entry* entry = state_->entry(id);
   return entry != nullptr && entry->special;
 }
 
 bool Tokenizer::is_byte(TokenId id) const {
-  const Entry* entry = state_->entry(id);
-  return entry != nullptr && entry->kind == Kind::kByte;
+  const State::Entry* entry = state_->entry(id);
+  return entry != nullptr && entry->kind == State::Kind::kByte;
 }
 
 std::string_view Tokenizer::piece(TokenId id) const {
-  const Entry* entry = state_->entry(id);
+  const State::Entry* entry = state_->entry(id);
   if (entry == nullptr) return {};
-  return entry->kind == Kind::kAdded ? entry->bytes : state_->vocabulary.pieces[id].text;
+  return entry->kind == State::Kind::kAdded ? entry->bytes : state_->vocabulary.pieces[id].text;
 }
 
 std::string_view Tokenizer::token_bytes(TokenId id) const {
-  const Entry* entry = state_->entry(id);
+  const State::Entry* entry = state_->entry(id);
   return entry == nullptr ? std::string_view() : entry->bytes;
 }
 
@@ -359,7 +358,7 @@ std::optional<Tokenizer::Added> Tokenizer::added_token_at(std::string_view text)
 }
 
 TokenFlags Tokenizer::flags(TokenId id) const {
-  const Entry* entry = state_->entry(id);
+  const State::Entry* entry = state_->entry(id);
   return entry == nullptr ? TokenFlags{} : entry->flags;
 }
 
