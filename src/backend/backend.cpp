@@ -214,7 +214,8 @@ void Backend::kv_write(const KvWriteArgs& args) {
   const int64_t stored = args.slots.num_stored;
   counters_.bytes += stored * (2 * kv_width * static_cast<int64_t>(dtype_bytes(args.qkv.dtype)) +
                                kv_token_bytes(kv));
-  if (stored > 0) do_kv_write(args);
+  // Also where nothing is stored: what is recorded in one step is repeated in others.
+  if (tokens.size > 0) do_kv_write(args);
 }
 
 void Backend::attention(const AttentionArgs& args) {

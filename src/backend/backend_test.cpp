@@ -111,10 +111,17 @@ TEST_F(BackendDoor, AttentionCountsWhatItsBatchSays) {
 TEST_F(BackendDoor, NothingToDoIsNotPassedOn) {
   backend_.rms_norm(view({0, 4}), view({4}), 1e-5f, view({0, 4}));
   backend_.linear(linear(6, 4), view({0, 4}), view({0, 6}));
-  backend_.kv_write({view({2, 128}), kv(), slots(2, 0)});
+  backend_.kv_write({view({0, 128}), kv(), slots(0, 0)});
   backend_.copy_out({memory_.data(), 0}, {});
   backend_.copy_in({}, {memory_.data(), 0});
   EXPECT_EQ(backend_.calls, 0);
+}
+
+// A graph that is recorded in such a step is repeated in steps that store.
+TEST_F(BackendDoor, TokensThatAreNotStoredAreAnOpAllTheSame) {
+  backend_.kv_write({view({2, 128}), kv(), slots(2, 0)});
+  EXPECT_EQ(backend_.calls, 1);
+  EXPECT_EQ(backend_.counters().bytes, 0);
 }
 
 TEST_F(BackendDoor, UploadsAndDownloadsWholeSpans) {

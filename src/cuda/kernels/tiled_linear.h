@@ -4,6 +4,7 @@
 // those of cuda/kernels/fragment_linear.h.
 #pragma once
 
+#include "cuda/kernels/dispatch.h"
 #include "cuda/kernels/fragment_sums.h"
 #include "cuda/kernels/product_rows.h"
 #include "cuda/runtime/launch.h"
