@@ -146,6 +146,7 @@ constexpr ExpertsCase kExpertsCases[] = {
     {14, 300, 16, 2, 1, "block_wise_fp8", kB, kGiven, false},
     {5, 258, 32, 4, 2, "wint2", kB, kGiven, true},
     {3, 48, 48, 3, 2, "wint4_g64", kF, kQuant, false, 16},
+    {70, 300, 48, 2, 2, "bfloat16", kB, kGiven, false},
 };
 
 // A mixture's weights, and inputs for it.

@@ -4,6 +4,7 @@
 
 #include "cuda/kernels/expert_products.h"
 #include "cuda/kernels/fragment_product.h"
+#include "cuda/kernels/tiled_product.h"
 #include "cuda/runtime/launch.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
@@ -33,8 +34,6 @@ struct ExpertProduct {
   // Pairs of panels of a block, and of the matrix.
   constexpr int block_twos() const { return warps() / slices; }
   constexpr int64_t twos() const { return pieces(pieces(first.matrix.out, kPanel), kPanels); }
-  // From the first panel of a warp to its second: with a gate, the same outputs of the other half.
-  ON_DEVICE int64_t panel_step() const { return y.is_gated ? twos() : 1; }
 
   ON_DEVICE void run() const {
     const PairTile tile = lists.tile(block_x());
@@ -45,7 +44,7 @@ struct ExpertProduct {
     const int64_t panel = y.is_gated ? two : kPanels * two;
     const int slice = warp() % slices;
     FragmentProduct<Weights, input, kPanels, tiles, kStages> product;
-    product.begin(w, {panel, panel_step()}, x.rows, [&](int column) {
+    product.begin(w, {panel, y.is_gated ? y.panels() : 1}, x.rows, [&](int column) {
       return column < tile.count ? int64_t{lists.pair(tile.first + column) / x.pairs_per_row} : -1;
     });
     product.add(static_cast<int>(slice_begin(w.matrix.in, slices, slice)),
@@ -56,19 +55,46 @@ struct ExpertProduct {
                             const int column = j * kTileColumns + lane() % 4 * 2 + i % 2;
                             if (column >= tile.count) continue;
                             const int64_t n = panel * kPanel + lane() / 4 + i / 2 * 8;
-                            store(lists.pair(tile.first + column), n, sums[0][i], sums[1][i]);
+                            y.store(lists.pair(tile.first + column), n, sums[0][i], sums[1][i]);
                           }
                         });
   }
+};
 
-  // What the warp's two panels have of output n of the first.
-  ON_DEVICE void store(int64_t pair, int64_t n, float sum, float other) const {
-    if (y.is_gated) {
-      if (n < y.width) y.set(pair, n, silu(y.rounded(sum)) * y.rounded(other));
-      return;
+// Tiles of many pairs: each block has one, and eight panels.
+struct ManyPairs {
+  static constexpr int kRows = kManyPairs;
+
+  PackedReader first;  // the matrix of expert 0
+  int64_t stride_bytes;
+  ExpertLists lists;
+  int pairs_per_row;
+  PairOutputs y;
+
+  struct Block {
+    PackedReader w;
+    PairTile tile;
+    const ManyPairs* of;
+    int64_t first_panel;  // with a gate, its own
+
+    ON_DEVICE bool is_empty() const { return tile.count == 0; }
+    // With a gate, every other panel is the other's.
+    ON_DEVICE int64_t panel(int i) const {
+      return of->y.is_gated ? first_panel + i / 2 + i % 2 * of->y.panels() : first_panel + i;
     }
-    if (n < y.width) y.set(pair, n, sum);
-    if (n + kPanel < y.width) y.set(pair, n + kPanel, other);
+    ON_DEVICE int64_t row(int i) const {
+      return i < tile.count ? of->lists.pair(tile.first + i) / of->pairs_per_row : -1;
+    }
+    ON_DEVICE void store(int i, int n, int r, float sum, float other) const {
+      if (r < tile.count)
+        of->y.store(of->lists.pair(tile.first + r), panel(i) * kPanel + n, sum, other);
+    }
+  };
+  ON_DEVICE Block block() const {
+    const PairTile tile = lists.tile(block_x());
+    PackedReader w = first;
+    w.data = first.data + tile.expert * stride_bytes;
+    return {w, tile, this, int64_t{block_y()} * kTiledPanels / (y.is_gated ? 2 : 1)};
   }
 };
 
@@ -85,9 +111,15 @@ void launch_pairs(Stream& stream, const StackedLinear& w, const ExpertLists& lis
       return run.template operator()<1>();
     case 2:
       return run.template operator()<2>();
-    default:
-      CHECK_EQ(lists.tile_pairs, 4 * kTileColumns);
+    case 4:
       return run.template operator()<4>();
+    default:
+      CHECK_EQ(lists.tile_pairs, kManyPairs);
+      launch(stream, {lists.most_tiles, pieces(w.out, kPanel * kTiledPanels)},
+             TiledProduct<Weights, input, ManyPairs>{
+                 {PackedReader(w.linear(0)), w.stride_bytes, lists, x.pairs_per_row, y},
+                 x.rows,
+                 slices(w.out, w.in)});
   }
 }
 

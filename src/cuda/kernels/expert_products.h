@@ -3,8 +3,12 @@
 
 #include "cuda/kernels/expert_lists.h"
 #include "cuda/kernels/product_rows.h"
+#include "cuda/packing/fragments.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
+
+// Pairs of a tile that share weights by way of shared memory.
+constexpr int kManyPairs = 64;
 
 struct PairInputs {
   ProductRows rows;
@@ -20,6 +24,18 @@ struct PairOutputs {
   bool is_gated;
   int64_t width;
 
+  // From a panel of the gate to that of the same outputs of the other.
+  ON_DEVICE int64_t panels() const { return width / kPanel; }
+  // Sums of output n of a panel and of the next one, or with a gate of the other's panel.
+  ON_DEVICE void store(int64_t pair, int64_t n, float sum, float other) const {
+    if (!is_gated) {
+      if (n < width) set(pair, n, sum);
+      if (n + kPanel < width) set(pair, n + kPanel, other);
+    } else if (n < width) {
+      set(pair, n, silu(rounded(sum)) * rounded(other));
+    }
+  }
+
   ON_DEVICE float rounded(float v) const { return is_float ? v : to_float(to_bf16(v)); }
   ON_DEVICE void set(int64_t pair, int64_t n, float v) const {
     if (is_float)
@@ -31,6 +47,7 @@ struct PairOutputs {
 
 namespace kernels {
 
+// lists: of tiles of 8, 16, 32 or kManyPairs.
 void multiply_pairs(Stream& stream, const StackedLinear& w, const ExpertLists& lists,
                     const PairInputs& x, const PairOutputs& y);
 

@@ -160,10 +160,10 @@ struct Tokens {
 };
 
 // Pairs of a tile: as many as an expert is likely to have at most, so that its weights are read
-// once, out of what there is a kernel for.
+// once, out of what there are kernels for.
 int tile_pairs(int64_t pairs, int64_t num_experts) {
   const int64_t average = pairs / std::min(pairs, num_experts);
-  return average <= 4 ? 8 : average <= 8 ? 16 : 32;
+  return average <= 4 ? 8 : average <= 8 ? 16 : average <= 48 ? 32 : kManyPairs;
 }
 
 class Mixture {

@@ -89,7 +89,7 @@ constexpr int64_t kManyRows = 64, kTiledBlocks = 64;
 
 template <class Weights, LinearInput input>
 void launch_linear(Stream& stream, const Linear& w, const ProductRows& x, const DeviceView& y) {
-  const int64_t blocks = TiledLinear<Weights, input>::blocks(w.out, x.num_rows);
+  const int64_t blocks = tiled_blocks<Weights>(w.out, x.num_rows);
   if (x.num_rows > kManyRows && blocks >= kTiledBlocks)
     launch_tiled<Weights, input>(stream, w, x, y);
   else
