@@ -186,8 +186,8 @@ TEST_P(SameTokensElsewhere, InEverySetting) {
   for (const Types& types : kTypes) {
     const auto expected = alone(requests, {.device = is_cpu ? nullptr : &device, .types = types});
     for (int i = 0; i < num_settings(device.speed); ++i) {
-      Setting setting = device.speed == Speed::kEmulated ? crowded_setting(types)
-                                                         : random_setting(random, types);
+      Setting setting =
+          device.speed == Speed::kEmulated ? crowded_setting(types) : random_setting(random, types);
       setting.device = &device;
       comparison.add(setting, expected);
     }
