@@ -1,7 +1,7 @@
 # nvcc, where there is one: ERNE_NVCC names it, CUDACXX does, or it is on the PATH or in
 # /usr/local/cuda. Without one the product computes on the CPU alone.
 #
-# The wheels of README.md ("On a GPU") hold a compiler, too: nvidia/cu13/bin/nvcc. Their libraries lie in
+# The wheels of docs/cuda.md hold a compiler, too: nvidia/cu13/bin/nvcc. Their libraries lie in
 # lib, where nvcc looks in lib64.
 find_program(ERNE_NVCC nvcc HINTS ENV CUDACXX PATHS /usr/local/cuda/bin NO_CACHE)
 set(ERNE_NVCC "${ERNE_NVCC}" CACHE FILEPATH "CUDA compiler; empty: none")
@@ -21,4 +21,7 @@ if(ERNE_NVCC AND NOT ERNE_FUZZ)
   string(APPEND CMAKE_CUDA_FLAGS
     " -std=c++20 --expt-relaxed-constexpr --extended-lambda -fmad=false -ftz=true -Xptxas=-warn-spills -Werror=all-warnings")
   set(ERNE_CUDA ON)
+  message(STATUS "CUDA back end: ${ERNE_NVCC}, for ${ERNE_CUDA_ARCHITECTURES}")
+else()
+  message(STATUS "CUDA back end: none (no nvcc); the CPU computes")
 endif()

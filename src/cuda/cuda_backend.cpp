@@ -16,6 +16,8 @@ namespace {
 
 // Of a step that becomes a graph: in larger ones kernels take longer than their launches.
 constexpr int64_t kMostRecordedTokens = 512;
+// Each takes memory for as long as the server runs; steps of other sizes go on as they come.
+constexpr int kMostGraphs = 256;
 
 class CudaBackend final : public Backend {
  public:
@@ -137,6 +139,7 @@ class CudaBackend final : public Backend {
   const HostThreads host_threads_;
   RowUploads row_uploads_{*runtime_};
   std::map<RunKey, Recording> recordings_;
+  int num_graphs_ = 0;
 };
 
 // The first time it is done as it comes, which is when memory grows that ops work in; the second
@@ -147,6 +150,8 @@ void CudaBackend::run(const RunKey& key, const std::function<void()>& body) {
   if (is_new) return body();
   Recording& recording = found->second;
   if (recording.graph == nullptr) {
+    if (num_graphs_ == kMostGraphs) return body();
+    ++num_graphs_;
     const OpCounters before = counters();
     recording.graph = runtime_->record(body);
     recording.work = counters() - before;

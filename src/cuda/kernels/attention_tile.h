@@ -27,9 +27,7 @@ ON_DEVICE uint32_t widened(uint32_t bytes) {
     return fma_pair(0x43004300u | (bytes & 0x007F007Fu), 0x3F803F80u,
                     0xC300C300u | (bytes & 0x00800080u));
   } else {
-    // Its bits as those of a bfloat16 are the number times 2^-120.
-    const uint32_t bits = (bytes & 0x00800080u) << 8 | (bytes & 0x007F007Fu) << 4;
-    return fma_pair(bits, 0x7B807B80u, 0x80008000u);
+    return widened_fp8_pair(bytes);
   }
 }
 

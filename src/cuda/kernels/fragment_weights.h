@@ -104,20 +104,14 @@ struct Int4AsBf16 : PlainPieces<4> {
   }
 };
 
-// Numbers of tensor/fp8.h as bfloat16: exponent and fraction move to where bfloat16 has them, and
-// the difference of the biases is a factor. That holds for denormals too. NaN is in the scales.
+// Numbers of tensor/fp8.h as bfloat16. NaN is in the scales.
 struct Fp8AsBf16 : PlainPieces<8> {
   static constexpr bool kIntegers = false, kHasScales = true;
 
-  static ON_DEVICE uint32_t pair(uint32_t codes) {
-    constexpr uint32_t kFactor = 0x7B807B80;  // 2^120
-    const uint32_t number = ((codes & 0x007F007F) << 4) | ((codes & 0x00800080) << 8);
-    return fma_pair(number, kFactor, 0x80008000);  // -0, so that 0 keeps its sign
-  }
   static ON_DEVICE void operand(const Panel&, const Piece& piece, int step, uint32_t (&a)[4]) {
     const Words4& words = piece.at[step / 2];
     const int i = step % 2 * 2;
-    operand_of_pairs(words.at[i], words.at[i + 1], pair, a);
+    operand_of_pairs(words.at[i], words.at[i + 1], widened_fp8_pair, a);
   }
 };
 

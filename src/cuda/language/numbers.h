@@ -78,6 +78,15 @@ ON_DEVICE uint32_t rounded_pair(float first, float second) {
 
 #endif
 
+// Two numbers of tensor/fp8.h, in the low bytes of both halves, as bfloat16: exponent and fraction
+// move to where bfloat16 has them, and the difference of the biases is a factor. That holds for
+// denormals too; NaN becomes a number.
+ON_DEVICE uint32_t widened_fp8_pair(uint32_t codes) {
+  constexpr uint32_t kFactor = 0x7B807B80;  // 2^120, twice
+  const uint32_t numbers = ((codes & 0x007F007F) << 4) | ((codes & 0x00800080) << 8);
+  return fma_pair(numbers, kFactor, 0x80008000);  // -0, so that 0 keeps its sign
+}
+
 // Sums over the lanes of a warp, in a tree: every lane gets the same bits.
 ON_DEVICE float warp_sum(float v) {
   for (int mask = kWarp / 2; mask > 0; mask /= 2) v += shuffle_xor(v, mask);
