@@ -2,6 +2,7 @@
 
 #include "apps/quantization.h"
 #include "backend/kv_view.h"
+#include "server/parsers/tag_style.h"
 #include "tensor/activation_types.h"
 
 namespace erne::apps {
@@ -19,6 +20,8 @@ const FlagRow<O> kServerFlags[] = {
     {"--tokenizer", "Model", &O::tokenizer, "folder of the tokenizer; default: the model's"},
     {"--chat-template", "Model", &O::chat_template,
      "Jinja file for chats; default: the checkpoint's own"},
+    {"--reasoning-parser", "Model", &O::reasoning_parser, server::reasoning_parser_help()},
+    {"--tool-call-parser", "Model", &O::tool_call_parser, server::tool_call_parser_help()},
     {"--load-choices", "Model", &O::load_choices,
      "dummy: random weights of the configured shapes, for tests and benchmarks",
      one_of("default default_v1 dummy")},
@@ -140,7 +143,6 @@ constexpr const char* kOneRank = "several ranks are not built yet: use 1";
 constexpr const char* kNoSplit = "prefill/decode disaggregation is not built yet";
 constexpr const char* kNoSpeculation = "speculative decoding is not built yet";
 constexpr const char* kNoMedia = "images and video are not built yet";
-constexpr const char* kNoParser = "reasoning and tool parsers are not built yet";
 constexpr const char* kNoGrammar = "structured output is not built yet";
 constexpr const char* kNoGlobal = "schedulers across servers are not built yet";
 constexpr const char* kNoReload = "changing weights while serving is not built yet";
@@ -158,9 +160,7 @@ constexpr ForeignFlag kNotBuilt[] = {
     {"--cache-transfer-protocol", true, "", kNoSplit},
     {"--router", true, "", kNoSplit},
     {"--kvcache-storage-backend", true, "", "a prefix cache on disk is not built yet"},
-    {"--reasoning-parser", true, "", kNoParser},
-    {"--tool-call-parser", true, "", kNoParser},
-    {"--tool-parser-plugin", true, "", kNoParser},
+    {"--tool-parser-plugin", true, "", "plugins are Python; erne has none"},
     {"--enable-mm", false, "", kNoMedia},
     {"--limit-mm-per-prompt", true, "", kNoMedia},
     {"--mm-processor-kwargs", true, "", kNoMedia},

@@ -78,7 +78,12 @@ size_t request_memory(const ServeOptions& options, const LoadedModel& loaded) {
   return asked > 0 ? asked : chosen;
 }
 
-server::ServerOptions server_options(const ServeOptions& options, const LoadedModel& loaded) {
+Result<server::TagStyle> chat_tags(const ServeOptions& options, std::string_view chat_template) {
+  return server::tag_style(options.reasoning_parser, options.tool_call_parser, chat_template);
+}
+
+Result<server::ServerOptions> server_options(const ServeOptions& options,
+                                             const LoadedModel& loaded) {
   server::ServerOptions out;
   out.model_name = options.model;
   if (!options.served_model_name.empty()) out.served_model_names = {options.served_model_name};
@@ -90,6 +95,11 @@ server::ServerOptions server_options(const ServeOptions& options, const LoadedMo
   out.max_logprobs = static_cast<int>(options.max_logprobs);
   if (options.seed != 0) out.seed = options.seed;
   out.chat_template = loaded.chat_template;
+  out.tags = TRY(chat_tags(options, loaded.chat_template));
+  log_info("chats: thoughts {}, answers {}, calls of tools {}",
+           out.tags.thoughts ? "end in </think>" : "none",
+           out.tags.response ? "in <response>" : "are all else",
+           out.tags.calls ? "in <tool_call>" : "none");
   out.num_text_threads = static_cast<int>(options.workers);
   out.max_request_memory = request_memory(options, loaded);
   out.max_reply_bytes = static_cast<size_t>(options.max_reply_bytes);
@@ -145,6 +155,7 @@ Result<LoadedModel> load_unless_told(Signals& signals, const ServeOptions& optio
 }
 
 Result<int> serve(const ServeOptions& options, Signals& signals) {
+  TRY(chat_tags(options, ""));  // names nobody knows are told before anything is loaded
   server::Server server(TRY(listen_options(options)));
   TRY(server.start());
   const std::string url = url_of(options.host, server.port());
@@ -157,7 +168,7 @@ Result<int> serve(const ServeOptions& options, Signals& signals) {
     engine.run();
     signals.wake();  // it ends by itself only where it failed
   });
-  server.open(server_options(options, loaded), engine.client(), loaded.tokenizer.get(),
+  server.open(TRY(server_options(options, loaded)), engine.client(), loaded.tokenizer.get(),
               loaded.chat_prompt ? &*loaded.chat_prompt : nullptr);
   log_info("ready: {}/v1", url);
   const int status = serve_until_told(signals, options, server, engine);

@@ -15,6 +15,7 @@ struct ServeOptions : DeviceOptions {
   std::string served_model_name;
   std::string tokenizer;
   std::string chat_template;
+  std::string reasoning_parser = "auto", tool_call_parser = "auto";
   std::string load_choices = "default_v1";
   std::string dtype = "bfloat16";
   std::string quantization = "none";

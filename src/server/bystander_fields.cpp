@@ -102,12 +102,6 @@ Result<void> never_a_template(const Arg& arg, GenerationRequest&) {
                  arg.name);
 }
 
-Result<void> in_template_variables(const Arg& arg, GenerationRequest&) {
-  return invalid(
-      fmt::format("{0} is no field of its own: send it as chat_template_kwargs.{0}", arg.name),
-      arg.name);
-}
-
 constexpr Field kBystanderFields[] = {
     // Labels, hints and promises.
     {"user", kBoth, any_label},
@@ -115,12 +109,9 @@ constexpr Field kBystanderFields[] = {
     {"prompt_cache_key", kChatOnly, any_label},
     {"metadata", kBoth, labels},
     {"service_tier", kChatOnly, any_service_tier},
-    {"store", kChatOnly, any_boolean},                // nothing is stored
-    {"parallel_tool_calls", kChatOnly, any_boolean},  // there are no tools
-    {"add_special_tokens", kBoth, any_boolean},       // ERNIE's tokenizer adds none of its own
+    {"store", kChatOnly, any_boolean},           // nothing is stored
+    {"add_special_tokens", kBoth, any_boolean},  // ERNIE's tokenizer adds none of its own
     // Not built yet, but for the value that asks for nothing.
-    {"tools", kChatOnly, only_empty_list},
-    {"tool_choice", kChatOnly, only_optional_tools},
     {"response_format", kBoth, only_text_format},
     {"modalities", kChatOnly, only_text_modality},
     {"suffix", kCompletionsOnly, only_empty_string},
@@ -138,7 +129,6 @@ constexpr Field kBystanderFields[] = {
     {"function_call", kChatOnly, only_optional_tools},
     {"prediction", kChatOnly, not_built_at_all},
     {"web_search_options", kChatOnly, not_built_at_all},
-    {"reasoning_effort", kChatOnly, only_medium},
     {"verbosity", kChatOnly, only_medium},
     {"reasoning_max_tokens", kBoth, not_built},
     {"response_max_tokens", kBoth, not_built},
@@ -155,7 +145,6 @@ constexpr Field kBystanderFields[] = {
     {"trace_context", kBoth, not_built},
     // Never.
     {"chat_template", kChatOnly, never_a_template},
-    {"enable_thinking", kChatOnly, in_template_variables},
 };
 
 }  // namespace

@@ -23,14 +23,15 @@ ScoredToken scored(TokenId id, const sched::PositionLogprobs* logprobs, int num_
 
 Choice::Choice(const GenerationRequest& request, const PreparedPrompt& prompt,
                const std::vector<TokenId>& eos_ids, const text::Tokenizer* tokenizer,
-               std::unique_ptr<DeltaParser> parser)
+               std::unique_ptr<DeltaParser> parser, std::span<const TokenId> shown)
     : request_(request),
       prompt_(prompt),
       eos_ids_(eos_ids),
       parser_(std::move(parser)),
       stops_(request.stop, request.include_stop_str_in_output) {
   const int64_t echoed = request.echo ? num_characters(prompt.text) : 0;
-  if (tokenizer != nullptr) detokenizer_.emplace(*tokenizer, request.skip_special_tokens, echoed);
+  if (tokenizer != nullptr)
+    detokenizer_.emplace(*tokenizer, request.skip_special_tokens, echoed, shown);
 }
 
 void Choice::push(const sched::TokenEvent& event) {
@@ -70,6 +71,7 @@ void Choice::push_prompt() {
 
 void Choice::push_token(TokenId id, const sched::PositionLogprobs* logprobs, bool shown) {
   ++num_generated_;
+  if (parser_->thinking()) ++num_thought_;
   if (request_.return_token_ids) delta_.token_ids.push_back(id);
   int64_t offset = 0;
   if (detokenizer_ && shown) {

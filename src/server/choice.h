@@ -22,10 +22,12 @@ namespace erne::server {
 
 class Choice {
  public:
-  // All references outlive this; `tokenizer` may be null.
+  // All references outlive this; `tokenizer` may be null. `shown`: tokens whose text the parser
+  // needs even where they count as special.
   Choice(const GenerationRequest& request, const PreparedPrompt& prompt,
          const std::vector<TokenId>& eos_ids, const text::Tokenizer* tokenizer,
-         std::unique_ptr<DeltaParser> parser = std::make_unique<DeltaParser>());
+         std::unique_ptr<DeltaParser> parser = std::make_unique<DeltaParser>(),
+         std::span<const TokenId> shown = {});
 
   // An event without error. Once finished, more are ignored.
   void push(const sched::TokenEvent& event);
@@ -37,6 +39,7 @@ class Choice {
   // What push() has gained since the last call.
   Delta take() { return std::exchange(delta_, {}); }
   int num_generated() const { return num_generated_; }
+  int num_thought() const { return num_thought_; }  // of them, to the end of a thought
 
  private:
   void push_prompt();
@@ -58,6 +61,7 @@ class Choice {
   Delta delta_;
   int64_t num_shown_ = 0;  // characters that have gone into deltas
   int num_generated_ = 0;
+  int num_thought_ = 0;
   bool prompt_pushed_ = false;
   bool has_called_ = false;  // a tool
   bool finished_ = false;

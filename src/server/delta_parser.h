@@ -27,6 +27,8 @@ class DeltaParser {
   }
   // The text ends here: what was held back comes out.
   virtual Delta finish() { return {}; }
+  // Whether what comes next would be a thought.
+  virtual bool thinking() const { return false; }
 };
 
 using MakeDeltaParser = std::function<std::unique_ptr<DeltaParser>()>;

@@ -158,10 +158,11 @@ void Generation::deliver(int index, const engine::StreamEvent& stream_event) {
     track.stream.reset();
     return fail(failure(event));
   }
-  const int before = track.choice.num_generated();
+  const int before = track.choice.num_generated(), thought = track.choice.num_thought();
   if (track.first_of_prompt) share_prompt(static_cast<size_t>(index), event);
   track.choice.push(event);
   const int num_gained = track.choice.num_generated() - before;
+  usage_.reasoning_tokens += track.choice.num_thought() - thought;
   track.timer.on_event(context_->metrics, stream_event, num_gained);
   count(track, event, num_gained);
   Delta delta = track.choice.take();

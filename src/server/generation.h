@@ -34,11 +34,11 @@ class Generation final : public http::ExchangeListener,
  private:
   struct Track {
     Track(const GenerationRequest& request, const PreparedPrompt& prompt, bool first_of_prompt,
-          const ServerContext& context)
+          ServerContext& context)
         : prompt(prompt),
           first_of_prompt(first_of_prompt),
           choice(request, prompt, context.options.eos_ids, context.tokenizer,
-                 context.parser_for(request)) {}
+                 context.parser_for(request, prompt.ids), context.tag_ids) {}
 
     const PreparedPrompt& prompt;
     const bool first_of_prompt;

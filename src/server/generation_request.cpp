@@ -9,6 +9,13 @@ namespace {
 
 constexpr std::string_view kAddGenerationPrompt = "add_generation_prompt";
 
+// In the words of all of ERNIE's templates (docs/ernie-models.md, 7.2); each reads its own.
+void tell_template_of_thinking(bool thinking, Json& variables) {
+  if (variables.find("enable_thinking") == nullptr) variables.set("enable_thinking", thinking);
+  if (variables.find("options") == nullptr)
+    variables.set("options", Json().set("thinking_mode", thinking ? "open" : "close"));
+}
+
 Result<void> check_chat(const GenerationRequest& r) {
   if (r.prompts.empty() && (r.messages.is_null() || r.messages.as_array().empty()))
     return invalid("messages is required: a list of at least one message", "messages");
@@ -66,6 +73,7 @@ Result<GenerationRequest> parse_generation_request(Endpoint endpoint, Result<Jso
   TRY(check_together(request));
   if (request.template_variables.find(kAddGenerationPrompt) == nullptr)
     request.template_variables.set(std::string(kAddGenerationPrompt), true);
+  if (request.thinking) tell_template_of_thinking(*request.thinking, request.template_variables);
   return request;
 }
 

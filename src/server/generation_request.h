@@ -17,6 +17,13 @@ namespace erne::server {
 
 using sched::TokenId;
 
+enum class ToolChoice {
+  kNone,      // the model is told of no tools
+  kAuto,      // it calls tools where it wants to
+  kRequired,  // it calls at least one
+  kNamed,     // it calls that one
+};
+
 enum class Endpoint : unsigned { kChat = 1, kCompletions = 2 };
 
 using Prompt = std::variant<std::string, std::vector<TokenId>>;
@@ -51,8 +58,13 @@ struct GenerationRequest {
 
   // The prompt: `prompts`, or a chat's messages where there are none.
   std::vector<Prompt> prompts;
-  Json messages;                              // null or an array of objects
-  Json template_variables = Json::Object();   // chat_template_kwargs
+  Json messages;                             // null or an array of objects
+  Json template_variables = Json::Object();  // chat_template_kwargs
+  std::optional<bool> thinking;              // before the answer; absent: as the template has it
+  Json tools;                                // null or an array of at least one, as they were sent
+  ToolChoice tool_choice = ToolChoice::kAuto;
+  std::string named_tool;
+  bool parallel_tool_calls = true;
   std::vector<TokenId> completion_token_ids;  // an output so far, appended to the prompt
 
   sched::SamplingParams sampling;  // without seed, stream, bad_words and what is to be scored

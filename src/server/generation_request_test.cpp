@@ -263,7 +263,7 @@ TEST(GenerationRequest, WhatAsksForNothingIsTaken) {
   for (const char* fields :
        {R"("functions":[{}])", R"("function_call":{"name":"f"})", R"("verbosity":"low")",
         R"("web_search_options":{})", R"("audio":{})", R"("guided_json":{})",
-        R"("guided_regex":"a")", R"("tool_choice":"required")", R"("reasoning_effort":"high")"})
+        R"("guided_regex":"a")", R"("tool_choice":"required")"})
     EXPECT_FALSE(chat("," + std::string(fields)).ok()) << fields;
 }
 
@@ -275,16 +275,77 @@ TEST(GenerationRequest, AMessageWithoutContentIsRefusedByName) {
        {R"({"role":"user"})", R"({"role":"user","content":null})", R"({"role":"system"})",
         R"({"role":"tool","tool_call_id":"1"})", R"({"role":"assistant"})",
         R"({"role":"assistant","tool_calls":[]})", R"({"role":"assistant","content":null})",
-        R"({"role":"user","tool_calls":[{"id":"1"}]})"}) {
+        R"({"role":"user","tool_calls":[{"id":"1","function":{"name":"f"}}]})"}) {
     const auto r = with(message);
     ASSERT_FALSE(r.ok()) << message;
     EXPECT_EQ(r.status().param, "messages[0].content");
   }
   for (const char* message :
-       {R"({"role":"user","content":""})", R"({"role":"assistant","tool_calls":[{"id":"1"}]})",
-        R"({"role":"assistant","content":null,"tool_calls":[{"id":"1"}]})",
+       {R"({"role":"user","content":""})",
+        R"({"role":"assistant","tool_calls":[{"id":"1","function":{"name":"f"}}]})",
+        R"({"role":"assistant","content":null,"tool_calls":[{"function":{"name":"f"}}]})",
         R"({"role":"user","content":[]})"})
     EXPECT_TRUE(with(message).ok()) << message;
+}
+
+std::string refused(const std::string& fields) {
+  const auto r = chat("," + fields);
+  return r.ok() ? "taken" : r.status().param;
+}
+
+TEST(GenerationRequest, ToolsAreCheckedToTheirNames) {
+  const std::string tool = R"({"type":"function","function":{"name":"f","parameters":{}}})";
+  const auto r = chat(R"(,"tools":[)" + tool + R"(],"tool_choice":"auto")").value();
+  EXPECT_EQ(r.tools.dump(), "[" + tool + "]");
+  EXPECT_TRUE(chat(R"(,"tools":[])").value().tools.is_null());
+  EXPECT_EQ(refused(R"("tools":{})"), "tools");
+  EXPECT_EQ(refused(R"("tools":[1])"), "tools[0]");
+  EXPECT_EQ(refused(R"("tools":[{"type":"web_search"}])"), "tools[0].type");
+  EXPECT_EQ(refused(R"("tools":[{"type":"function"}])"), "tools[0].function");
+  for (const char* name : {R"({})", R"({"name":""})", R"({"name":"a b"})", R"({"name":1})"})
+    EXPECT_EQ(refused(fmt::format(R"("tools":[{{"type":"function","function":{}}}])", name)),
+              "tools[0].function.name");
+  for (const char* member : {"description", "parameters", "strict"})
+    EXPECT_EQ(refused(fmt::format(
+                  R"("tools":[{{"type":"function","function":{{"name":"f","{}":1}}}}])", member)),
+              fmt::format("tools[0].function.{}", member));
+  EXPECT_EQ(refused(R"("tools":[)" + tool + "," + tool + "]"), "tools[1]");
+  EXPECT_EQ(refused(R"("tool_choice":"some")"), "tool_choice");
+  EXPECT_EQ(refused(R"("tools":[)" + tool +
+                    R"(],"tool_choice":{"type":"function","function":{"name":"g"}})"),
+            "tool_choice");
+}
+
+TEST(GenerationRequest, ThinkingIsOneQuestionUnderManyNames) {
+  for (const char* on :
+       {R"("enable_thinking":true)", R"("thinking":{"type":"enabled"})", R"("thinking":true)",
+        R"("reasoning_effort":"high")", R"("chat_template_kwargs":{"enable_thinking":true})"}) {
+    const auto r = chat("," + std::string(on)).value();
+    EXPECT_EQ(r.thinking, true) << on;
+    EXPECT_EQ(*r.template_variables.find("enable_thinking"), Json(true)) << on;
+    EXPECT_EQ(r.template_variables.find("options")->dump(), R"({"thinking_mode":"open"})");
+  }
+  EXPECT_EQ(chat(R"(,"reasoning_effort":"none")").value().thinking, false);
+  const auto untold = chat(R"(,"reasoning_effort":"medium")").value();
+  EXPECT_EQ(untold.thinking, std::nullopt);
+  EXPECT_EQ(untold.template_variables.find("enable_thinking"), nullptr);
+  EXPECT_EQ(refused(R"("enable_thinking":true,"thinking":{"type":"disabled"})"), "thinking");
+  EXPECT_EQ(refused(R"("thinking":{"type":"enabled","budget_tokens":5})"), "thinking");
+  EXPECT_EQ(refused(R"("reasoning_effort":"utmost")"), "reasoning_effort");
+}
+
+TEST(GenerationRequest, CallsOfEarlierTurnsHaveAName) {
+  const auto with = [](const std::string& calls) {
+    return parse_text(Endpoint::kChat,
+                      R"({"messages":[{"role":"assistant","tool_calls":)" + calls + "}]}", {},
+                      kLimits);
+  };
+  for (const char* calls : {R"([{"function":{"name":"f","arguments":"{}"}}])",
+                            R"([{"function":{"name":"f","arguments":{}}}])"})
+    EXPECT_TRUE(with(calls).ok()) << calls;
+  for (const char* calls : {"1", "[1]", R"([{"id":"1"}])", R"([{"function":{}}])",
+                            R"([{"function":{"name":"f","arguments":1}}])"})
+    EXPECT_FALSE(with(calls).ok()) << calls;
 }
 
 TEST(GenerationRequest, LogitBiasNamesATokenOnce) {
@@ -294,7 +355,8 @@ TEST(GenerationRequest, LogitBiasNamesATokenOnce) {
 
 // Every field of both tables refuses at least one kind of value, by its name, and takes null.
 TEST(GenerationRequest, EveryFieldIsCheckedAndNullIsAbsent) {
-  for (const auto table : {sampling_fields(), prompt_fields(), output_fields(), bystander_fields()})
+  for (const auto table : {sampling_fields(), prompt_fields(), thinking_fields(), tool_fields(),
+                           output_fields(), bystander_fields()})
     for (const Field& field : table)
       for (const Endpoint endpoint : {Endpoint::kChat, Endpoint::kCompletions}) {
         if ((field.endpoints & static_cast<unsigned>(endpoint)) == 0) continue;

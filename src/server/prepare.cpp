@@ -28,10 +28,22 @@ size_t encoding_bytes(size_t text_bytes) {
   return kEncodingBytes * text_bytes + kEncodingWindowBytes * std::min(text_bytes, kEncodingWindow);
 }
 
-size_t rendering_bytes(const Json& messages) {
-  const size_t text_bytes = messages.num_text_bytes();
-  return kRenderingCopies * text_bytes + kRenderingPerValue * messages.num_values() +
+size_t rendering_bytes(const GenerationRequest& chat) {
+  const size_t text_bytes = chat.messages.num_text_bytes() + chat.tools.num_text_bytes();
+  return kRenderingCopies * text_bytes +
+         kRenderingPerValue * (chat.messages.num_values() + chat.tools.num_values()) +
          encoding_bytes(text_bytes);
+}
+
+// What was asked of a model's thoughts is as its template has it, or refused.
+Result<void> check_thinking(const ServerContext& context, const GenerationRequest& chat,
+                            const std::vector<TokenId>& prompt) {
+  const bool thinks = context.thinks_first(prompt);
+  if (!chat.thinking || *chat.thinking == thinks) return {};
+  return unsupported(thinks
+                         ? "this model always thinks: its chat template has no way to turn that off"
+                         : "this model does not think: its chat template has no place for thoughts",
+                     "enable_thinking");
 }
 
 Status needs_tokenizer(const char* field) {
@@ -157,12 +169,14 @@ Result<PreparedPrompt> render_chat(const ServerContext& context, const Generatio
   if (context.chat == nullptr)
     return unsupported("the checkpoint has no chat template: send prompts to /v1/completions",
                        "messages");
-  const size_t bytes = rendering_bytes(chat.messages);
+  const size_t bytes = rendering_bytes(chat);
   TRY(work.memory.take(bytes, "the chat"));
+  const bool told = chat.tool_choice != ToolChoice::kNone;
   Result<text::RenderedChat> rendered = context.chat->render(
-      chat.messages, Json(), chat.template_variables,
+      chat.messages, told ? chat.tools : Json(), chat.template_variables,
       {context.limits().max_prompt_tokens(), [&work] { return work.is_wanted(); }});
   if (!rendered.ok()) return with_context_length(context, rendered.status());
+  TRY(check_thinking(context, chat, rendered->ids));
   work.memory.give_back(bytes - std::min(bytes, rendered->text.capacity() +
                                                     rendered->ids.capacity() * sizeof(TokenId)));
   return PreparedPrompt{std::move(rendered->ids), std::move(rendered->text), {}};

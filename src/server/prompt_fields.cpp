@@ -106,6 +106,8 @@ Result<void> read_template_variables(const Arg& arg, GenerationRequest& r) {
         fmt::format("{} must be at most {} bytes of JSON", arg.name, kMaxTemplateVariableBytes),
         arg.name);
   for (const auto& [name, value] : arg.value.as_object()) r.template_variables.set(name, value);
+  const Json* thinking = arg.value.find("enable_thinking");
+  if (thinking != nullptr && thinking->is_bool()) r.thinking = thinking->as_bool();
   return {};
 }
 

@@ -9,7 +9,8 @@ Json usage_json(const Usage& usage) {
       .set("prompt_tokens", usage.prompt_tokens)
       .set("completion_tokens", usage.completion_tokens)
       .set("total_tokens", usage.prompt_tokens + usage.completion_tokens)
-      .set("prompt_tokens_details", Json().set("cached_tokens", usage.cached_tokens));
+      .set("prompt_tokens_details", Json().set("cached_tokens", usage.cached_tokens))
+      .set("completion_tokens_details", Json().set("reasoning_tokens", usage.reasoning_tokens));
 }
 
 Json ids_json(const std::vector<TokenId>& ids) {

@@ -18,6 +18,7 @@ namespace erne::server {
 struct Usage {
   int64_t prompt_tokens = 0;      // of each prompt once, however many choices it has
   int64_t completion_tokens = 0;  // of all choices, the token that ended each included
+  int64_t reasoning_tokens = 0;   // of completion_tokens, in thoughts
   int64_t cached_tokens = 0;      // of prompt_tokens
 };
 Json usage_json(const Usage& usage);

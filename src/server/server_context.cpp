@@ -6,6 +6,8 @@
 #include <ctime>
 #include <random>
 
+#include "server/parsers/tagged_parser.h"
+
 namespace erne::server {
 namespace {
 
@@ -39,6 +41,7 @@ ServerContext::ServerContext(ServerOptions server_options, engine::EngineClient&
       engine(engine_client),
       tokenizer(text_tokenizer),
       chat(chat_prompt),
+      tag_ids(text_tokenizer == nullptr ? std::vector<TokenId>() : tag_tokens(*text_tokenizer)),
       started_s(unix_time_s()),
       memory(options.max_request_memory),
       short_texts(options.num_text_threads, options.max_text_wait),
@@ -66,9 +69,19 @@ const std::string& ServerContext::model_name() const {
                                             : options.served_model_names.front();
 }
 
-std::unique_ptr<DeltaParser> ServerContext::parser_for(const GenerationRequest& request) const {
-  if (request.endpoint == Endpoint::kChat && options.make_parser) return options.make_parser();
-  return std::make_unique<DeltaParser>();
+bool ServerContext::thinks_first(const std::vector<TokenId>& prompt) const {
+  return options.tags.thoughts && tokenizer != nullptr && begins_in_thought(prompt, *tokenizer);
+}
+
+std::unique_ptr<DeltaParser> ServerContext::parser_for(const GenerationRequest& request,
+                                                       const std::vector<TokenId>& prompt) {
+  if (request.endpoint != Endpoint::kChat) return std::make_unique<DeltaParser>();
+  if (options.make_parser) return options.make_parser();
+  TagStyle tags = options.tags;
+  if (request.tool_choice == ToolChoice::kNone) tags.calls = false;
+  if (tags == TagStyle{}) return std::make_unique<DeltaParser>();
+  return std::make_unique<TaggedParser>(tags, thinks_first(prompt),
+                                        [this] { return "chatcmpl-tool-" + draws.name(); });
 }
 
 }  // namespace erne::server

@@ -45,13 +45,17 @@ struct ServerContext {
   Result<void> check_model(const std::string& name) const;
   // What replies call the model.
   const std::string& model_name() const;
-  // For one choice. A completion's text is not told apart.
-  std::unique_ptr<DeltaParser> parser_for(const GenerationRequest& request) const;
+  // For one choice of a prompt. A completion's text is not told apart.
+  std::unique_ptr<DeltaParser> parser_for(const GenerationRequest& request,
+                                          const std::vector<TokenId>& prompt);
+  // Whether a chat's output begins in a thought.
+  bool thinks_first(const std::vector<TokenId>& prompt) const;
 
   const ServerOptions options;
   engine::EngineClient& engine;
   const text::Tokenizer* const tokenizer;  // may be null: token ids only
   const text::ChatPrompt* const chat;      // may be null: no chats
+  const std::vector<TokenId> tag_ids;      // shown in chats even where they count as special
   const int64_t started_s;                 // Unix time
   Metrics metrics;
   RequestMemory memory;

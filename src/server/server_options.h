@@ -10,6 +10,7 @@
 #include "http/server.h"
 #include "sched/request.h"
 #include "server/delta_parser.h"
+#include "server/parsers/tag_style.h"
 
 namespace erne::server {
 
@@ -50,7 +51,8 @@ struct ServerOptions {
   int max_logprobs = 20;
   std::optional<uint64_t> seed;  // of requests without one; absent: different in every process
   std::string chat_template;     // its text, for /tokenizer_info
-  MakeDeltaParser make_parser;   // of chats; none: all text is content
+  TagStyle tags;                 // that tell a chat's text apart
+  MakeDeltaParser make_parser;   // of chats, instead of those for tags
 
   size_t max_request_memory = size_t{1} << 30;      // of all requests' work together; beyond: 503
   size_t max_reply_bytes = size_t{32} << 20;        // of one request; what would be more is a 400

@@ -22,9 +22,12 @@ int64_t num_characters(std::string_view utf8);
 // A Detokenizer that counts.
 class CountingDetokenizer {
  public:
-  // `before`: characters of the returned text before the first token's.
-  CountingDetokenizer(const text::Tokenizer& tokenizer, bool skip_special, int64_t before)
-      : tokenizer_(tokenizer), detokenizer_(tokenizer, skip_special), num_characters_(before) {}
+  // `before`: characters of the returned text before the first token's. `shown`: as Detokenizer's.
+  CountingDetokenizer(const text::Tokenizer& tokenizer, bool skip_special, int64_t before,
+                      std::span<const TokenId> shown = {})
+      : tokenizer_(tokenizer),
+        detokenizer_(tokenizer, skip_special, shown),
+        num_characters_(before) {}
 
   struct Pushed {
     int64_t offset;

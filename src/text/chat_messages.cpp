@@ -32,6 +32,24 @@ Result<void> check_content(const Json& content, const std::string& name) {
   return {};
 }
 
+Result<void> check_call(const Json& call, const std::string& name) {
+  const Json* function = call.is_object() ? call.find("function") : nullptr;
+  if (function == nullptr || string_member(*function, "name") == nullptr)
+    return wrong(name, R"({"function": {"name": ..., "arguments": ...}})", call);
+  const Json* arguments = function->find("arguments");
+  if (arguments != nullptr && !arguments->is_string() && !arguments->is_object())
+    return wrong(name + ".function.arguments", "a string or an object", *arguments);
+  return {};
+}
+
+Result<void> check_calls(const Json& calls, const std::string& name) {
+  if (calls.is_null()) return {};
+  if (!calls.is_array()) return wrong(name, "a list of calls", calls);
+  for (size_t i = 0; i < calls.as_array().size(); ++i)
+    TRY(check_call(calls.as_array()[i], fmt::format("{}[{}]", name, i)));
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_messages(const Json& messages) {
@@ -43,6 +61,8 @@ Result<void> check_messages(const Json& messages) {
       return wrong(name, "an object with a \"role\" and a \"content\"", message);
     if (const Json* content = message.find("content"))
       TRY(check_content(*content, name + ".content"));
+    if (const Json* calls = message.find("tool_calls"))
+      TRY(check_calls(*calls, name + ".tool_calls"));
   }
   return {};
 }

@@ -1,6 +1,7 @@
 // What shape a chat's messages have, whoever brings them: a list of objects, each with a role,
 // which is a string, and a content. That is a string, null or absent, or a list of parts: objects
-// with a type, and with a string "text" where the type is "text". Which roles and types there are,
+// with a type, and with a string "text" where the type is "text"; and where it has tool_calls, a
+// list of {"function": {"name", "arguments"}}, arguments a string or an object. Which roles and types there are,
 // and who may leave the content out, is for whoever takes messages in to say.
 #pragma once
 

@@ -70,6 +70,7 @@ Result<ChatPrompt> ChatPrompt::create(const ChatTemplateSource& source,
   ChatPrompt prompt(std::move(marks), TRY(ChatTemplate::compile(marked, std::move(globals))));
   TRY(prompt.check_marks(unmarked, tokenizer));
   prompt.takes_parts_ = TRY(prompt.walks_through_parts());
+  prompt.takes_tools_ = TRY(prompt.tells_of_tools());
   return prompt;
 }
 
@@ -102,6 +103,18 @@ Result<bool> ChatPrompt::walks_through_parts() const {
   return expected.has_value() && TRY(template_.try_render(as_parts)) == expected;
 }
 
+Result<bool> ChatPrompt::tells_of_tools() const {
+  const Json::Array chat = {message("user", "a")};
+  const Json function =
+      Json()
+          .set("name", "b")
+          .set("description", "c")
+          .set("parameters", Json().set("type", "object").set("properties", Json::Object()));
+  const Json::Array tools = {Json().set("type", "function").set("function", function)};
+  const auto told = TRY(template_.try_render(chat, tools));
+  return told.has_value() && told != TRY(template_.try_render(chat));
+}
+
 // The content of a message whose shape is right, as the template takes it.
 Result<Json> ChatPrompt::prepared_content(const Json* content, const std::string& where) const {
   if (content == nullptr || content->is_null()) return Json("");
@@ -120,6 +133,19 @@ Result<Json> ChatPrompt::prepared_content(const Json* content, const std::string
   return Json(marks_.escape_text(joined));
 }
 
+// Clients send a call's arguments as text, as they got them; templates write them as JSON.
+void ChatPrompt::read_arguments(Json& message) {
+  Json* calls = message.find("tool_calls");
+  if (calls == nullptr || !calls->is_array()) return;
+  for (Json& call : calls->as_array()) {
+    Json& function = *call.find("function");
+    const Json* arguments = function.find("arguments");
+    if (arguments == nullptr || !arguments->is_string()) continue;
+    Result<Json> read = Json::parse(arguments->as_string());
+    if (read.ok() && read->is_object()) function.set("arguments", std::move(read).value());
+  }
+}
+
 Result<Json> ChatPrompt::prepared(const Json& messages) const {
   TRY(check_messages(messages));
   Json::Array prepared;
@@ -128,6 +154,7 @@ Result<Json> ChatPrompt::prepared(const Json& messages) const {
     const std::string where = fmt::format("messages[{}].content", i);
     Json copy = marks_.escape(message);
     copy.set("content", TRY(prepared_content(message.find("content"), where)));
+    read_arguments(copy);
     prepared.push_back(std::move(copy));
   }
   return Json(std::move(prepared));
@@ -135,6 +162,8 @@ Result<Json> ChatPrompt::prepared(const Json& messages) const {
 
 Result<RenderedChat> ChatPrompt::render(const Json& messages, const Json& tools,
                                         const Json& variables, const EncodeLimits& limits) const {
+  if (!tools.is_null() && !takes_tools_)
+    return unsupported("this model's chat template has no place for tools", "tools");
   const Json safe_messages = TRY(prepared(messages));
   auto rendered = template_.render(safe_messages, marks_.escape(tools), marks_.escape(variables));
   if (!rendered.ok()) {

@@ -40,7 +40,8 @@ class ChatPrompt {
 
   // Renders the template, then encodes. A message's content is a string, null or absent (an empty
   // string), or a list of parts such as {"type": "text", "text": ...}; where the template knows
-  // strings only, text parts are joined and others refused (kUnsupported).
+  // strings only, text parts are joined and others refused (kUnsupported), and so are tools where
+  // it has no place for them. `tools`: null or an array.
   // kTooLong, kCancelled: as Tokenizer::encode_within; what certainly has too many tokens is not
   // encoded at all.
   Result<RenderedChat> render(const Json& messages, const Json& tools, const Json& variables,
@@ -51,13 +52,16 @@ class ChatPrompt {
       : marks_(std::move(marks)), template_(std::move(marked)) {}
 
   Result<bool> walks_through_parts() const;
+  Result<bool> tells_of_tools() const;
   Result<void> check_marks(const ChatTemplate& unmarked, const Tokenizer& tokenizer) const;
   Result<Json> prepared_content(const Json* content, const std::string& where) const;
+  static void read_arguments(Json& message);
   Result<Json> prepared(const Json& messages) const;
 
   SpecialMarks marks_;
   ChatTemplate template_;  // with marks for special tokens
   bool takes_parts_ = false;
+  bool takes_tools_ = false;
 };
 
 }  // namespace erne::text

@@ -137,19 +137,23 @@ Result<Json> ChatTemplate::context(const Json& messages, const Json& tools,
   return Json(std::move(context));
 }
 
+const erne_template* ChatTemplate::compiled_for(const Json& tools) const {
+  const bool has_tools = tools.is_array() && !tools.as_array().empty();
+  return has_tools && with_tools_ ? with_tools_.get() : plain_.get();
+}
+
 Result<std::string> ChatTemplate::render(const Json& messages, const Json& tools,
                                          const Json& variables) const {
-  const bool has_tools = tools.is_array() && !tools.as_array().empty();
-  const erne_template* compiled = has_tools && with_tools_ ? with_tools_.get() : plain_.get();
   std::string text;
-  const auto outcome = run(compiled, TRY(context(messages, tools, variables)), text);
+  const auto outcome = run(compiled_for(tools), TRY(context(messages, tools, variables)), text);
   if (outcome != ERNE_DONE) return outcome_status(outcome, text);
   return text;
 }
 
-Result<std::optional<std::string>> ChatTemplate::try_render(const Json& messages) const {
+Result<std::optional<std::string>> ChatTemplate::try_render(const Json& messages,
+                                                            const Json& tools) const {
   std::string text;
-  const auto outcome = run(plain_.get(), TRY(context(messages, Json(), Json())), text);
+  const auto outcome = run(compiled_for(tools), TRY(context(messages, tools, Json())), text);
   if (outcome == ERNE_LIMIT)
     return Status{Code::kTooLong, "chat template: rendering a chat of one word, " + text};
   return outcome == ERNE_DONE ? std::optional(text) : std::nullopt;

@@ -44,7 +44,7 @@ class ChatTemplate {
   Result<std::string> render(const Json& messages, const Json& tools, const Json& variables) const;
   // For finding out what a template can do: nothing where it refuses or fails, and no line in the
   // log. kTooLong: a limit ended it.
-  Result<std::optional<std::string>> try_render(const Json& messages) const;
+  Result<std::optional<std::string>> try_render(const Json& messages, const Json& tools = {}) const;
 
  private:
   struct Free {
@@ -53,6 +53,7 @@ class ChatTemplate {
   using Compiled = std::unique_ptr<erne_template, Free>;
   ChatTemplate() = default;
   static Result<Compiled> compile_text(std::string_view marked);
+  const erne_template* compiled_for(const Json& tools) const;
   Result<Json> context(const Json& messages, const Json& tools, const Json& variables) const;
 
   Compiled plain_;

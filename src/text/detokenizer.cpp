@@ -1,12 +1,14 @@
 #include "text/detokenizer.h"
 
+#include <algorithm>
+
 #include "base/utf8.h"
 
 namespace erne::text {
 
 std::string_view Detokenizer::push(TokenId id) {
   text_.clear();
-  if (skip_special_ && tokenizer_.is_special(id)) return text_;
+  if (is_left_out(id)) return text_;
   if (tokenizer_.is_byte(id)) {
     pending_ += tokenizer_.token_bytes(id);
     take_pending(/*at_end=*/false);
@@ -21,6 +23,11 @@ std::string_view Detokenizer::finish() {
   text_.clear();
   take_pending(/*at_end=*/true);
   return text_;
+}
+
+bool Detokenizer::is_left_out(TokenId id) const {
+  return skip_special_ && tokenizer_.is_special(id) &&
+         std::find(shown_.begin(), shown_.end(), id) == shown_.end();
 }
 
 void Detokenizer::take_pending(bool at_end) {

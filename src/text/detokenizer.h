@@ -2,6 +2,7 @@
 // joined, is Tokenizer::decode of all the tokens, and no piece ever ends inside a character.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,8 +12,9 @@ namespace erne::text {
 
 class Detokenizer {
  public:
-  Detokenizer(const Tokenizer& tokenizer, bool skip_special)
-      : tokenizer_(tokenizer), skip_special_(skip_special) {}
+  // `skip_special`: special tokens are left out, but for those of `shown`, which outlives this.
+  Detokenizer(const Tokenizer& tokenizer, bool skip_special, std::span<const TokenId> shown = {})
+      : tokenizer_(tokenizer), skip_special_(skip_special), shown_(shown) {}
 
   // The text this token completes; valid until the next call. At most 3 bytes, the beginning of a
   // character, are held back.
@@ -23,10 +25,12 @@ class Detokenizer {
   bool is_undecided() const { return !pending_.empty(); }
 
  private:
+  bool is_left_out(TokenId id) const;
   void take_pending(bool at_end);
 
   const Tokenizer& tokenizer_;
   bool skip_special_;
+  std::span<const TokenId> shown_;
   std::string pending_;  // bytes of byte pieces that may still become a character
   std::string text_;
 };

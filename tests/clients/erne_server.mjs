@@ -34,12 +34,16 @@ export async function until(what, question, limitMs = 5_000) {
 export class ErneServer {
   log = '';
 
-  static async start(...flags) {
+  static start(...flags) {
+    return this.startModel(MODEL, ...flags);
+  }
+
+  static async startModel(model, ...flags) {
     const server = new ErneServer();
     const port = await freePort();
     server.url = `http://127.0.0.1:${port}`;
     server.process = spawn(
-      BINARY, ['serve', '--model', MODEL, '--host', '127.0.0.1', '--port', String(port), ...flags], { cwd: ROOT });
+      BINARY, ['serve', '--model', model, '--host', '127.0.0.1', '--port', String(port), ...flags], { cwd: ROOT });
     for (const stream of [server.process.stdout, server.process.stderr])
       stream.on('data', (text) => { server.log = (server.log + text).slice(-8000); });
     process.once('exit', () => server.process.kill('SIGKILL')); // whatever the tests came to
