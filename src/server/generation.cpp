@@ -11,18 +11,10 @@
 namespace erne::server {
 namespace {
 
-constexpr std::string_view kDone = "[DONE]";  // ends every stream
-
-std::unique_ptr<Reply> make_reply(ServerContext& context, const GenerationRequest& request,
-                                  const std::string& exchange_id) {
-  const bool chat = request.endpoint == Endpoint::kChat;
-  const std::string prefix = chat ? "chatcmpl-" : "cmpl-";
-  std::string id = request.request_id.empty() ? exchange_id : request.request_id;
-  if (!id.starts_with(prefix)) id = prefix + id;
-  ReplyHead head{std::move(id), unix_time_s(), context.model_name()};
-  const TokenNames names(context.tokenizer, request.return_tokens_as_token_ids);
-  return chat ? make_chat_reply(std::move(head), request, names)
-              : make_completion_reply(std::move(head), request, names);
+ReplyHead reply_head(ServerContext& context, const GenerationRequest& request,
+                     const std::string& exchange_id) {
+  return {request.request_id.empty() ? exchange_id : request.request_id, unix_time_s(),
+          context.model_name()};
 }
 
 // The engine ended a choice on its own account.
@@ -39,10 +31,10 @@ bool is_result(sched::FinishReason finish) {
 
 void Generation::start(std::shared_ptr<ServerContext> context,
                        std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
-                       PreparedRequest prepared, RequestWork work) {
+                       PreparedRequest prepared, RequestWork work, MakeReply make_reply) {
   const std::shared_ptr<Generation> generation(
       new Generation(std::move(context), std::move(exchange), std::move(request),
-                     std::move(prepared), std::move(work)));
+                     std::move(prepared), std::move(work), make_reply));
   generation->exchange_->listen(generation);
   try {
     if (const auto submitted = generation->submit(); !submitted.ok())
@@ -57,13 +49,14 @@ void Generation::start(std::shared_ptr<ServerContext> context,
 
 Generation::Generation(std::shared_ptr<ServerContext> context,
                        std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
-                       PreparedRequest prepared, RequestWork work)
+                       PreparedRequest prepared, RequestWork work, MakeReply make_reply)
     : context_(std::move(context)),
       exchange_(std::move(exchange)),
       request_(std::move(request)),
       work_(std::move(work)),
       prepared_(std::move(prepared)),
-      reply_(make_reply(*context_, request_, exchange_->request().id)) {
+      reply_(make_reply(reply_head(*context_, request_, exchange_->request().id), request_,
+                        TokenNames(context_->tokenizer, request_.return_tokens_as_token_ids))) {
   for (size_t i = 0; i < prepared_.choices.size(); ++i) {
     const PreparedPrompt& prompt = prepared_.prompts[i / request_.n];
     const bool first_of_prompt = i % request_.n == 0;
@@ -184,31 +177,21 @@ void Generation::count(Track& track, const sched::TokenEvent& event, int num_gai
 
 void Generation::send_delta(int index, const Delta& delta) {
   if (delta.empty()) return;  // text held back so far
-  Track& track = *tracks_[index];
-  if (track.num_chunks == 0 && reply_->has_opening())
-    send_chunk(reply_->choice(index, Part::kOpening, {}, track.prompt));
-  const Part part = track.num_chunks == 0 ? Part::kFirst : Part::kNext;
-  send_chunk(reply_->choice(index, part, delta, track.prompt));
-  ++track.num_chunks;
+  send(reply_->gained(index, delta, tracks_[static_cast<size_t>(index)]->prompt, usage_));
 }
 
-void Generation::send_chunk(Json choice) {
-  send_event(reply_->chunk({std::move(choice)}, request_.continuous_usage ? &usage_ : nullptr));
-}
-
-void Generation::send_event(std::string_view data) {
+void Generation::send(std::string events) {
   if (!std::exchange(streaming_, true))
     exchange_->begin_stream(
         {.content_type = "text/event-stream; charset=utf-8",
          .headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}}});
-  exchange_->write(fmt::format("data: {}\n\n", data));
+  exchange_->write(std::move(events));
 }
 
 void Generation::end() {
   over_ = true;
   if (request_.stream) {
-    if (request_.include_usage) send_event(reply_->chunk({}, &usage_));
-    send_event(kDone);
+    send(reply_->ended(usage_));
     return exchange_->finish();
   }
   respond();
@@ -219,14 +202,12 @@ void Generation::respond() {
   for (const auto& track : tracks_) num_bytes += reply_bytes(request_, track->whole);
   if (const auto room = work_.memory.take(kReplyCopies * num_bytes, "the reply"); !room.ok())
     return exchange_->respond(error_response(room.status()));
-  std::string choices = "[";
+  std::string choices;
   for (size_t i = 0; i < tracks_.size(); ++i) {
     Track& track = *tracks_[i];
-    if (i > 0) choices += ',';
-    reply_->choice(static_cast<int>(i), Part::kWhole, track.whole, track.prompt).dump_to(choices);
+    reply_->add_whole(static_cast<int>(i), track.whole, track.prompt, choices);
     track.whole = {};
   }
-  choices += ']';
   exchange_->respond({.body = reply_->whole(std::move(choices), usage_)});
 }
 
@@ -235,8 +216,7 @@ void Generation::fail(const Status& status) {
   over_ = true;
   cancel_all();
   if (!streaming_) return exchange_->respond(error_response(status));
-  send_event(error_object(status).dump());
-  send_event(kDone);
+  send(reply_->failed(status));
   exchange_->finish();
 }
 

@@ -26,7 +26,7 @@ class Generation final : public http::ExchangeListener,
   // Answers the exchange, now or later, with a reply or an error.
   static void start(std::shared_ptr<ServerContext> context,
                     std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
-                    PreparedRequest prepared, RequestWork work);
+                    PreparedRequest prepared, RequestWork work, MakeReply make_reply);
 
   void on_gone() override;
   void on_writable() override { wake(); }
@@ -47,12 +47,12 @@ class Generation final : public http::ExchangeListener,
     std::shared_ptr<engine::TokenStream> stream;  // until the choice has ended
     RequestTimer timer;
     int cached_tokens = 0;
-    Delta whole;         // what a reply in one piece has so far
-    int num_chunks = 0;  // sent of a reply in chunks
+    Delta whole;  // what a reply in one piece has so far
   };
 
   Generation(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange,
-             GenerationRequest request, PreparedRequest prepared, RequestWork work);
+             GenerationRequest request, PreparedRequest prepared, RequestWork work,
+             MakeReply make_reply);
 
   Result<void> submit();
   void wake();
@@ -64,8 +64,7 @@ class Generation final : public http::ExchangeListener,
   void deliver(int index, const engine::StreamEvent& event);
   void count(Track& track, const sched::TokenEvent& event, int num_gained);
   void send_delta(int index, const Delta& delta);
-  void send_chunk(Json choice);
-  void send_event(std::string_view data);
+  void send(std::string events);
   void end();
   void respond();
   void fail(const Status& status);

@@ -31,7 +31,8 @@ void handle(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchan
   Result<Parsed> parsed = parse(*context, endpoint, exchange->take_body(), work);
   if (!parsed.ok()) return exchange->respond(error_response(parsed.status()));
   Generation::start(std::move(context), std::move(exchange), std::move(parsed->request),
-                    std::move(parsed->prepared), std::move(work));
+                    std::move(parsed->prepared), std::move(work),
+                    endpoint == Endpoint::kChat ? make_chat_reply : make_completion_reply);
 }
 
 }  // namespace

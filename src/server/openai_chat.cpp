@@ -1,5 +1,5 @@
 // /v1/chat/completions: "chat.completion" and its chunks.
-#include "server/reply.h"
+#include "server/openai_reply.h"
 
 namespace erne::server {
 namespace {
@@ -19,13 +19,12 @@ Json tool_calls_json(const std::vector<ToolCallDelta>& calls, Part part) {
   return out;
 }
 
-class ChatReply final : public Reply {
+class ChatReply final : public OpenAiReply {
  public:
-  using Reply::Reply;
-
-  bool has_opening() const override { return true; }
+  using OpenAiReply::OpenAiReply;
 
  private:
+  bool has_opening() const override { return true; }
   std::string_view object(bool chunk) const override {
     return chunk ? "chat.completion.chunk" : "chat.completion";
   }
@@ -56,7 +55,7 @@ class ChatReply final : public Reply {
 
 std::unique_ptr<Reply> make_chat_reply(ReplyHead head, const GenerationRequest& request,
                                        TokenNames names) {
-  return std::make_unique<ChatReply>(std::move(head), request, names);
+  return std::make_unique<ChatReply>(std::move(head), request, names, "chatcmpl-");
 }
 
 }  // namespace erne::server

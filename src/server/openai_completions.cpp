@@ -1,16 +1,15 @@
 // /v1/completions: "text_completion", whole and in chunks alike.
-#include "server/reply.h"
+#include "server/openai_reply.h"
 
 namespace erne::server {
 namespace {
 
-class CompletionReply final : public Reply {
+class CompletionReply final : public OpenAiReply {
  public:
-  using Reply::Reply;
-
-  bool has_opening() const override { return false; }
+  using OpenAiReply::OpenAiReply;
 
  private:
+  bool has_opening() const override { return false; }
   std::string_view object(bool) const override { return "text_completion"; }
   Json logprobs(const std::vector<ScoredToken>& scores) const override {
     return completion_logprobs(scores, names_);
@@ -29,7 +28,7 @@ class CompletionReply final : public Reply {
 
 std::unique_ptr<Reply> make_completion_reply(ReplyHead head, const GenerationRequest& request,
                                              TokenNames names) {
-  return std::make_unique<CompletionReply>(std::move(head), request, names);
+  return std::make_unique<CompletionReply>(std::move(head), request, names, "cmpl-");
 }
 
 }  // namespace erne::server

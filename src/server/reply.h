@@ -1,13 +1,14 @@
-// The JSON of a reply, whole or in chunks, in the shape of its endpoint.
+// What goes back to the client, whole or as a stream of events, in the shape of its endpoint. Knows
+// no sockets and no engine; driven by one Generation.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <vector>
 
 #include "base/json.h"
+#include "base/status.h"
 #include "server/delta.h"
 #include "server/generation_request.h"
 #include "server/logprobs_json.h"
@@ -21,64 +22,40 @@ struct Usage {
   int64_t reasoning_tokens = 0;   // of completion_tokens, in thoughts
   int64_t cached_tokens = 0;      // of prompt_tokens
 };
-Json usage_json(const Usage& usage);
-Json ids_json(const std::vector<TokenId>& ids);
 
-// What all chunks of a reply have in common.
+// What all of a reply has in common.
 struct ReplyHead {
-  std::string id;
+  std::string id;         // without the endpoint's prefix
   int64_t created_s = 0;  // Unix time
   std::string model;
 };
 
-// What a chunk says of one choice.
-enum class Part {
-  kWhole,    // all of it, in a reply in one piece
-  kOpening,  // before anything has come, where the endpoint has such a chunk
-  kFirst,    // what came first, and what came after that, in chunks
-  kNext,
-};
-
 class Reply {
  public:
-  // `request` outlives this.
-  Reply(ReplyHead head, const GenerationRequest& request, TokenNames names)
-      : head_(std::move(head)), request_(request), names_(names) {}
   virtual ~Reply() = default;
 
-  // {"id", "object", ..., "choices": [...], "usage"}, as JSON text. `choices`: their list as text.
-  std::string whole(std::string choices, const Usage& usage) const;
-  // A chunk with one choice or none. `usage`: null where this chunk has none.
-  std::string chunk(Json::Array choices, const Usage* usage) const;
+  // As a stream of server-sent events, each call's as they go over the wire. gained(): what choice
+  // `index` gained; `so_far` counts up to here. A stream ends in ended() or in failed().
+  virtual std::string gained(int index, const Delta& delta, const PreparedPrompt& prompt,
+                             const Usage& so_far) = 0;
+  virtual std::string ended(const Usage& usage) = 0;
+  virtual std::string failed(const Status& status) = 0;
 
-  // {"index", what the endpoint calls the answer, "logprobs", "prompt_logprobs", "finish_reason"}.
-  Json choice(int index, Part part, const Delta& delta, const PreparedPrompt& prompt) const;
-
-  // Whether a choice in chunks begins with an opening.
-  virtual bool has_opening() const = 0;
-
- protected:
-  bool wants_ids() const { return request_.return_token_ids; }
-
-  virtual std::string_view object(bool chunk) const = 0;
-  // Sets the members with text and ids.
-  virtual void add_answer(Json& choice, Part part, const Delta& delta,
-                          const PreparedPrompt& prompt) const = 0;
-  virtual Json logprobs(const std::vector<ScoredToken>& scores) const = 0;
-  // Behind the log-probabilities.
-  virtual void add_ids(Json& choice, Part part, const Delta& delta,
-                       const PreparedPrompt& prompt) const = 0;
-
-  Json written_prompt_scores(const Delta& delta, const PreparedPrompt& prompt) const;
-
-  const ReplyHead head_;
-  const GenerationRequest& request_;
-  const TokenNames names_;
-
- private:
-  mutable std::unordered_map<const PreparedPrompt*, Json> prompt_scores_;
+  // In one piece: what there is to say of each choice, in order, appended to `choices`; then the
+  // body around that.
+  virtual void add_whole(int index, const Delta& whole, const PreparedPrompt& prompt,
+                         std::string& choices) = 0;
+  virtual std::string whole(std::string choices, const Usage& usage) = 0;
 };
 
+// An event of a stream; `name`: of the event, where the endpoint's clients tell them apart by it.
+std::string event_text(std::string_view data, std::string_view name = {});
+
+Json ids_json(const std::vector<TokenId>& ids);
+
+// `request` outlives the reply.
+using MakeReply = std::unique_ptr<Reply> (*)(ReplyHead head, const GenerationRequest& request,
+                                             TokenNames names);
 std::unique_ptr<Reply> make_chat_reply(ReplyHead head, const GenerationRequest& request,
                                        TokenNames names);
 std::unique_ptr<Reply> make_completion_reply(ReplyHead head, const GenerationRequest& request,

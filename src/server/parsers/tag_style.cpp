@@ -14,7 +14,7 @@ struct ParserRow {
   TagStyle style;
 };
 
-// FastDeploy's names (fastdeploy-interface.md, 4).
+// FastDeploy's names.
 constexpr ParserRow kReasoningParsers[] = {
     {"ernie-45-vl", {.thoughts = true}},
     {"ernie-45-vl-thinking", {.thoughts = true}},

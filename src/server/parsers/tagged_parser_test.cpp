@@ -42,7 +42,7 @@ struct Case {
   "<tool_call>\n{\"name\": \"" name "\", \"arguments\": " arguments "}\n</tool_call>"
 
 constexpr Case kCases[] = {
-    // FastDeploy's cases for its three reasoning parsers (fastdeploy-interface.md, 4.1 to 4.3).
+    // FastDeploy's own cases for its three reasoning parsers.
     {"no end", kVl, true, "a", "thought[a] said[]"},
     {"end", kVl, true, "reasoning</think>\nactual response",
      "thought[reasoning] said[\nactual response]"},
