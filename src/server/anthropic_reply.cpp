@@ -61,8 +61,8 @@ class MessagesReply final : public Reply {
 
   std::string ended(const Usage& usage) override {
     std::string events = begin(usage) + close();
-    events += event("message_delta",
-                    Json().set("delta", end_json()).set("usage", usage_json(usage)));
+    events +=
+        event("message_delta", Json().set("delta", end_json()).set("usage", usage_json(usage)));
     return events + event("message_stop", Json());
   }
 
@@ -143,8 +143,12 @@ class MessagesReply final : public Reply {
   void note_end(const Delta& delta) {
     if (!delta.finish) return;
     switch (*delta.finish) {
-      case Finish::kLength: stop_reason_ = "max_tokens"; break;
-      case Finish::kToolCalls: stop_reason_ = "tool_use"; break;
+      case Finish::kLength:
+        stop_reason_ = "max_tokens";
+        break;
+      case Finish::kToolCalls:
+        stop_reason_ = "tool_use";
+        break;
       case Finish::kStop:
         stop_reason_ = delta.stop.empty() ? "end_turn" : "stop_sequence";
         if (!delta.stop.empty()) stop_sequence_ = delta.stop;

@@ -35,9 +35,9 @@ Result<std::string> type_of(const Arg& arg) {
 }
 
 Status unknown_type(const Arg& arg, std::string_view type, std::string_view allowed) {
-  return unsupported(fmt::format("{} has the type \"{}\"; built are {}", arg.name,
-                                 type.substr(0, 40), allowed),
-                     arg.name);
+  return unsupported(
+      fmt::format("{} has the type \"{}\"; built are {}", arg.name, type.substr(0, 40), allowed),
+      arg.name);
 }
 
 // A text, or a list of text blocks: their texts, one after the other.
@@ -132,8 +132,7 @@ Result<void> read_messages(const Arg& arg, Json& chat) {
   TRY(list_of_at_most(arg, kMaxMessages, "messages"));
   Json::Array messages;
   if (const Json* system = chat.find("messages")) messages = system->as_array();
-  for (size_t i = 0; i < arg.value.as_array().size(); ++i)
-    TRY(add_message(arg.item(i), messages));
+  for (size_t i = 0; i < arg.value.as_array().size(); ++i) TRY(add_message(arg.item(i), messages));
   chat.set("messages", std::move(messages));
   return {};
 }
@@ -194,7 +193,8 @@ Result<void> read_tool_choice(const Arg& arg, Json& chat) {
     chat.set("tool_choice", "required");
   } else if (type == "tool") {
     chat.set("tool_choice",
-             Json().set("type", "function")
+             Json()
+                 .set("type", "function")
                  .set("function", Json().set("name", TRY(text_member(arg, "name")))));
   } else {
     return member(arg, "type").wrong("\"auto\", \"any\", \"tool\" or \"none\"");
@@ -262,10 +262,11 @@ Result<Json> chat_of_messages(const Json& body, bool counts_only, const RequestL
     return invalid(fmt::format("the body must be a JSON object, found {}", brief(body)));
   for (const auto& [name, value] : body.as_object())
     if (find_row(name, counts_only) == nullptr)
-      return invalid(fmt::format("unknown field \"{}\": this endpoint does not have it, and nothing "
-                                 "a client sends is ignored silently",
-                                 name.substr(0, 40)),
-                     name.substr(0, 40));
+      return invalid(
+          fmt::format("unknown field \"{}\": this endpoint does not have it, and nothing "
+                      "a client sends is ignored silently",
+                      name.substr(0, 40)),
+          name.substr(0, 40));
   for (const std::string_view required : {"messages", "max_tokens"})
     if (find_row(required, counts_only) != nullptr && find(body, required).is_null())
       return invalid(fmt::format("{} is required", required), std::string(required));

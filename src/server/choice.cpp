@@ -123,6 +123,7 @@ void Choice::finish(sched::FinishReason reason) {
   }
   release_scores();
   const bool cut = reason == sched::FinishReason::kLength && !stops_.matched();
+  if (stops_.matched()) delta_.stop = stops_.matched_stop();
   delta_.finish = cut ? Finish::kLength : has_called_ ? Finish::kToolCalls : Finish::kStop;
 }
 

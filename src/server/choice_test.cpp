@@ -218,6 +218,7 @@ TEST(Delta, EveryMemberIsSummedUpAndCounts) {
     append([](Delta& d) { d.token_ids = {1}; });
     append([](Delta& d) { d.scores = {{}}; });
     append([](Delta& d) { d.prompt_scores = {{}}; });
+    append([](Delta& d) { d.stop = "s"; });
     append([](Delta& d) { d.finish = Finish::kLength; });
   }
   EXPECT_EQ(all.reasoning, "rr");
@@ -228,6 +229,7 @@ TEST(Delta, EveryMemberIsSummedUpAndCounts) {
   EXPECT_THAT(all.token_ids, ElementsAre(1, 1));
   EXPECT_EQ(all.scores.size(), 2u);
   EXPECT_EQ(all.prompt_scores.size(), 2u);
+  EXPECT_EQ(all.stop, "ss");
   EXPECT_EQ(all.finish, Finish::kLength);
 }
 

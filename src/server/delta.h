@@ -42,6 +42,7 @@ struct Delta {
   std::vector<TokenId> token_ids;          // generated; if the request wants them
   std::vector<ScoredToken> scores;         // if logprobs were asked for; the echoed prompt's first
   std::vector<ScoredToken> prompt_scores;  // if prompt_logprobs were: the whole prompt, once
+  std::string stop;                        // the stop string that ended the content, if one did
   std::optional<Finish> finish;            // the last delta has it
 
   // Calls visit(member, ...) with each member of all the deltas.
@@ -53,6 +54,7 @@ struct Delta {
     visit(deltas.token_ids...);
     visit(deltas.scores...);
     visit(deltas.prompt_scores...);
+    visit(deltas.stop...);
     visit(deltas.finish...);
   }
 

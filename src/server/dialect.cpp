@@ -25,8 +25,9 @@ std::string_view anthropic_type(int http_status) {
 }  // namespace
 
 Json anthropic_error(int http_status, std::string_view message) {
-  return Json().set("type", "error").set(
-      "error", Json().set("type", anthropic_type(http_status)).set("message", message));
+  return Json()
+      .set("type", "error")
+      .set("error", Json().set("type", anthropic_type(http_status)).set("message", message));
 }
 
 http::Response in_dialect(Dialect dialect, http::Response response) {

@@ -31,10 +31,18 @@ bool is_result(sched::FinishReason finish) {
 
 void Generation::start(std::shared_ptr<ServerContext> context,
                        std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
-                       PreparedRequest prepared, RequestWork work, MakeReply make_reply) {
+                       RequestWork work, MakeReply make_reply) {
+  const size_t request_bytes = work.memory.bytes();
+  if (context->tokenizer == nullptr) request.return_token_ids = true;  // there is no other output
+  auto prepared = prepare(*context, context->draws.seed(), request, work);
+  if (!prepared.ok()) return exchange->respond(error_response(prepared.status()));
+  request.prompts = {};
+  request.messages = {};
+  request.tools = {};
+  work.memory.give_back(request_bytes);
   const std::shared_ptr<Generation> generation(
       new Generation(std::move(context), std::move(exchange), std::move(request),
-                     std::move(prepared), std::move(work), make_reply));
+                     std::move(prepared).value(), std::move(work), make_reply));
   generation->exchange_->listen(generation);
   try {
     if (const auto submitted = generation->submit(); !submitted.ok())

@@ -23,10 +23,11 @@ namespace erne::server {
 class Generation final : public http::ExchangeListener,
                          public std::enable_shared_from_this<Generation> {
  public:
-  // Answers the exchange, now or later, with a reply or an error.
+  // Answers the exchange, now or later, with a reply or an error. `work` has claimed what the
+  // request takes, which is given back once its prompts are in tokens.
   static void start(std::shared_ptr<ServerContext> context,
                     std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
-                    PreparedRequest prepared, RequestWork work, MakeReply make_reply);
+                    RequestWork work, MakeReply make_reply);
 
   void on_gone() override;
   void on_writable() override { wake(); }

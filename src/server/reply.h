@@ -58,6 +58,8 @@ using MakeReply = std::unique_ptr<Reply> (*)(ReplyHead head, const GenerationReq
                                              TokenNames names);
 std::unique_ptr<Reply> make_chat_reply(ReplyHead head, const GenerationRequest& request,
                                        TokenNames names);
+std::unique_ptr<Reply> make_messages_reply(ReplyHead head, const GenerationRequest& request,
+                                           TokenNames names);
 std::unique_ptr<Reply> make_completion_reply(ReplyHead head, const GenerationRequest& request,
                                              TokenNames names);
 

@@ -19,6 +19,10 @@ namespace {
 constexpr Route kRoutes[] = {
     {"POST", "/v1/chat/completions", Access::kKey, Work::kText, Reach::kMain, handle_chat},
     {"POST", "/v1/completions", Access::kKey, Work::kText, Reach::kMain, handle_completions},
+    {"POST", "/v1/messages", Access::kKey, Work::kText, Reach::kMain, handle_messages,
+     Dialect::kAnthropic},
+    {"POST", "/v1/messages/count_tokens", Access::kKey, Work::kText, Reach::kMain,
+     handle_count_tokens, Dialect::kAnthropic},
     {"POST", "/tokenize", Access::kKey, Work::kText, Reach::kMain, handle_tokenize},
     {"POST", "/detokenize", Access::kKey, Work::kText, Reach::kMain, handle_detokenize},
     {"GET", "/tokenizer_info", Access::kKey, Work::kQuick, Reach::kMain, handle_tokenizer_info},
@@ -101,7 +105,7 @@ class ObservedExchange final : public http::Exchange {
     if (status_ >= 500)
       log_warning("{} {}: {} (x-request-id {})", route_.method, route_.path, status_, request().id);
     end();
-    inner_->respond(std::move(response));
+    inner_->respond(in_dialect(route_.dialect, std::move(response)));
   }
   void begin_stream(http::Response head) override {
     status_ = head.status;
@@ -139,9 +143,9 @@ class ObservedExchange final : public http::Exchange {
 constexpr size_t kLongText = size_t{32} << 10;
 
 // Whose turn a request takes: of its key, where keys are asked for, at its address.
-std::string client_of(const Desk& desk, const http::Request& request) {
+std::string client_of(const Desk& desk, Dialect dialect, const http::Request& request) {
   if (desk.api_keys.empty()) return request.client;
-  return fmt::format("{} {}", request.client, request.field("authorization"));
+  return fmt::format("{} {}", request.client, credentials(dialect, request));
 }
 
 // Hears of the client's leaving until the answer begins.
@@ -202,14 +206,17 @@ std::span<const Route> routes() {
 http::Admission admit(const Desk& desk, const http::Request& head) {
   const Route* route = find_route(desk.port, head);
   if (route == nullptr) return {answer_without_route(desk.port, head)};
+  const auto refuse = [&](http::Response response) {
+    return http::Admission{in_dialect(route->dialect, std::move(response))};
+  };
   const bool needs_key = route->access == Access::kKey;
-  if (needs_key && !is_authorized(head.field("authorization"), desk.api_keys))
-    return {
-        error_response(Status{Code::kUnauthorized, "no API key, or not one of this server's", {}})};
+  if (needs_key && !is_authorized(credentials(route->dialect, head), desk.api_keys))
+    return refuse(
+        error_response(Status{Code::kUnauthorized, "no API key, or not one of this server's", {}}));
   if (!std::holds_alternative<Probe>(route->answer) && desk.context == nullptr)
-    return {loading_response()};
+    return refuse(loading_response());
   if (route->work == Work::kText && desk.standing.state == Standing::State::kDraining)
-    return {draining_response()};
+    return refuse(draining_response());
   return {.wants_body = route->work == Work::kText};
 }
 
@@ -232,7 +239,7 @@ void dispatch(const Desk& desk, std::shared_ptr<http::Exchange> inner) {
   if (context->num_admitted > most)
     return exchange->respond(error_response(Status{
         Code::kOverloaded, fmt::format("too many requests: {} are being served", most), {}}));
-  post_text(std::move(context), exchange, handler, client_of(desk, exchange->request()));
+  post_text(std::move(context), exchange, handler, client_of(desk, route->dialect, exchange->request()));
 }
 
 }  // namespace erne::server

@@ -8,6 +8,7 @@
 
 #include "http/exchange.h"
 #include "http/server.h"
+#include "server/dialect.h"
 #include "server/request_work.h"
 #include "server/server_context.h"
 #include "server/standing.h"
@@ -34,6 +35,7 @@ struct Route {
   Work work;
   Reach reach;
   std::variant<Handler, Probe> answer;
+  Dialect dialect = Dialect::kOpenAi;
 };
 
 std::span<const Route> routes();
@@ -55,6 +57,9 @@ void dispatch(const Desk& desk, std::shared_ptr<http::Exchange> exchange);
 void handle_chat(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 void handle_completions(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
                         RequestWork);
+void handle_messages(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+void handle_count_tokens(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                         RequestWork);
 void handle_tokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 void handle_detokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
                        RequestWork);
