@@ -60,7 +60,8 @@ class MessagesReply final : public Reply {
   }
 
   std::string ended(const Usage& usage) override {
-    std::string events = begin(usage) + close();
+    std::string events = begin(usage);
+    events += close();
     events +=
         event("message_delta", Json().set("delta", end_json()).set("usage", usage_json(usage)));
     return events + event("message_stop", Json());

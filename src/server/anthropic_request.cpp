@@ -2,57 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <vector>
 
-#include "base/json_text.h"
-#include "server/fields.h"
+#include "server/translation.h"
 
 namespace erne::server {
 namespace {
 
 constexpr size_t kMaxMessages = 4096, kMaxBlocks = 1024, kMaxTools = 512;
-constexpr size_t kMaxTextBytes = size_t{64} << 20;
+constexpr size_t kMaxDescriptionBytes = size_t{1} << 20;
 constexpr size_t kMaxStops = 16, kMaxStopBytes = 1024;
 
-const Json& find(const Json& object, std::string_view name) {
-  static const Json kAbsent;
-  const Json* value = object.find(name);
-  return value == nullptr ? kAbsent : *value;
-}
-
-Arg member(const Arg& arg, std::string_view name) {
-  return {fmt::format("{}.{}", arg.name, name), find(arg.value, name), arg.limits};
-}
-
-Result<std::string> text_member(const Arg& arg, std::string_view name) {
-  return string(member(arg, name), kMaxTextBytes);
-}
-
-// The type of a block, a tool or a choice.
-Result<std::string> type_of(const Arg& arg) {
-  if (!arg.value.is_object()) return arg.wrong("an object with a \"type\"");
-  return string(member(arg, "type"), 64);
-}
-
-Status unknown_type(const Arg& arg, std::string_view type, std::string_view allowed) {
-  return unsupported(
-      fmt::format("{} has the type \"{}\"; built are {}", arg.name, type.substr(0, 40), allowed),
-      arg.name);
-}
-
-// A text, or a list of text blocks: their texts, one after the other.
-Result<std::string> joined_text(const Arg& arg) {
-  if (arg.value.is_null()) return std::string();
-  if (arg.value.is_string()) return arg.value.as_string();
-  TRY(list_of_at_most(arg, kMaxBlocks, "text blocks, or a string"));
-  std::string text;
-  for (size_t i = 0; i < arg.value.as_array().size(); ++i) {
-    const Arg block = arg.item(i);
-    const std::string type = TRY(type_of(block));
-    if (type != "text") return unknown_type(block, type, "text");
-    text += TRY(text_member(block, "text"));
-  }
-  return text;
+Result<std::string> text_blocks(const Arg& arg) {
+  return joined_text(arg, {"text"});
 }
 
 // What one of Anthropic's messages comes to: results of tools are messages of their own.
@@ -63,8 +25,8 @@ struct Turn {
 };
 
 Result<void> add_result(const Arg& block, Turn& turn) {
-  const bool failed = find(block.value, "is_error") == Json(true);
-  const std::string text = TRY(joined_text(member(block, "content")));
+  const bool failed = member(block, "is_error").value == Json(true);
+  const std::string text = TRY(text_blocks(member(block, "content")));
   turn.results.push_back(Json()
                              .set("role", "tool")
                              .set("tool_call_id", TRY(text_member(block, "tool_use_id")))
@@ -113,7 +75,7 @@ Result<Turn> read_turn(const Arg& content, bool of_user) {
 }
 
 Result<void> add_message(const Arg& arg, Json::Array& messages) {
-  const Json& role = find(arg.value, "role");
+  const Json& role = member(arg, "role").value;
   const bool of_user = role == Json("user");
   if (!of_user && !(role == Json("assistant")))
     return member(arg, "role").wrong("\"user\" or \"assistant\"");
@@ -139,20 +101,10 @@ Result<void> read_messages(const Arg& arg, Json& chat) {
 
 // Its row comes before that of messages.
 Result<void> read_system(const Arg& arg, Json& chat) {
-  const std::string text = TRY(joined_text(arg));
+  const std::string text = TRY(text_blocks(arg));
   if (!text.empty())
     chat.set("messages", Json::Array{Json().set("role", "system").set("content", text)});
   return {};
-}
-
-Result<void> copy(const Arg& arg, Json& chat) {
-  chat.set(arg.name, arg.value);
-  return {};
-}
-
-Result<void> read_max_tokens(const Arg& arg, Json& chat) {
-  TRY(integer(arg, 1, INT64_MAX));
-  return copy(arg, chat);
 }
 
 Result<void> read_stop_sequences(const Arg& arg, Json& chat) {
@@ -162,16 +114,14 @@ Result<void> read_stop_sequences(const Arg& arg, Json& chat) {
 }
 
 Result<Json> tool_of(const Arg& arg) {
-  const Json& type = find(arg.value, "type");
-  if (!type.is_null() && !(type == Json("custom"))) {
-    const std::string name = TRY(type_of(arg));
-    return unknown_type(arg, name, "tools of the client's own, of type \"custom\"");
-  }
+  const Json& type = member(arg, "type").value;
+  if (!type.is_null() && !(type == Json("custom")))
+    return unknown_type(arg, TRY(type_of(arg)), "tools of the client's own, of type \"custom\"");
   const Arg schema = member(arg, "input_schema");
   if (!schema.value.is_object()) return schema.wrong("a JSON schema, which is an object");
   Json function = Json().set("name", TRY(text_member(arg, "name")));
   if (const Arg description = member(arg, "description"); !description.value.is_null())
-    function.set("description", TRY(string(description, kMaxTextBytes)));
+    function.set("description", TRY(string(description, kMaxDescriptionBytes)));
   function.set("parameters", schema.value);
   return Json().set("type", "function").set("function", std::move(function));
 }
@@ -215,67 +165,34 @@ Result<void> read_thinking(const Arg& arg, Json& chat) {
   return {};
 }
 
-// {"user_id": ...}, a label.
-Result<void> read_metadata(const Arg& arg, Json&) {
-  if (!arg.value.is_object()) return arg.wrong("an object");
-  return {};
-}
-
 Result<void> read_service_tier(const Arg& arg, Json&) {
   if (arg.value == Json("auto") || arg.value == Json("standard_only")) return {};
   return arg.wrong("\"auto\" or \"standard_only\"");
 }
 
-struct Row {
-  std::string_view name;
-  Result<void> (*translate)(const Arg&, Json& chat);
-  bool also_counted;  // allowed where tokens are only counted
+constexpr TranslationRow kCountedRows[] = {
+    {"model", copy_field},       {"system", read_system},  // before messages
+    {"messages", read_messages}, {"tools", read_tools},   {"tool_choice", read_tool_choice},
+    {"thinking", read_thinking},
 };
-
-constexpr Row kRows[] = {
-    {"model", copy, true},
-    {"system", read_system, true},
-    {"messages", read_messages, true},
-    {"tools", read_tools, true},
-    {"tool_choice", read_tool_choice, true},
-    {"thinking", read_thinking, true},
-    {"max_tokens", read_max_tokens, false},
-    {"stream", copy, false},
-    {"temperature", copy, false},
-    {"top_p", copy, false},
-    {"top_k", copy, false},
-    {"stop_sequences", read_stop_sequences, false},
-    {"metadata", read_metadata, false},
-    {"service_tier", read_service_tier, false},
+constexpr TranslationRow kOtherRows[] = {
+    {"max_tokens", copy_max_tokens},
+    {"stream", copy_field},
+    {"temperature", copy_field},
+    {"top_p", copy_field},
+    {"top_k", copy_field},
+    {"stop_sequences", read_stop_sequences},
+    {"metadata", ignore_object},  // {"user_id"}, a label
+    {"service_tier", read_service_tier},
 };
-
-const Row* find_row(std::string_view name, bool counts_only) {
-  for (const Row& row : kRows)
-    if (row.name == name && (row.also_counted || !counts_only)) return &row;
-  return nullptr;
-}
 
 }  // namespace
 
 Result<Json> chat_of_messages(const Json& body, bool counts_only, const RequestLimits& limits) {
-  if (!body.is_object())
-    return invalid(fmt::format("the body must be a JSON object, found {}", brief(body)));
-  for (const auto& [name, value] : body.as_object())
-    if (find_row(name, counts_only) == nullptr)
-      return invalid(
-          fmt::format("unknown field \"{}\": this endpoint does not have it, and nothing "
-                      "a client sends is ignored silently",
-                      name.substr(0, 40)),
-          name.substr(0, 40));
-  for (const std::string_view required : {"messages", "max_tokens"})
-    if (find_row(required, counts_only) != nullptr && find(body, required).is_null())
-      return invalid(fmt::format("{} is required", required), std::string(required));
-  Json chat = Json::Object();
-  for (const Row& row : kRows) {
-    const Arg arg{std::string(row.name), find(body, row.name), limits};
-    if (!arg.value.is_null()) TRY(row.translate(arg, chat));
-  }
-  return chat;
+  if (counts_only) return translate(body, kCountedRows, {"messages"}, limits);
+  std::vector<TranslationRow> rows(std::begin(kCountedRows), std::end(kCountedRows));
+  rows.insert(rows.end(), std::begin(kOtherRows), std::end(kOtherRows));
+  return translate(body, rows, {"messages", "max_tokens"}, limits);
 }
 
 }  // namespace erne::server

@@ -31,7 +31,7 @@ bool is_result(sched::FinishReason finish) {
 
 void Generation::start(std::shared_ptr<ServerContext> context,
                        std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
-                       RequestWork work, MakeReply make_reply) {
+                       RequestWork work, const MakeReply& make_reply) {
   const size_t request_bytes = work.memory.bytes();
   if (context->tokenizer == nullptr) request.return_token_ids = true;  // there is no other output
   auto prepared = prepare(*context, context->draws.seed(), request, work);
@@ -57,7 +57,7 @@ void Generation::start(std::shared_ptr<ServerContext> context,
 
 Generation::Generation(std::shared_ptr<ServerContext> context,
                        std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
-                       PreparedRequest prepared, RequestWork work, MakeReply make_reply)
+                       PreparedRequest prepared, RequestWork work, const MakeReply& make_reply)
     : context_(std::move(context)),
       exchange_(std::move(exchange)),
       request_(std::move(request)),

@@ -27,7 +27,7 @@ class Generation final : public http::ExchangeListener,
   // request takes, which is given back once its prompts are in tokens.
   static void start(std::shared_ptr<ServerContext> context,
                     std::shared_ptr<http::Exchange> exchange, GenerationRequest request,
-                    RequestWork work, MakeReply make_reply);
+                    RequestWork work, const MakeReply& make_reply);
 
   void on_gone() override;
   void on_writable() override { wake(); }
@@ -53,7 +53,7 @@ class Generation final : public http::ExchangeListener,
 
   Generation(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange,
              GenerationRequest request, PreparedRequest prepared, RequestWork work,
-             MakeReply make_reply);
+             const MakeReply& make_reply);
 
   Result<void> submit();
   void wake();

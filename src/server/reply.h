@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -54,8 +55,8 @@ std::string event_text(std::string_view data, std::string_view name = {});
 Json ids_json(const std::vector<TokenId>& ids);
 
 // `request` outlives the reply.
-using MakeReply = std::unique_ptr<Reply> (*)(ReplyHead head, const GenerationRequest& request,
-                                             TokenNames names);
+using MakeReply = std::function<std::unique_ptr<Reply>(
+    ReplyHead head, const GenerationRequest& request, TokenNames names)>;
 std::unique_ptr<Reply> make_chat_reply(ReplyHead head, const GenerationRequest& request,
                                        TokenNames names);
 std::unique_ptr<Reply> make_messages_reply(ReplyHead head, const GenerationRequest& request,

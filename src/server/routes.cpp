@@ -19,6 +19,15 @@ namespace {
 constexpr Route kRoutes[] = {
     {"POST", "/v1/chat/completions", Access::kKey, Work::kText, Reach::kMain, handle_chat},
     {"POST", "/v1/completions", Access::kKey, Work::kText, Reach::kMain, handle_completions},
+    {"POST", "/v1/responses", Access::kKey, Work::kText, Reach::kMain, handle_responses},
+    {"POST", "/v1/responses/input_tokens", Access::kKey, Work::kText, Reach::kMain,
+     handle_response_tokens},
+    {"POST", "/v1/responses/*/cancel", Access::kKey, Work::kText, Reach::kMain,
+     handle_cancel_response},
+    {"GET", "/v1/responses/*/input_items", Access::kKey, Work::kText, Reach::kMain,
+     handle_input_items},
+    {"GET", "/v1/responses/*", Access::kKey, Work::kText, Reach::kMain, handle_get_response},
+    {"DELETE", "/v1/responses/*", Access::kKey, Work::kText, Reach::kMain, handle_delete_response},
     {"POST", "/v1/messages", Access::kKey, Work::kText, Reach::kMain, handle_messages,
      Dialect::kAnthropic},
     {"POST", "/v1/messages/count_tokens", Access::kKey, Work::kText, Reach::kMain,
@@ -41,9 +50,13 @@ constexpr Route kRoutes[] = {
 };
 
 bool matches(std::string_view pattern, std::string_view path) {
-  if (!pattern.ends_with('*')) return pattern == path;
-  pattern.remove_suffix(1);
-  return path.starts_with(pattern) && path.size() > pattern.size();
+  const size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == path;
+  const std::string_view before = pattern.substr(0, star), after = pattern.substr(star + 1);
+  if (path.size() <= before.size() + after.size()) return false;
+  const std::string_view name = path.substr(star, path.size() - before.size() - after.size());
+  return path.starts_with(before) && path.ends_with(after) &&
+         (after.empty() || name.find('/') == std::string_view::npos);
 }
 
 bool is_served(const Route& route, Port port) {
@@ -239,7 +252,8 @@ void dispatch(const Desk& desk, std::shared_ptr<http::Exchange> inner) {
   if (context->num_admitted > most)
     return exchange->respond(error_response(Status{
         Code::kOverloaded, fmt::format("too many requests: {} are being served", most), {}}));
-  post_text(std::move(context), exchange, handler, client_of(desk, route->dialect, exchange->request()));
+  post_text(std::move(context), exchange, handler,
+            client_of(desk, route->dialect, exchange->request()));
 }
 
 }  // namespace erne::server

@@ -30,7 +30,8 @@ enum class Reach { kMain, kBoth };  // the ports it is served on
 
 struct Route {
   std::string_view method;
-  std::string_view path;  // ending in '*': that prefix and one name more
+  // With one '*', which stands for a name: at the end for any, before "/..." for one without a '/'.
+  std::string_view path;
   Access access;
   Work work;
   Reach reach;
@@ -60,6 +61,17 @@ void handle_completions(std::shared_ptr<ServerContext>, std::shared_ptr<http::Ex
 void handle_messages(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 void handle_count_tokens(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
                          RequestWork);
+void handle_responses(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+void handle_response_tokens(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                            RequestWork);
+void handle_get_response(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                         RequestWork);
+void handle_delete_response(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                            RequestWork);
+void handle_input_items(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                        RequestWork);
+void handle_cancel_response(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                            RequestWork);
 void handle_tokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 void handle_detokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
                        RequestWork);

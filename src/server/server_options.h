@@ -55,6 +55,8 @@ struct ServerOptions {
   MakeDeltaParser make_parser;   // of chats, instead of those for tags
 
   size_t max_request_memory = size_t{1} << 30;      // of all requests' work together; beyond: 503
+  size_t max_stored_bytes = size_t{64} << 20;       // of responses that clients may come back to
+  std::chrono::seconds stored_for{3600};            // since one was last asked for
   size_t max_reply_bytes = size_t{32} << 20;        // of one request; what would be more is a 400
   std::chrono::milliseconds max_text_wait{30'000};  // for a text thread; then 503
   int num_text_threads = 4;      // for short texts; half as many are for long ones

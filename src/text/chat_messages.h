@@ -1,6 +1,6 @@
 // What shape a chat's messages have, whoever brings them: a list of objects, each with a role,
 // which is a string, and a content. That is a string, null or absent, or a list of parts: objects
-// with a type, and with a string "text" where the type is "text". An earlier turn's tool_calls are a
+// with a type, and with a string "text" where the type is "text". Earlier tool_calls are a
 // list of {"function": {"name", "arguments"}}, the arguments a string or an object. Which roles and
 // types there are, and who may leave the content out, is for whoever takes messages in to say.
 #pragma once
