@@ -146,7 +146,7 @@ const OnLine kOnLine[] = {
     {{"-tp"}, {"--tensor-parallel-size", "needs a value"}},
     {{"--enable-expert-parallel"}, {"--enable-expert-parallel"}},
     {{"--speculative-config", "{}"}, {"--speculative-config"}},
-    {{"--reasoning-parser", "ernie-x1"}, {"--reasoning-parser"}},
+    {{"--tool-parser-plugin", "x.py"}, {"--tool-parser-plugin"}},
     {{"--runner", "pooling"}, {"--runner", "auto generate"}},
     {{"--kvcache-storage-backend", "file"}, {"--kvcache-storage-backend"}},
     // Flags that exclude each other.

@@ -1,5 +1,5 @@
-// POST /tokenize and /detokenize, GET /tokenizer_info: what likelihood harnesses need to count
-// tokens as the model does.
+// POST /tokenize, /detokenize and /render, GET /tokenizer_info: what likelihood harnesses need to
+// count tokens as the model does, and whoever makes prompts to see them as the model does.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -141,11 +141,33 @@ void answer(http::Exchange& exchange, const Result<Json>& result) {
                                : error_response(result.status()));
 }
 
+Result<Json> render(const ServerContext& context, std::string body, RequestWork& work) {
+  Json json = TRY(parse_body(std::move(body), work));
+  const GenerationRequest chat = TRY(parse_generation_request(
+      Endpoint::kChat, std::move(json), context.options.defaults, context.limits()));
+  TRY(context.check_model(chat.model));
+  const PreparedPrompt prompt = TRY(render_chat(context, chat, work));
+  TRY(work.memory.take(prompt.ids.size() * kReplyBytesPerId + 2 * prompt.text.size(),
+                       "the reply's prompt"));
+  return Json()
+      .set("prompt", prompt.text)
+      .set("prompt_token_ids", ids_json(prompt.ids))
+      .set("count", static_cast<int64_t>(prompt.ids.size()));
+}
+
 }  // namespace
 
 void handle_tokenize(std::shared_ptr<ServerContext> context,
                      std::shared_ptr<http::Exchange> exchange, RequestWork work) {
   answer(*exchange, tokenize(*context, exchange->take_body(), work));
+}
+
+// A body of /v1/chat/completions: the prompt it comes to.
+void handle_render(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange,
+                   RequestWork work) {
+  const auto rendered = render(*context, exchange->take_body(), work);
+  exchange->respond(rendered.ok() ? http::Response{.body = rendered->dump()}
+                                  : error_response(rendered.status()));
 }
 
 void handle_detokenize(std::shared_ptr<ServerContext> context,

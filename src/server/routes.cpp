@@ -32,6 +32,7 @@ constexpr Route kRoutes[] = {
      Dialect::kAnthropic},
     {"POST", "/v1/messages/count_tokens", Access::kKey, Work::kText, Reach::kMain,
      handle_count_tokens, Dialect::kAnthropic},
+    {"POST", "/render", Access::kKey, Work::kText, Reach::kMain, handle_render},
     {"POST", "/tokenize", Access::kKey, Work::kText, Reach::kMain, handle_tokenize},
     {"POST", "/detokenize", Access::kKey, Work::kText, Reach::kMain, handle_detokenize},
     {"GET", "/tokenizer_info", Access::kKey, Work::kQuick, Reach::kMain, handle_tokenizer_info},
@@ -84,11 +85,23 @@ std::set<std::string_view> methods_of(Port port, std::string_view path) {
   return methods;
 }
 
+// Of the API, without those that need a name.
+std::string served_paths() {
+  std::string paths;
+  for (const Route& route : kRoutes) {
+    if (!route.path.starts_with("/v1/") || route.path.find('*') != std::string_view::npos) continue;
+    paths += fmt::format("{}{}", paths.empty() ? "" : ", ", route.path);
+  }
+  return paths;
+}
+
 // What no row of the table is for: 404, 405, or what OPTIONS asks.
 http::Response answer_without_route(Port port, const http::Request& request) {
   std::set<std::string_view> methods = methods_of(port, request.path);
   const std::string path = request.path.substr(0, 100);
-  if (methods.empty()) return error_response(404, "there is no " + path + " here", "not_found");
+  if (methods.empty())
+    return error_response(404, fmt::format("there is no {} here; served: {}", path, served_paths()),
+                          "not_found");
   http::Response response =
       request.method == "OPTIONS"
           ? http::Response{.status = 204, .content_type = ""}

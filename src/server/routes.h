@@ -72,6 +72,7 @@ void handle_input_items(std::shared_ptr<ServerContext>, std::shared_ptr<http::Ex
                         RequestWork);
 void handle_cancel_response(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
                             RequestWork);
+void handle_render(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 void handle_tokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 void handle_detokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
                        RequestWork);

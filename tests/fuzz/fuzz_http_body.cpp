@@ -1,10 +1,13 @@
-// The JSON bodies of chats and completions: parsed, checked, and where they pass, rendered and
-// tokenised like a server does it. First byte: which endpoint, and whether there is a tokenizer.
+// The JSON bodies of chats, completions, Anthropic's messages and OpenAI's responses: parsed,
+// translated, checked, and where they pass, rendered and tokenised like a server does it. First
+// byte: which endpoint, and whether there is a tokenizer.
 #include <cstdint>
 #include <string_view>
 
 #include "engine/engine_client.h"
+#include "server/anthropic_request.h"
 #include "server/prepare.h"
+#include "server/responses_request.h"
 #include "text/text_goldens.h"
 
 namespace {
@@ -39,18 +42,33 @@ struct Served {
   }
 };
 
+enum class Api { kOwn, kMessages, kCount, kResponses };
+
+// What a body of another API asks of a chat.
+Result<Json> translated(Api api, Result<Json> body, const RequestLimits& limits) {
+  const Json json = TRY(std::move(body));
+  if (api == Api::kOwn) return json;
+  if (api != Api::kResponses) return chat_of_messages(json, api == Api::kCount, limits);
+  ResponsesRequest request = TRY(read_responses_request(json, limits));
+  request.chat.set("messages", TRY(messages_of_items(request.input, "Be brief.", limits)));
+  return std::move(request.chat);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Served served;
   if (size == 0) return 0;
-  const Endpoint endpoint = data[0] & 1 ? Endpoint::kChat : Endpoint::kCompletions;
+  const auto api = static_cast<Api>(data[0] >> 2 & 3);
+  const Endpoint endpoint =
+      data[0] & 1 || api != Api::kOwn ? Endpoint::kChat : Endpoint::kCompletions;
   const ServerContext& context = data[0] & 2 ? served.without : served.with;
   RequestWork work(served.memory, std::stop_token());
   std::string body(reinterpret_cast<const char*>(data + 1), size - 1);
   CHECK(work.memory.take(body.size(), "the body").ok());
-  const auto request = parse_generation_request(endpoint, parse_body(std::move(body), work),
-                                                context.options.defaults, context.limits());
+  const auto request = parse_generation_request(
+      endpoint, translated(api, parse_body(std::move(body), work), context.limits()),
+      context.options.defaults, context.limits());
   if (!request.ok()) {
     CHECK(!request.status().message.empty());
     CHECK_LT(request.status().message.size(), 1000u);

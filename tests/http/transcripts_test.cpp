@@ -44,9 +44,9 @@ struct Transcript {
 
 // Whatever differs from run to run.
 std::string masked(const std::string& body) {
-  static const std::regex kId(R"re("id":"((?:chat)?cmpl)-[0-9a-f]{32}")re");
+  static const std::regex kId(R"re("id":"((?:chat)?cmpl-|msg_)[0-9a-f]{32}")re");
   static const std::regex kCreated(R"re("created":[0-9]+)re");
-  const std::string no_id = std::regex_replace(body, kId, "\"id\":\"$1-<id>\"");
+  const std::string no_id = std::regex_replace(body, kId, "\"id\":\"$1<id>\"");
   return std::regex_replace(no_id, kCreated, "\"created\":<time>");
 }
 
