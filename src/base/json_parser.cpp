@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/json.h"
+#include "base/json_characters.h"
 #include "base/utf8.h"
 
 namespace erne {
@@ -13,13 +14,6 @@ namespace {
 
 constexpr size_t kPerAllocation = 16;  // of malloc's own, and rounding up
 constexpr size_t kInsideString = 15;   // characters a std::string holds without an allocation
-
-bool is_space(char c) {
-  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 // Where the string that begins at `at` is closed; npos: nowhere. An escaped quote closes nothing.
 size_t closing_quote(std::string_view text, size_t at) {
@@ -44,8 +38,8 @@ void outline(std::string_view text, Visitor& visitor) {
       visitor.close();
     } else if (c == ',') {
       visitor.comma();
-    } else if (!is_space(c) && c != ':') {
-      while (at < text.size() && !is_space(text[at]) && text[at] != ',' && text[at] != ']' &&
+    } else if (!is_json_space(c) && c != ':') {
+      while (at < text.size() && !is_json_space(text[at]) && text[at] != ',' && text[at] != ']' &&
              text[at] != '}')
         ++at;
       visitor.scalar(at - begin, false);
@@ -162,7 +156,7 @@ class Parser {
   }
 
   void skip_spaces() {
-    while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+    while (at_ < text_.size() && is_json_space(text_[at_])) ++at_;
   }
   bool skip(char c) {
     skip_spaces();

@@ -1,15 +1,9 @@
 #include "base/json_scanner.h"
 
+#include "base/json_characters.h"
+
 namespace erne {
 namespace {
-
-bool is_space(char c) {
-  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 bool is_hex_digit(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
@@ -43,7 +37,7 @@ bool JsonScanner::push(char c) {
       break;
   }
   part_ = was_inside ? Part::kValue : Part::kAround;
-  return is_space(c) || take_structure(c);
+  return is_json_space(c) || take_structure(c);
 }
 
 bool JsonScanner::take_structure(char c) {

@@ -59,9 +59,11 @@ using MakeReply = std::function<std::unique_ptr<Reply>(
     ReplyHead head, const GenerationRequest& request, TokenNames names)>;
 std::unique_ptr<Reply> make_chat_reply(ReplyHead head, const GenerationRequest& request,
                                        TokenNames names);
-std::unique_ptr<Reply> make_messages_reply(ReplyHead head, const GenerationRequest& request,
-                                           TokenNames names);
 std::unique_ptr<Reply> make_completion_reply(ReplyHead head, const GenerationRequest& request,
                                              TokenNames names);
+namespace anthropic {
+std::unique_ptr<Reply> make_messages_reply(ReplyHead head, const GenerationRequest& request,
+                                           TokenNames names);
+}  // namespace anthropic
 
 }  // namespace erne::server

@@ -58,9 +58,22 @@ void dispatch(const Desk& desk, std::shared_ptr<http::Exchange> exchange);
 void handle_chat(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 void handle_completions(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
                         RequestWork);
+void handle_render(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+void handle_tokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+void handle_detokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                       RequestWork);
+void handle_tokenizer_info(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
+                           RequestWork);
+void handle_models(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+void handle_model(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+void handle_metrics(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+
+namespace anthropic {
 void handle_messages(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 void handle_count_tokens(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
                          RequestWork);
+}  // namespace anthropic
+namespace responses {
 void handle_responses(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 void handle_response_tokens(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
                             RequestWork);
@@ -72,14 +85,6 @@ void handle_input_items(std::shared_ptr<ServerContext>, std::shared_ptr<http::Ex
                         RequestWork);
 void handle_cancel_response(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
                             RequestWork);
-void handle_render(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
-void handle_tokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
-void handle_detokenize(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
-                       RequestWork);
-void handle_tokenizer_info(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
-                           RequestWork);
-void handle_models(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
-void handle_model(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
-void handle_metrics(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
+}  // namespace responses
 
 }  // namespace erne::server

@@ -47,7 +47,7 @@ ServerContext::ServerContext(ServerOptions server_options, engine::EngineClient&
       short_texts(options.num_text_threads, options.max_text_wait),
       long_texts(std::max(1, options.num_text_threads / 2), options.max_text_wait),
       delivery(options.num_delivery_threads, WorkPool::kForEver),
-      responses(options.max_stored_bytes, options.stored_for),
+      stored_responses(options.max_stored_bytes, options.stored_for),
       draws(options.seed) {}
 
 RequestLimits ServerContext::limits() const {

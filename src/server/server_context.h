@@ -14,7 +14,7 @@
 #include "server/delta_parser.h"
 #include "server/generation_request.h"
 #include "server/metrics.h"
-#include "server/response_store.h"
+#include "server/responses/response_store.h"
 #include "server/server_options.h"
 #include "server/work_pool.h"
 #include "text/chat_prompt.h"
@@ -62,7 +62,7 @@ struct ServerContext {
   RequestMemory memory;
   // Tokens never wait for texts, nor short texts for long ones.
   WorkPool short_texts, long_texts, delivery;
-  ResponseStore responses;
+  responses::ResponseStore stored_responses;
   DrawSource draws;
   std::atomic<int> num_admitted = 0;
 };

@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "engine/engine_client.h"
-#include "server/anthropic_request.h"
+#include "server/anthropic/messages_request.h"
 #include "server/prepare.h"
-#include "server/responses_request.h"
+#include "server/responses/responses_request.h"
 #include "text/text_goldens.h"
 
 namespace {
@@ -48,9 +48,10 @@ enum class Api { kOwn, kMessages, kCount, kResponses };
 Result<Json> translated(Api api, Result<Json> body, const RequestLimits& limits) {
   const Json json = TRY(std::move(body));
   if (api == Api::kOwn) return json;
-  if (api != Api::kResponses) return chat_of_messages(json, api == Api::kCount, limits);
-  ResponsesRequest request = TRY(read_responses_request(json, limits));
-  request.chat.set("messages", TRY(messages_of_items(request.input, "Be brief.", limits)));
+  if (api != Api::kResponses) return anthropic::chat_of_messages(json, api == Api::kCount, limits);
+  responses::ResponsesRequest request = TRY(responses::read_responses_request(json, limits));
+  request.chat.set("messages",
+                   TRY(responses::messages_of_items(request.input, "Be brief.", limits)));
   return std::move(request.chat);
 }
 

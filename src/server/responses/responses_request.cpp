@@ -1,10 +1,10 @@
-#include "server/responses_request.h"
+#include "server/responses/responses_request.h"
 
 #include <fmt/format.h>
 
 #include "server/translation.h"
 
-namespace erne::server {
+namespace erne::server::responses {
 namespace {
 
 constexpr size_t kMaxItems = 4096, kMaxTools = 512;
@@ -264,4 +264,4 @@ Result<Json> messages_of_items(const Json::Array& items, const std::string& inst
   return messages.take();
 }
 
-}  // namespace erne::server
+}  // namespace erne::server::responses

@@ -1,10 +1,10 @@
 // POST /v1/messages and /v1/messages/count_tokens: Anthropic's API, as the chat it asks for.
-#include "server/anthropic_request.h"
+#include "server/anthropic/messages_request.h"
 #include "server/errors.h"
 #include "server/generation.h"
 #include "server/routes.h"
 
-namespace erne::server {
+namespace erne::server::anthropic {
 namespace {
 
 Result<GenerationRequest> parse(const ServerContext& context, std::string body, bool counts_only,
@@ -39,4 +39,4 @@ void handle_count_tokens(std::shared_ptr<ServerContext> context,
       {.body = Json().set("input_tokens", static_cast<int64_t>(prompt->ids.size())).dump()});
 }
 
-}  // namespace erne::server
+}  // namespace erne::server::anthropic

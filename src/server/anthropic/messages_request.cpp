@@ -1,4 +1,4 @@
-#include "server/anthropic_request.h"
+#include "server/anthropic/messages_request.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "server/translation.h"
 
-namespace erne::server {
+namespace erne::server::anthropic {
 namespace {
 
 constexpr size_t kMaxMessages = 4096, kMaxBlocks = 1024, kMaxTools = 512;
@@ -195,4 +195,4 @@ Result<Json> chat_of_messages(const Json& body, bool counts_only, const RequestL
   return translate(body, rows, {"messages", "max_tokens"}, limits);
 }
 
-}  // namespace erne::server
+}  // namespace erne::server::anthropic

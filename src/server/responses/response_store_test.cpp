@@ -1,8 +1,8 @@
-#include "server/response_store.h"
+#include "server/responses/response_store.h"
 
 #include <gtest/gtest.h>
 
-namespace erne::server {
+namespace erne::server::responses {
 namespace {
 
 using std::chrono::seconds;
@@ -53,4 +53,4 @@ TEST(ResponseStore, IsBoundedInBytes) {
 }
 
 }  // namespace
-}  // namespace erne::server
+}  // namespace erne::server::responses

@@ -6,10 +6,10 @@
 #include "base/status.h"
 #include "server/generation_request.h"
 
-namespace erne::server {
+namespace erne::server::anthropic {
 
 // `counts_only`: a body of /v1/messages/count_tokens, which has no max_tokens. kInvalid and
 // kUnsupported name the field as it was sent.
 Result<Json> chat_of_messages(const Json& body, bool counts_only, const RequestLimits& limits);
 
-}  // namespace erne::server
+}  // namespace erne::server::anthropic

@@ -5,11 +5,11 @@
 
 #include "server/errors.h"
 #include "server/generation.h"
-#include "server/responses_reply.h"
-#include "server/responses_request.h"
+#include "server/responses/responses_reply.h"
+#include "server/responses/responses_request.h"
 #include "server/routes.h"
 
-namespace erne::server {
+namespace erne::server::responses {
 namespace {
 
 constexpr std::string_view kPath = "/v1/responses/";
@@ -39,7 +39,7 @@ Json::Array all_items(const StoredResponse& stored) {
 Result<Json::Array> items_before(ServerContext& context, const std::string& previous_id,
                                  const RequestWork& work) {
   if (previous_id.empty()) return Json::Array();
-  const auto previous = context.responses.find(previous_id, work.client);
+  const auto previous = context.stored_responses.find(previous_id, work.client);
   if (previous == nullptr) {
     Status status = unknown_response(previous_id);
     status.param = "previous_response_id";
@@ -70,7 +70,7 @@ Result<Conversation> read(ServerContext& context, std::string body, RequestWork&
 
 void store(ServerContext& context, const std::string& owner, const ResponsesRequest& asked,
            const Json::Array& earlier, const std::string& id, const Json& response) {
-  if (asked.store) context.responses.put(id, {owner, response, asked.input, earlier});
+  if (asked.store) context.stored_responses.put(id, {owner, response, asked.input, earlier});
 }
 
 // The id in the path, with nothing behind it or `tail`.
@@ -83,7 +83,7 @@ std::string id_in(const http::Request& request, std::string_view tail = {}) {
 std::shared_ptr<const StoredResponse> find(ServerContext& context, http::Exchange& exchange,
                                            const RequestWork& work, std::string_view tail = {}) {
   const std::string id = id_in(exchange.request(), tail);
-  auto stored = context.responses.find(id, work.client);
+  auto stored = context.stored_responses.find(id, work.client);
   if (stored == nullptr) exchange.respond(error_response(unknown_response(id)));
   return stored;
 }
@@ -128,7 +128,7 @@ void handle_get_response(std::shared_ptr<ServerContext> context,
 void handle_delete_response(std::shared_ptr<ServerContext> context,
                             std::shared_ptr<http::Exchange> exchange, RequestWork work) {
   const std::string id = id_in(exchange->request());
-  if (!context->responses.erase(id, work.client))
+  if (!context->stored_responses.erase(id, work.client))
     return exchange->respond(error_response(unknown_response(id)));
   exchange->respond(
       {.body = Json().set("id", id).set("object", "response").set("deleted", true).dump()});
@@ -165,4 +165,4 @@ void handle_cancel_response(std::shared_ptr<ServerContext> context,
               "response_id")));
 }
 
-}  // namespace erne::server
+}  // namespace erne::server::responses

@@ -1,10 +1,10 @@
-#include "server/responses_reply.h"
+#include "server/responses/responses_reply.h"
 
 #include <fmt/format.h>
 
 #include "server/errors.h"
 
-namespace erne::server {
+namespace erne::server::responses {
 namespace {
 
 constexpr std::string_view kIdPrefix = "resp_";
@@ -208,4 +208,4 @@ std::string ResponsesReply::whole(std::string, const Usage& usage) {
   return response(finish_ == Finish::kLength ? "incomplete" : "completed").dump();
 }
 
-}  // namespace erne::server
+}  // namespace erne::server::responses

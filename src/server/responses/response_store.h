@@ -12,7 +12,7 @@
 
 #include "base/json.h"
 
-namespace erne::server {
+namespace erne::server::responses {
 
 struct StoredResponse {
   std::string owner;    // who may see it: as RequestWork::client
@@ -57,4 +57,4 @@ class ResponseStore {  // thread-safe
   size_t bytes_ = 0;
 };
 
-}  // namespace erne::server
+}  // namespace erne::server::responses

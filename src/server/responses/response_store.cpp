@@ -1,8 +1,8 @@
-#include "server/response_store.h"
+#include "server/responses/response_store.h"
 
 #include <utility>
 
-namespace erne::server {
+namespace erne::server::responses {
 namespace {
 
 constexpr size_t kBytesPerValue = 64;  // a value, its name and their heap blocks, from above
@@ -73,4 +73,4 @@ void ResponseStore::make_room(size_t bytes, Clock::time_point now) {
     forget(std::prev(entries_.end()));
 }
 
-}  // namespace erne::server
+}  // namespace erne::server::responses

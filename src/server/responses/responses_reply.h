@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "server/reply.h"
-#include "server/responses_request.h"
+#include "server/responses/responses_request.h"
 
-namespace erne::server {
+namespace erne::server::responses {
 
 class ResponsesReply final : public Reply {
  public:
@@ -61,4 +61,4 @@ class ResponsesReply final : public Reply {
   Json usage_, error_;  // null until there is one
 };
 
-}  // namespace erne::server
+}  // namespace erne::server::responses

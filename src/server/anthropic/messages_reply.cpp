@@ -5,7 +5,7 @@
 #include "server/errors.h"
 #include "server/reply.h"
 
-namespace erne::server {
+namespace erne::server::anthropic {
 namespace {
 
 constexpr std::string_view kIdPrefix = "msg_";
@@ -171,4 +171,4 @@ std::unique_ptr<Reply> make_messages_reply(ReplyHead head, const GenerationReque
   return std::make_unique<MessagesReply>(std::move(head), request, names);
 }
 
-}  // namespace erne::server
+}  // namespace erne::server::anthropic

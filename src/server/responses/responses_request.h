@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "server/generation_request.h"
 
-namespace erne::server {
+namespace erne::server::responses {
 
 struct ResponsesRequest {
   Json chat;                // a body of /v1/chat/completions, without what came before
@@ -25,4 +25,4 @@ Result<ResponsesRequest> read_responses_request(const Json& body, const RequestL
 Result<Json> messages_of_items(const Json::Array& items, const std::string& instructions,
                                const RequestLimits& limits);
 
-}  // namespace erne::server
+}  // namespace erne::server::responses
