@@ -1,0 +1,10 @@
+// Where the emulated GPU is not built (tests/CMakeLists.txt).
+#include "cuda/emulated_backend.h"
+
+namespace erne::cuda::emulated {
+
+Result<std::unique_ptr<Backend>> make_cuda_backend(int, HostThreads) {
+  return unsupported("this build has no emulated GPU");
+}
+
+}  // namespace erne::cuda::emulated
