@@ -6,7 +6,8 @@
  *   toolCalls: [{id, name, arguments}], arguments being JSON text, complete once the answer is
  *   finish: OpenAI's finish_reason, 'stopped' by the user, or null while it comes or where it broke off
  *   usage: OpenAI's, where it came
- *   seconds: {first, thinking, total} from the request to the first delta, of thoughts, to the last delta
+ *   seconds: {first, thinking, total}: from the request to the first delta, from there to the end of the
+ *     thoughts, from the request to the last delta
  *   error: what ended it early (api.js, errorOf), or null
  */
 export function emptyAnswer() {
@@ -29,8 +30,9 @@ export function addChunk(answer, chunk, seconds) {
     answer.seconds.first ??= seconds;
     answer.seconds.total = seconds;
   }
-  if (thought) answer.seconds.thinking = seconds - answer.seconds.first;
+  const wasThinking = answer.content === '' && answer.toolCalls.length === 0;
   answer.reasoning += thought;
+  if (answer.reasoning && wasThinking) answer.seconds.thinking = seconds - answer.seconds.first;
   answer.content += content;
   for (const call of calls) addCall(answer.toolCalls, call);
   if (choice.finish_reason) answer.finish = choice.finish_reason;

@@ -53,7 +53,10 @@ function showAll() {
     open: openChat,
     remove: (id) => {
       conversations.remove(id);
-      if (id !== openId) return showAll();
+      if (id !== openId) {
+        showAll();
+        return part('new-chat').focus();
+      }
       chat.open([]); // there is nothing to save
       return openChat(newId());
     },
@@ -72,6 +75,7 @@ chat.addEventListener('begin', () => {
   saveChat();
   showAll();
   scrollToEnd();
+  if (document.activeElement === document.body) part('scroller').focus(); // the button that was pressed is gone
   announce(speaker.word('answerBegins'));
 });
 chat.addEventListener('end', ({ detail: { content, error } }) => {
@@ -206,8 +210,9 @@ function setLanguage() {
   speaker.set(languageOf(settings));
   document.documentElement.lang = speaker.language;
   for (const made of document.querySelectorAll('[data-word]')) made.textContent = speaker.word(made.dataset.word);
-  for (const made of document.querySelectorAll('[data-word-aria-label]'))
-    made.setAttribute('aria-label', speaker.word(made.dataset.wordAriaLabel));
+  for (const name of ['aria-label', 'placeholder'])
+    for (const made of document.querySelectorAll(`[data-word-${name}]`))
+      made.setAttribute(name, speaker.word(made.getAttribute(`data-word-${name}`)));
   if (!chat.isAnswering) chat.redraw();
   showServer();
   showAll();

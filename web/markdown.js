@@ -315,7 +315,7 @@ export class GrowingMarkdown {
     const complete = text.slice(this.#settled, end);
     if (complete === '') return [];
     const last = parseMarkdown(complete, { ...this.#budget }).at(-1);
-    if (!last || last.line === 0) return [];
+    if (!last) return [];
     const before = complete.slice(0, startOfLine(complete, last.line));
     this.#settled += before.length;
     return parseMarkdown(before, this.#budget);

@@ -5,12 +5,14 @@ import { createServer, request as ask } from 'node:http';
 
 export class ScriptedServer {
   requests = []; // bodies of chats, in order
-  #answers = []; // (reply) => Promise, for the chats to come
+  #upstream; // address of the real one
+  #answers = []; // (reply, body) => Promise, for the chats to come
   #overrides = new Map(); // path -> (response) => void
 
   static async start(upstream, port = 0) {
     const server = new ScriptedServer();
-    server.http = createServer((request, response) => server.#serve(upstream, request, response));
+    server.#upstream = upstream;
+    server.http = createServer((request, response) => server.#serve(request, response));
     server.http.listen(port, '127.0.0.1');
     await once(server.http, 'listening');
     server.url = `http://127.0.0.1:${server.http.address().port}`;
@@ -20,6 +22,11 @@ export class ScriptedServer {
   /** The next chat is answered by `answer(reply)`. */
   next(answer) {
     this.#answers.push(answer);
+  }
+
+  /** The next chat is answered by the real server, asked for more than the page can ask for. */
+  nextReal(fields) {
+    this.#answers.push((reply, body) => forwardBody(this.#upstream, reply.response, JSON.stringify({ ...body, ...fields })));
   }
 
   /** The path is answered by `answer(response)` until it is given none. */
@@ -35,11 +42,11 @@ export class ScriptedServer {
     await closed;
   }
 
-  #serve(upstream, request, response) {
+  #serve(request, response) {
     const override = this.#overrides.get(request.url);
     if (override) override(response);
     else if (request.url === '/v1/chat/completions') this.#chat(request, response);
-    else forward(upstream, request, response);
+    else request.pipe(forward(this.#upstream, request, response));
   }
 
   async #chat(request, response) {
@@ -47,18 +54,24 @@ export class ScriptedServer {
     for await (const piece of request) body += piece;
     this.requests.push(JSON.parse(body));
     const answer = this.#answers.shift() ?? ((reply) => reply.text('No script.'));
-    await answer(new Reply(response));
+    await answer(new Reply(response), this.requests.at(-1));
   }
 }
 
-function forward(upstream, request, response) {
-  const { method, headers } = request;
-  const passed = ask(`${upstream}${request.url}`, { method, headers }, (reply) => {
+/** A request to the real server, to be written and ended, whose reply becomes `response`. */
+function forward(upstream, { method, url, headers }, response) {
+  const passed = ask(`${upstream}${url}`, { method, headers }, (reply) => {
     response.writeHead(reply.statusCode, reply.headers);
     reply.pipe(response);
   });
   passed.on('error', () => response.destroy());
-  request.pipe(passed);
+  response.on('close', () => passed.destroy());
+  return passed;
+}
+
+function forwardBody(upstream, response, body) {
+  const headers = { 'Content-Type': 'application/json' };
+  forward(upstream, { method: 'POST', url: '/v1/chat/completions', headers }, response).end(body);
 }
 
 export function jsonReply(response, status, body) {

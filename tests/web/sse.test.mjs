@@ -21,11 +21,11 @@ test('every cutting into two, and byte by byte', () => {
 });
 
 test('every cutting into three', () => {
-  const bytes = new TextEncoder().encode('data: ü\r\n\r\ndata: 1\rdata: 2\n\r\n');
+  const bytes = new TextEncoder().encode('data: ü\r\n\r\ndata: 1\r\ndata: 2\rdata: 3\n\r\n');
   for (let first = 0; first <= bytes.length; ++first)
     for (let second = first; second <= bytes.length; ++second)
       assert.deepEqual(
-        eventsOf(bytes.slice(0, first), bytes.slice(first, second), bytes.slice(second)), ['ü', '1\n2'], `${first}, ${second}`);
+        eventsOf(bytes.slice(0, first), bytes.slice(first, second), bytes.slice(second)), ['ü', '1\n2\n3'], `${first}, ${second}`);
 });
 
 test('a megabyte in small pieces takes no time', { timeout: 10_000 }, () => {

@@ -41,7 +41,7 @@ test('an answer is what its chunks add up to', () => {
   assert.deepEqual(answer, {
     role: 'assistant', reasoning: 'ab', content: 'c', finish: 'tool_calls', error: null, usage: { completion_tokens: 11 },
     toolCalls: [{ id: 'x', name: 'f', arguments: '' }, { id: 'y', name: 'g', arguments: '{}' }],
-    seconds: { first: 1, thinking: 2, total: 6 },
+    seconds: { first: 1, thinking: 3, total: 6 },
   });
   assert.equal(tokensPerSecond(answer), 2);
   assert.ok(isCalling(answer));
