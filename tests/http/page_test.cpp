@@ -1,5 +1,5 @@
-// The web page as HTTP sees it: in every state, with no key, with headers that keep a browser strict.
-// What it does in a browser is tests/web.
+// The web page as HTTP sees it: in every state, with no key, with headers that keep browsers
+// strict. What it does in a browser is tested in tests/web.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
