@@ -354,7 +354,7 @@ for (const [name, answer, shown, ...faults] of ERRORS)
     await on.close(...faults);
   });
 
-test('a server that goes away is told, and one that comes back is found', async () => {
+test('a server that goes away is told, and one that comes back is found', async (t) => {
   const brief = await ScriptedServer.start(erne.url);
   const on = await WatchedPage.open(browser, brief.url);
   await on.page.getByText('idle').waitFor();
@@ -364,11 +364,11 @@ test('a server that goes away is told, and one that comes back is found', async 
   assert.match(await on.page.getByRole('alert').innerText(), /cannot be reached/);
   await on.page.locator('#load').getByText('cannot be reached').waitFor();
   const back = await ScriptedServer.start(erne.url, new URL(brief.url).port);
+  t.after(() => back.stop());
   await on.page.getByText('idle').waitFor();
   await on.press('Retry');
   await on.says('No script.');
   await on.close(FAILED_LOAD);
-  await back.stop();
 });
 
 test('while the model is loaded the page says so, and takes no question', async () => {
@@ -384,8 +384,9 @@ test('while the model is loaded the page says so, and takes no question', async 
   await on.close(FAILED_LOAD);
 });
 
-test('with --api-key the page asks for the key, and keeps it for the tab alone', async () => {
+test('with --api-key the page asks for the key, and keeps it for the tab alone', async (t) => {
   const guarded = await ErneServer.start('--api-key', 'sesame');
+  t.after(() => guarded.stop());
   const on = await WatchedPage.open(browser, guarded.url);
   await on.page.getByText('An API key is needed').waitFor();
   await on.page.fill('#key', 'wrong');
@@ -403,14 +404,13 @@ test('with --api-key the page asks for the key, and keeps it for the tab alone',
   await on.page.getByText('idle').waitFor();
   assert.doesNotMatch(await on.page.evaluate(() => JSON.stringify(localStorage)), /sesame/);
   await on.close(FAILED_LOAD);
-  await guarded.stop();
 });
 
-test('--no-web: there is no page', async () => {
+test('--no-web: there is no page', async (t) => {
   const bare = await ErneServer.start('--no-web');
+  t.after(() => bare.stop());
   for (const path of ['/', '/web/app.js']) assert.equal((await fetch(bare.url + path)).status, 404, path);
   assert.equal((await fetch(`${bare.url}/v1/models`)).status, 200);
-  await bare.stop();
 });
 
 // ---- People
