@@ -61,7 +61,8 @@ export class Conversations {
 function isMessage(message) {
   if (typeof message?.content !== 'string') return false;
   if (message.role !== 'assistant') return message.role === 'user' || message.role === 'tool';
-  return typeof message.reasoning === 'string' && Array.isArray(message.toolCalls) && typeof message.seconds === 'object';
+  const { reasoning, toolCalls, seconds } = message;
+  return typeof reasoning === 'string' && Array.isArray(toolCalls) && typeof seconds === 'object';
 }
 
 function titleOf(messages) {

@@ -30,7 +30,7 @@ export class MarkdownView {
 
   #block(block) {
     switch (block.type) {
-      case 'heading': return element(`h${Math.min(block.level + 2, 6)}`, {}, ...inline(block.inline)); // below the page's own
+      case 'heading': return element(headingTag(block.level), {}, ...inline(block.inline));
       case 'paragraph': return element('p', {}, ...inline(block.inline));
       case 'code': return this.#code(block);
       case 'math': return element('pre', { class: 'math' }, block.text);
@@ -66,6 +66,11 @@ export class MarkdownView {
   }
 }
 
+// Below the page's own headings.
+function headingTag(level) {
+  return `h${Math.min(level + 2, 6)}`;
+}
+
 function table({ aligns, head, rows }) {
   const row = (cells, tag) => element('tr', {}, ...cells.map((cell, column) =>
     element(tag, { class: aligns[column] }, ...inline(cell))));
@@ -82,8 +87,12 @@ function inline(nodes) {
       case 'code': return element('code', {}, node.text);
       case 'math': return element('span', { class: 'math' }, node.text);
       case 'break': return element('br');
-      case 'link': return element('a', { href: node.href, target: '_blank', rel: 'noopener noreferrer nofollow' }, ...inline(node.children));
+      case 'link': return link(node);
       default: throw new TypeError(node.type);
     }
   });
+}
+
+function link({ href, children }) {
+  return element('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, ...inline(children));
 }

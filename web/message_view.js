@@ -83,7 +83,8 @@ export class AnswerView {
     this.#on = on;
     this.#body = new MarkdownView(speaker);
     this.#thoughts.append(this.#thoughtsTitle, this.#thoughtsText);
-    this.root = frame('answer', speaker.word('model'), this.#thoughts, this.#body.root, this.#calls, this.#waiting, this.#end);
+    this.root = frame('answer', speaker.word('model'),
+      this.#thoughts, this.#body.root, this.#calls, this.#waiting, this.#end);
   }
 
   /** Shows the message as it is now. `live`: more may come; `elapsed`: seconds since the request. */
@@ -131,7 +132,8 @@ export class AnswerView {
     const actions = element('div', { class: 'actions' },
       content ? copyButton(this.#speaker, () => content) : null,
       button(this.#speaker.word('retry'), this.#on.onRetry));
-    parts.push(element('div', { class: 'ending' }, actions, element('span', { class: 'faint figures' }, this.#figures())));
+    const figures = element('span', { class: 'faint figures' }, this.#figures());
+    parts.push(element('div', { class: 'ending' }, actions, figures));
     return parts;
   }
 
@@ -146,15 +148,17 @@ export class AnswerView {
 
   /** Whoever has the page plays the tools. */
   #resultForm(calls) {
-    const fields = calls.map((call) => element('textarea', { rows: '2', 'aria-label': this.#speaker.word('resultOf', { name: call.name }),
-      placeholder: this.#speaker.word('resultOf', { name: call.name }) }));
-    const form = element('form', { class: 'editor' }, ...fields,
-      element('div', { class: 'buttons' }, element('button', { type: 'submit', class: 'main' }, this.#speaker.word('sendResults'))));
-    form.addEventListener('submit', (event) => {
-      event.preventDefault();
-      this.#on.onResults(calls.map((call, index) => ({ toolCallId: callId(call, index), content: fields[index].value })));
+    const fields = calls.map(({ name }) => {
+      const label = this.#speaker.word('resultOf', { name });
+      return element('textarea', { rows: '2', 'aria-label': label, placeholder: label });
     });
-    return form;
+    const send = element('button', { type: 'submit', class: 'main' }, this.#speaker.word('sendResults'));
+    const resultOf = (call, index) => ({ toolCallId: callId(call, index), content: fields[index].value });
+    const onsubmit = (event) => {
+      event.preventDefault();
+      this.#on.onResults(calls.map(resultOf));
+    };
+    return element('form', { class: 'editor', onsubmit }, ...fields, element('div', { class: 'buttons' }, send));
   }
 
   #figures() {
@@ -175,7 +179,8 @@ export class AnswerView {
 
 function promptFigure(word, whole, usage) {
   const cached = usage.prompt_tokens_details?.cached_tokens ?? 0;
-  return word(cached > 0 ? 'cached' : 'promptTokens', { count: whole.format(usage.prompt_tokens), cached: whole.format(cached) });
+  const values = { count: whole.format(usage.prompt_tokens), cached: whole.format(cached) };
+  return word(cached > 0 ? 'cached' : 'promptTokens', values);
 }
 
 function indented(json) {

@@ -63,7 +63,8 @@ export function serverTexts(speaker, { state, model, load }) {
   if (model?.max_model_len) parts.push(speaker.word('contextOf', { count: count(model.max_model_len) }));
   if (load) {
     const isIdle = !load.running && !load.waiting;
-    parts.push(isIdle ? speaker.word('idle') : speaker.word('load', { running: count(load.running), waiting: count(load.waiting) }));
+    const values = { running: count(load.running), waiting: count(load.waiting) };
+    parts.push(speaker.word(isIdle ? 'idle' : 'load', values));
   }
   return { title: model?.id ?? 'erne', detail: parts.join(' · ') };
 }

@@ -17,7 +17,9 @@ export class WatchedPage {
   static async open(browser, url, options = {}) {
     const watched = new WatchedPage();
     watched.context = await browser.newContext({
-      locale: 'en-US', viewport: { width: 1100, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'], ...options });
+      locale: 'en-US', viewport: { width: 1100, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'],
+      ...options,
+    });
     watched.page = await watched.context.newPage();
     watched.page.setDefaultTimeout(20_000);
     watched.#watch(new URL(url).origin);
@@ -66,5 +68,12 @@ export class WatchedPage {
 
   answer() {
     return this.page.locator('.answer').last();
+  }
+
+  async isAtEnd() {
+    return this.page.evaluate(() => {
+      const { scrollTop, scrollHeight, clientHeight } = document.getElementById('scroller');
+      return scrollHeight - clientHeight - scrollTop < 5;
+    });
   }
 }

@@ -26,7 +26,8 @@ export class ScriptedServer {
 
   /** The next chat is answered by the real server, asked for more than the page can ask for. */
   nextReal(fields) {
-    this.#answers.push((reply, body) => forwardBody(this.#upstream, reply.response, JSON.stringify({ ...body, ...fields })));
+    this.#answers.push(({ response }, body) =>
+      forwardBody(this.#upstream, response, JSON.stringify({ ...body, ...fields })));
   }
 
   /** The path is answered by `answer(response)` until it is given none. */
@@ -113,7 +114,17 @@ export class Reply {
     jsonReply(this.response, status, { error: { message, type: 'x', param, code } });
   }
 
-  /** The connection ends with nothing said. */
+  whole(status, text) {
+    this.response.writeHead(status);
+    this.response.end(text);
+  }
+
+  /** The stream ends as if it were complete. */
+  close() {
+    this.response.end();
+  }
+
+  /** The connection breaks. */
   cut() {
     this.response.destroy();
   }

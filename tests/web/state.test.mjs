@@ -35,11 +35,13 @@ test('an answer is what its chunks add up to', () => {
   addChunk(answer, chunk({ reasoning: 'b' }), 3);
   addChunk(answer, chunk({ content: 'c' }), 4);
   addChunk(answer, chunk({ tool_calls: [{ index: 1, id: 'y', function: { name: 'g', arguments: '{' } }] }), 5);
-  addChunk(answer, chunk({ tool_calls: [{ index: 0, id: 'x', function: { name: 'f' } }, { index: 1, function: { arguments: '}' } }] }), 6);
+  const more = [{ index: 0, id: 'x', function: { name: 'f' } }, { index: 1, function: { arguments: '}' } }];
+  addChunk(answer, chunk({ tool_calls: more }), 6);
   addChunk(answer, chunk({}, 'tool_calls'), 7);
   addChunk(answer, { choices: [], usage: { completion_tokens: 11 } }, 7);
   assert.deepEqual(answer, {
-    role: 'assistant', reasoning: 'ab', content: 'c', finish: 'tool_calls', error: null, usage: { completion_tokens: 11 },
+    role: 'assistant', reasoning: 'ab', content: 'c', finish: 'tool_calls', error: null,
+    usage: { completion_tokens: 11 },
     toolCalls: [{ id: 'x', name: 'f', arguments: '' }, { id: 'y', name: 'g', arguments: '{}' }],
     seconds: { first: 1, thinking: 3, total: 6 },
   });
@@ -49,8 +51,9 @@ test('an answer is what its chunks add up to', () => {
 
 test('no chunk is too strange', () => {
   const answer = emptyAnswer();
-  for (const strange of [null, undefined, 1, 'x', {}, { choices: null }, { choices: [null] }, { choices: [{}] }, chunk(null), chunk({ content: 7 }),
-    chunk({ tool_calls: 'x' }), chunk({ tool_calls: [null, {}, { index: 1e9 }, { index: -1 }, { index: 0.5, function: 7 }] })])
+  const calls = [null, {}, { index: 1e9 }, { index: -1 }, { index: 0.5, function: 7 }];
+  for (const strange of [null, undefined, 1, 'x', {}, { choices: null }, { choices: [null] }, { choices: [{}] },
+    chunk(null), chunk({ content: 7 }), chunk({ tool_calls: 'x' }), chunk({ tool_calls: calls })])
     addChunk(answer, strange, 1);
   assert.equal(answer.content + answer.reasoning, '');
   assert.ok(answer.toolCalls.length < 10);
@@ -71,7 +74,8 @@ test('a request says what was said, without thoughts and failures', () => {
     { role: 'user', content: 'q' },
     { role: 'assistant', content: 'half' },
     { role: 'user', content: 'again' },
-    { role: 'assistant', content: '', tool_calls: [{ id: 'call_0', type: 'function', function: { name: 'f', arguments: '{}' } }] },
+    { role: 'assistant', content: '',
+      tool_calls: [{ id: 'call_0', type: 'function', function: { name: 'f', arguments: '{}' } }] },
     { role: 'tool', tool_call_id: 'call_0', content: 'r' },
   ]);
   assert.deepEqual(requestMessages(' ', messages.slice(0, 1)), [{ role: 'user', content: 'q' }]);
@@ -93,7 +97,8 @@ test('settings are kept, and what is no setting is not', () => {
 
 test('a request has what was set and nothing else', () => {
   assert.deepEqual(requestFields(DEFAULTS), {});
-  assert.deepEqual(requestFields({ ...DEFAULTS, temperature: '0', top_p: ' 0.9 ', seed: '-7', max_tokens: 'x', thinking: 'off' }),
+  const numbers = { temperature: '0', top_p: ' 0.9 ', seed: '-7', max_tokens: 'x' };
+  assert.deepEqual(requestFields({ ...DEFAULTS, ...numbers, thinking: 'off' }),
     { temperature: 0, top_p: 0.9, seed: -7, chat_template_kwargs: { enable_thinking: false } });
   const f = { type: 'function', function: { name: 'f' } };
   assert.deepEqual(requestFields({ ...DEFAULTS, tools: '[{"name": "f"}]', thinking: 'on' }),
@@ -134,7 +139,8 @@ test('the oldest conversations make room, by number and by size', () => {
 });
 
 test('a storage that holds anything else is no conversation', () => {
-  for (const strange of ['{', 'null', '{}', '[1]', '[{"role":"user"}]', '[{"role":"assistant","content":"x"}]', '[{"role":"x","content":"x"}]']) {
+  for (const strange of ['{', 'null', '{}', '[1]', '[{"role":"user"}]', '[{"role":"assistant","content":"x"}]',
+    '[{"role":"x","content":"x"}]']) {
     const storage = new Storage();
     storage.setItem('erne.chats', strange);
     storage.setItem('erne.chat.a', strange);
@@ -155,7 +161,8 @@ test('both languages have the same words with the same values', () => {
 test('every word of the page is there, and every word that is there is used', () => {
   const files = readdirSync(WEB).filter((name) => /\.(js|html)$/.test(name) && name !== 'words.js');
   const text = files.map((name) => readFileSync(new URL(name, WEB), 'utf8')).join('\n');
-  const asked = [...text.matchAll(/data-word(?:-[a-z-]+)?="(\w+)"|\bword\('(\w+)'/g)].map((found) => found[1] ?? found[2]);
+  const uses = text.matchAll(/data-word(?:-[a-z-]+)?="(\w+)"|\bword\('(\w+)'/g);
+  const asked = [...uses].map((found) => found[1] ?? found[2]);
   assert.ok(asked.length > 60);
   for (const name of asked) assert.ok(Object.hasOwn(WORDS.en, name), name);
   for (const name of Object.keys(WORDS.en)) assert.match(text, new RegExp(`['"]${name}['"]`), `nobody says ${name}`);
@@ -171,10 +178,13 @@ test('the language is the chosen one, else the first known of the browser', () =
 
 // ---- The files themselves
 
+const FORBIDDEN = new RegExp(['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'document\\.write', 'DOMParser',
+  '\\beval\\(', 'new Function', 'srcdoc', 'javascript:'].join('|'));
+
 test('no file makes HTML of text, runs text, or names another host', () => {
   for (const name of readdirSync(WEB)) {
     const text = readFileSync(new URL(name, WEB), 'utf8').replaceAll('http://www.w3.org/2000/svg', '');
-    assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|new Function|srcdoc|javascript:/, name);
+    assert.doesNotMatch(text, FORBIDDEN, name);
     assert.doesNotMatch(text, /https?:\/\/[a-z]/, name);
     assert.doesNotMatch(text, /<[^>]+ (style|on[a-z]+)="/, `${name}: the page's policy forbids it`);
   }
