@@ -34,7 +34,6 @@ http::Fields headers_of(const PageFile& file) {
           {"Content-Security-Policy", std::string(kContentSecurityPolicy)},
           {"X-Content-Type-Options", "nosniff"},
           {"Referrer-Policy", "no-referrer"},
-          {"Cross-Origin-Opener-Policy", "same-origin"},
           {"Cross-Origin-Resource-Policy", "same-origin"}};
 }
 
