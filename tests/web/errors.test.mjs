@@ -15,7 +15,7 @@ const ERRORS = [
   ['a full server', (reply) => reply.error(429, 'overloaded', 'too many requests'),
     /too many requests[^]*wait a moment/, FAILED_LOAD],
   ['a loading model', (reply) => reply.error(503, 'loading', 'the model is being loaded'),
-    /being loaded[^]*wait a moment/, FAILED_LOAD],
+    /being loaded[^]*still being loaded/, FAILED_LOAD],
   ['a long prompt', (reply) => reply.error(400, 'context_length_exceeded', '3000 tokens', 'messages'),
     /3000 tokens[^]*start a new chat/, FAILED_LOAD],
   ['a wrong field', (reply) => reply.error(400, 'invalid_value', 'top_p: 0 to 1', 'top_p'),

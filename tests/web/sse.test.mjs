@@ -4,8 +4,8 @@ import test from 'node:test';
 
 import { SseParser } from '../../web/sse.js';
 
-const STREAM = ': hello\r\ndata: {"a": "é你好🙂"}\r\n\r\nevent: x\ndata: one\ndata:two\ndata\n\nid: 7\n\rdata:  last\r\rdata: [DONE]\n\n' +
-  'data: never ended';
+const STREAM = ': hello\r\ndata: {"a": "é你好🙂"}\r\n\r\nevent: x\ndata: one\ndata:two\ndata\n\n' +
+  'id: 7\n\rdata:  last\r\rdata: [DONE]\n\ndata: never ended';
 const EVENTS = ['{"a": "é你好🙂"}', 'one\ntwo\n', ' last', '[DONE]'];
 
 const eventsOf = (...pieces) => {
@@ -24,8 +24,8 @@ test('every cutting into three', () => {
   const bytes = new TextEncoder().encode('data: ü\r\n\r\ndata: 1\r\ndata: 2\rdata: 3\n\r\n');
   for (let first = 0; first <= bytes.length; ++first)
     for (let second = first; second <= bytes.length; ++second)
-      assert.deepEqual(
-        eventsOf(bytes.slice(0, first), bytes.slice(first, second), bytes.slice(second)), ['ü', '1\n2\n3'], `${first}, ${second}`);
+      assert.deepEqual(eventsOf(bytes.slice(0, first), bytes.slice(first, second), bytes.slice(second)),
+        ['ü', '1\n2\n3'], `${first}, ${second}`);
 });
 
 test('a megabyte in small pieces takes no time', { timeout: 10_000 }, () => {
