@@ -78,6 +78,7 @@ Result<server::ListenOptions> listen_options(const ServeOptions& options) {
   out.port = static_cast<int>(options.port);
   if (options.metrics_port != 0) out.metrics_port = static_cast<int>(options.metrics_port);
   out.api_keys = options.api_keys;
+  out.web = options.web;
   out.cors = TRY(cors_policy(options));
   out.version = ERNE_VERSION;
   rlimit files{};

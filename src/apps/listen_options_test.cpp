@@ -51,6 +51,13 @@ TEST(ListenOptions, WhatWouldNeverMatchIsRefusedByName) {
   EXPECT_FALSE(listen_options(options).ok());
 }
 
+TEST(ListenOptions, ThePageIsThereUnlessNobodyWantsIt) {
+  ServeOptions options;
+  EXPECT_TRUE(listen_options(options)->web);
+  options.web = false;
+  EXPECT_FALSE(listen_options(options)->web);
+}
+
 TEST(ListenOptions, UrlsCanBeOpened) {
   EXPECT_EQ(url_of("0.0.0.0", 8000), "http://127.0.0.1:8000");
   EXPECT_EQ(url_of("::", 8000), "http://[::1]:8000");

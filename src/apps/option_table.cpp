@@ -61,6 +61,7 @@ const FlagRow<O> kServerFlags[] = {
      "headers such pages may send, or a JSON list; repeatable; default: *"},
     {"--allow-credentials", "Server", &O::allow_credentials,
      "such pages may send cookies and other credentials"},
+    {"--web", "Server", &O::web, "a web page to chat at / (--no-web: none)"},
     {"--max-concurrency", "Server", &O::max_concurrency,
      "requests in the server at once; more get 429", from_to(1, 1000000)},
     {"--workers", "Server", &O::workers,

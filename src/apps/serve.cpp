@@ -170,7 +170,7 @@ Result<int> serve(const ServeOptions& options, Signals& signals) {
   });
   server.open(TRY(server_options(options, loaded)), engine.client(), loaded.tokenizer.get(),
               loaded.chat_prompt ? &*loaded.chat_prompt : nullptr);
-  log_info("ready: {}/v1", url);
+  log_info("ready: {}/v1{}", url, options.web ? fmt::format(", a page to chat at {}/", url) : "");
   const int status = serve_until_told(signals, options, server, engine);
   server.stop();
   engine.stop();

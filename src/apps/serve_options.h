@@ -32,6 +32,7 @@ struct ServeOptions : DeviceOptions {
   std::vector<std::string> allowed_origins;  // none given: any without keys, none with
   std::vector<std::string> allowed_methods, allowed_headers;  // none given: any
   bool allow_credentials = false;
+  bool web = true;
   int64_t max_concurrency = 2048;
   int64_t workers = 4;
   int64_t max_logprobs = 20;

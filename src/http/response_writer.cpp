@@ -14,6 +14,7 @@ struct Reason {
 constexpr Reason kReasons[] = {
     {200, "OK"},
     {204, "No Content"},
+    {304, "Not Modified"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
     {404, "Not Found"},
@@ -53,7 +54,8 @@ std::string response_head(const Response& response, const Fields& more, Response
     head += fmt::format("Content-Type: {}\r\n", response.content_type);
   for (const Fields* fields : {&response.headers, &more})
     for (const auto& [name, value] : *fields) head += fmt::format("{}: {}\r\n", name, value);
-  if (framing == ResponseFraming::kLength && response.status != 204)  // which has neither
+  const bool has_body = response.status != 204 && response.status != 304;
+  if (framing == ResponseFraming::kLength && has_body)
     head += fmt::format("Content-Length: {}\r\n", response.body.size());
   if (framing == ResponseFraming::kChunked) head += "Transfer-Encoding: chunked\r\n";
   head += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";

@@ -50,6 +50,8 @@ constexpr Route kRoutes[] = {
     {"GET", "/load", Access::kOpen, Work::kQuick, Reach::kBoth, answer_load},
     {"GET", "/version", Access::kOpen, Work::kQuick, Reach::kBoth, answer_version},
     {"GET", "/metrics", Access::kOpen, Work::kQuick, Reach::kBoth, handle_metrics},
+    {"GET", "/", Access::kOpen, Work::kQuick, Reach::kMain, answer_page},
+    {"GET", "/web/*", Access::kOpen, Work::kQuick, Reach::kMain, answer_page},
 };
 
 bool matches(std::string_view pattern, std::string_view path) {
@@ -62,25 +64,26 @@ bool matches(std::string_view pattern, std::string_view path) {
          (after.empty() || name.find('/') == std::string_view::npos);
 }
 
-bool is_served(const Route& route, Port port) {
-  return port == Port::kMain || route.reach == Reach::kBoth;
+bool is_served(const Route& route, const Desk& desk) {
+  if (std::holds_alternative<Page>(route.answer) && !desk.has_page) return false;
+  return desk.port == Port::kMain || route.reach == Reach::kBoth;
 }
 
 // HEAD is GET without the body, which the transport leaves out.
-const Route* find_route(Port port, const http::Request& request) {
+const Route* find_route(const Desk& desk, const http::Request& request) {
   std::string_view method = request.method;
   if (method == "HEAD") method = "GET";
   for (const Route& route : kRoutes)
-    if (is_served(route, port) && route.method == method && matches(route.path, request.path))
+    if (is_served(route, desk) && route.method == method && matches(route.path, request.path))
       return &route;
   return nullptr;
 }
 
 // The methods of a path, or of "*": anywhere on the port. Empty: the path is not there.
-std::set<std::string_view> methods_of(Port port, std::string_view path) {
+std::set<std::string_view> methods_of(const Desk& desk, std::string_view path) {
   std::set<std::string_view> methods;
   for (const Route& route : kRoutes) {
-    if (!is_served(route, port) || (path != "*" && !matches(route.path, path))) continue;
+    if (!is_served(route, desk) || (path != "*" && !matches(route.path, path))) continue;
     methods.insert(route.method);
     if (route.method == "GET") methods.insert("HEAD");
   }
@@ -98,8 +101,8 @@ std::string served_paths() {
 }
 
 // What no row of the table is for: 404, 405, or what OPTIONS asks.
-http::Response answer_without_route(Port port, const http::Request& request) {
-  std::set<std::string_view> methods = methods_of(port, request.path);
+http::Response answer_without_route(const Desk& desk, const http::Request& request) {
+  std::set<std::string_view> methods = methods_of(desk, request.path);
   const std::string path = request.path.substr(0, 100);
   if (methods.empty())
     return error_response(404, fmt::format("there is no {} here; served: {}", path, served_paths()),
@@ -201,6 +204,12 @@ void run_text(const std::shared_ptr<ServerContext>& context,
   context->memory.trim();
 }
 
+// Of routes that need no model.
+http::Response answer_at_once(const Route& route, const Desk& desk, const http::Request& request) {
+  if (const auto* page = std::get_if<Page>(&route.answer)) return (*page)(request);
+  return std::get<Probe>(route.answer)(desk.standing);
+}
+
 void post_text(std::shared_ptr<ServerContext> context, std::shared_ptr<http::Exchange> exchange,
                Handler handler, std::string client) {
   const auto departure = std::make_shared<Departure>();
@@ -232,8 +241,8 @@ std::span<const Route> routes() {
 }
 
 http::Admission admit(const Desk& desk, const http::Request& head) {
-  const Route* route = find_route(desk.port, head);
-  if (route == nullptr) return {answer_without_route(desk.port, head)};
+  const Route* route = find_route(desk, head);
+  if (route == nullptr) return {answer_without_route(desk, head)};
   const auto refuse = [&](http::Response response) {
     return http::Admission{in_dialect(route->dialect, std::move(response))};
   };
@@ -241,7 +250,7 @@ http::Admission admit(const Desk& desk, const http::Request& head) {
   if (needs_key && !is_authorized(credentials(route->dialect, head), desk.api_keys))
     return refuse(
         error_response(Status{Code::kUnauthorized, "no API key, or not one of this server's", {}}));
-  if (!std::holds_alternative<Probe>(route->answer) && desk.context == nullptr)
+  if (std::holds_alternative<Handler>(route->answer) && desk.context == nullptr)
     return refuse(loading_response());
   if (route->work == Work::kText && desk.standing.state == Standing::State::kDraining)
     return refuse(draining_response());
@@ -249,10 +258,10 @@ http::Admission admit(const Desk& desk, const http::Request& head) {
 }
 
 void dispatch(const Desk& desk, std::shared_ptr<http::Exchange> inner) {
-  const Route* route = find_route(desk.port, inner->request());
-  if (route == nullptr) return inner->respond(answer_without_route(desk.port, inner->request()));
-  if (const auto* probe = std::get_if<Probe>(&route->answer)) {
-    http::Response response = (*probe)(desk.standing);
+  const Route* route = find_route(desk, inner->request());
+  if (route == nullptr) return inner->respond(answer_without_route(desk, inner->request()));
+  if (!std::holds_alternative<Handler>(route->answer)) {
+    http::Response response = answer_at_once(*route, desk, inner->request());
     if (desk.context)
       desk.context->metrics.http_answered(route->method, route->path, response.status, 0.0);
     return inner->respond(std::move(response));

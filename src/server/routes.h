@@ -19,6 +19,8 @@ namespace erne::server {
 using Handler = void (*)(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,
                          RequestWork);
 using Probe = http::Response (*)(const Standing&);
+// Needs nothing but the request: files of the web page.
+using Page = http::Response (*)(const http::Request&);
 
 enum class Access { kOpen, kKey };  // kKey: only with an API key, where the server has any
 enum class Work {
@@ -35,7 +37,7 @@ struct Route {
   Access access;
   Work work;
   Reach reach;
-  std::variant<Handler, Probe> answer;
+  std::variant<Handler, Probe, Page> answer;
   Dialect dialect = Dialect::kOpenAi;
 };
 
@@ -44,6 +46,7 @@ std::span<const Route> routes();
 // Who asks, as far as routing goes. Without a context the model is being loaded.
 struct Desk {
   Port port;
+  bool has_page;
   const std::vector<std::string>& api_keys;
   std::shared_ptr<ServerContext> context;
   Standing standing;
@@ -68,6 +71,7 @@ void handle_models(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchang
 void handle_model(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 void handle_metrics(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 
+http::Response answer_page(const http::Request& request);
 namespace anthropic {
 void handle_messages(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>, RequestWork);
 void handle_count_tokens(std::shared_ptr<ServerContext>, std::shared_ptr<http::Exchange>,

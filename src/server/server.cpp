@@ -36,7 +36,7 @@ struct Server::Front {
 };
 
 Desk Server::Front::desk(Port port) const {
-  Desk desk{port, options.api_keys, context(), {.version = options.version}};
+  Desk desk{port, options.web, options.api_keys, context(), {.version = options.version}};
   Standing& standing = desk.standing;
   if (draining) standing.state = Standing::State::kDraining;
   if (desk.context == nullptr) return desk;

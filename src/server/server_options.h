@@ -34,6 +34,7 @@ struct ListenOptions {
   std::vector<std::string> api_keys;  // empty: no credentials asked for
   http::CorsPolicy cors;
   http::Limits http;
+  bool web = true;  // the web page at /
   int num_io_threads = 2;
   std::string version;  // of this program
 };

@@ -144,6 +144,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data + 1), size - 1);
   CHECK(read_all(bytes, bytes.size() + 1, nullptr) == read_all(bytes, 1 + data[0] / 8, nullptr));
   const Desk desk{data[0] & 1 ? Port::kMetrics : Port::kMain,
+                  (data[0] & 8) == 0,  // the web page
                   data[0] & 2 ? served.one_key : served.no_keys,
                   data[0] & 4 ? nullptr : served.context,
                   {}};

@@ -94,7 +94,8 @@ TEST(Clients, MaySendTheWholeUri) {
   for (const char* target :
        {"http://t/health", "HTTP://t:8000/health?x=y", "https://[::1]:80/health"})
     EXPECT_EQ(client.ask("GET", target).value().status, 200) << target;
-  EXPECT_EQ(client.ask("GET", "http://t").value().status, 404);
+  EXPECT_EQ(client.ask("GET", "http://t").value().status, 200);  // the page: its path is "/"
+  EXPECT_EQ(client.ask("GET", "http://t/nothing").value().status, 404);
 }
 
 TEST(Clients, MayExpectToBeToldToGoOn) {

@@ -1,0 +1,203 @@
+// Every text of the page in both languages. {name} stands for a value.
+
+export const WORDS = {
+  en: {
+    conversations: 'Conversations',
+    conversation: 'Conversation',
+    newChat: 'New chat',
+    keptHere: 'Conversations are kept in this browser only.',
+    untitled: 'Untitled',
+    deleteChat: 'Delete “{title}”',
+    deleteAsk: 'Delete “{title}”?',
+    settings: 'Settings',
+    welcome: 'What would you like to know?',
+    message: 'Message',
+    send: 'Send',
+    stop: 'Stop',
+    hint: 'Enter sends, Shift+Enter starts a new line, Esc stops',
+    toEnd: 'To the end ↓',
+
+    you: 'You',
+    model: 'Model',
+    toolResult: 'Result of the tool',
+    copy: 'Copy',
+    copied: 'Copied',
+    edit: 'Edit',
+    retry: 'Retry',
+    cancel: 'Cancel',
+    waiting: 'Waiting… {seconds} s',
+    thinkingNow: 'Thinking… {seconds} s',
+    thoughtFor: 'Thought for {seconds} s',
+    calls: 'Calls {name}',
+    resultOf: 'Result of {name}',
+    sendResults: 'Send results',
+    code: 'Code',
+    taskDone: 'done',
+    taskOpen: 'open',
+
+    tokens: '{count} tokens',
+    speed: '{speed} tokens/s',
+    firstAfter: 'first after {seconds} s',
+    promptTokens: 'prompt {count}',
+    cached: 'prompt {count}, {cached} cached',
+    endedByLength: 'ended at the limit of tokens',
+    stopped: 'stopped',
+    answerBegins: 'The model is answering.',
+    answerEnds: 'Answer: {text}',
+
+    loading: 'The model is being loaded…',
+    connecting: 'Connecting…',
+    unreachable: 'The server cannot be reached',
+    needsKey: 'An API key is needed',
+    contextOf: 'context {count}',
+    idle: 'idle',
+    load: '{running} running, {waiting} waiting',
+
+    errorTitle: 'No answer',
+    errorTitleCut: 'The answer broke off',
+    adviseNetwork: 'The server cannot be reached. See whether it runs, then retry.',
+    adviseCut: 'The connection was lost before the answer ended. Retry.',
+    adviseKey: 'This server asks for an API key: enter it, then retry.',
+    adviseLong: 'The conversation is too long for this model: start a new chat, or edit an earlier message.',
+    adviseRequest: 'The server does not take this request. See the settings: {param}',
+    adviseBusy: 'The server is busy: wait a moment, then retry.',
+    adviseLoading: 'The model is still being loaded: wait a moment, then retry.',
+    adviseServer: 'The server failed. Its log says why; retry once it is well.',
+    adviseGone: 'There is no such thing here. The model may have changed: reload the page.',
+    advisePage: 'See the settings.',
+    badTools: 'The tools are not a JSON list of functions.',
+    notKept: 'This browser has no room to keep this conversation.',
+
+    language: 'Language',
+    browserLanguage: 'The browser’s',
+    system: 'System prompt',
+    temperature: 'Temperature',
+    top_p: 'Top-p',
+    max_tokens: 'Max tokens',
+    seed: 'Seed',
+    thinking: 'Thinking',
+    thinkingDefault: 'The model’s default',
+    thinkingOn: 'On',
+    thinkingOff: 'Off',
+    tools: 'Tools (JSON list of functions)',
+    emptyIsDefault: 'What is left empty is the server’s default.',
+    reset: 'Reset',
+    changeKey: 'API key…',
+    done: 'Done',
+    keyTitle: 'API key',
+    keyText: 'This server asks for an API key. It is kept until this tab is closed.',
+    apiKey: 'Key',
+    useKey: 'Use',
+  },
+  zh: {
+    conversations: '对话列表',
+    conversation: '对话',
+    newChat: '新对话',
+    keptHere: '对话只保存在此浏览器中。',
+    untitled: '无标题',
+    deleteChat: '删除“{title}”',
+    deleteAsk: '要删除“{title}”吗？',
+    settings: '设置',
+    welcome: '想问点什么？',
+    message: '消息',
+    send: '发送',
+    stop: '停止',
+    hint: 'Enter 发送，Shift+Enter 换行，Esc 停止',
+    toEnd: '回到底部 ↓',
+
+    you: '你',
+    model: '模型',
+    toolResult: '工具结果',
+    copy: '复制',
+    copied: '已复制',
+    edit: '编辑',
+    retry: '重试',
+    cancel: '取消',
+    waiting: '等待中… {seconds} 秒',
+    thinkingNow: '思考中… {seconds} 秒',
+    thoughtFor: '思考了 {seconds} 秒',
+    calls: '调用 {name}',
+    resultOf: '{name} 的结果',
+    sendResults: '发送结果',
+    code: '代码',
+    taskDone: '已完成',
+    taskOpen: '未完成',
+
+    tokens: '{count} 个词元',
+    speed: '每秒 {speed} 个',
+    firstAfter: '首个用时 {seconds} 秒',
+    promptTokens: '提示 {count} 个',
+    cached: '提示 {count} 个，其中缓存 {cached} 个',
+    endedByLength: '已达词元上限',
+    stopped: '已停止',
+    answerBegins: '模型正在回答。',
+    answerEnds: '回答：{text}',
+
+    loading: '模型加载中…',
+    connecting: '连接中…',
+    unreachable: '无法连接服务器',
+    needsKey: '需要 API 密钥',
+    contextOf: '上下文 {count}',
+    idle: '空闲',
+    load: '运行 {running}，等待 {waiting}',
+
+    errorTitle: '没有回答',
+    errorTitleCut: '回答中断',
+    adviseNetwork: '无法连接服务器。请确认它正在运行，然后重试。',
+    adviseCut: '回答结束前连接已断开。请重试。',
+    adviseKey: '此服务器需要 API 密钥：请输入后重试。',
+    adviseLong: '对话超出了模型的上下文长度：请开始新对话，或编辑较早的消息。',
+    adviseRequest: '服务器不接受此请求。请检查设置：{param}',
+    adviseBusy: '服务器繁忙：请稍候重试。',
+    adviseLoading: '模型仍在加载：请稍候重试。',
+    adviseServer: '服务器出错。原因见其日志；恢复后请重试。',
+    adviseGone: '这里没有所请求的内容。模型可能已更换：请刷新页面。',
+    advisePage: '请检查设置。',
+    badTools: '工具不是由函数组成的 JSON 列表。',
+    notKept: '浏览器空间不足，无法保存此对话。',
+
+    language: '语言',
+    browserLanguage: '跟随浏览器',
+    system: '系统提示词',
+    temperature: '温度',
+    top_p: 'Top-p',
+    max_tokens: '最大词元数',
+    seed: '随机种子',
+    thinking: '思考',
+    thinkingDefault: '模型默认',
+    thinkingOn: '开启',
+    thinkingOff: '关闭',
+    tools: '工具（函数的 JSON 列表）',
+    emptyIsDefault: '留空则使用服务器的默认值。',
+    reset: '重置',
+    changeKey: 'API 密钥…',
+    done: '完成',
+    keyTitle: 'API 密钥',
+    keyText: '此服务器需要 API 密钥。密钥会保留到此标签页关闭。',
+    apiKey: '密钥',
+    useKey: '使用',
+  },
+};
+
+/** 'en' or 'zh': what the user chose, else the first of the browser's languages that there is. */
+export function chooseLanguage(chosen, browserLanguages) {
+  const known = [chosen, ...browserLanguages].map((language) => language.slice(0, 2).toLowerCase());
+  return known.find((language) => Object.hasOwn(WORDS, language)) ?? 'en';
+}
+
+/** word('tokens', {count: 3}) in the language that is set. */
+export class Speaker {
+  constructor(language) {
+    this.set(language);
+  }
+
+  set(language) {
+    this.language = language;
+    this.whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
+    this.tenths = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  }
+
+  word(name, values = {}) {
+    return WORDS[this.language][name].replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? '');
+  }
+}
