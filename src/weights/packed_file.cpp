@@ -58,8 +58,9 @@ class ChecksummedWriter {
   // What is written is a multiple of kWeightAlignment, and hashed as it is written.
   Result<void> add(std::string_view name, std::span<const std::byte> bytes) {
     const auto whole = bytes.first(bytes.size() / kHashStep * kHashStep);
-    std::vector<std::byte> rest(bytes.begin() + std::ssize(whole), bytes.end());
-    rest.resize(rest.size() + padding(rest.size()));
+    const auto tail = bytes.subspan(whole.size());
+    std::vector<std::byte> rest(tail.size() + padding(tail.size()));
+    std::copy(tail.begin(), tail.end(), rest.begin());
     ContentHash hash(name);
     for_each_step(whole, [&](auto step) { hash.add(step); });
     for_each_step(rest, [&](auto step) { hash.add(step); });
