@@ -108,7 +108,8 @@ export class AnswerView {
     this.#thoughtsTitle.textContent = isThinking
       ? this.#speaker.word('thinkingNow', { seconds: Math.floor(elapsed) })
       : this.#speaker.word('thoughtFor', { seconds: this.#speaker.tenths.format(seconds.thinking ?? 0) });
-    if (this.#thoughtsText.textContent !== reasoning) this.#thoughtsText.textContent = reasoning;
+    const text = reasoning.trim();
+    if (this.#thoughtsText.textContent !== text) this.#thoughtsText.textContent = text;
   }
 
   #updateCalls(calls, live) {

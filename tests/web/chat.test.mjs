@@ -184,6 +184,42 @@ test('tool calls come piece by piece, and their results go back', async () => {
   await on.close();
 });
 
+async function set(on, values) {
+  await on.page.click('#open-settings');
+  for (const [name, value] of Object.entries(values)) await on.page.fill(`#settings [name=${name}]`, value);
+  await on.page.click('text=Done');
+}
+
+test('a real thought is folded', async () => {
+  const on = await openReal();
+  await on.page.click('#open-settings');
+  await on.page.selectOption('[name=thinking]', 'on');
+  await on.page.click('text=Done');
+  await set(on, { temperature: '0' });
+  await on.ask('What is 27 + 15?');
+  await on.answered();
+  await on.page.getByText(/^Thought for/).click();
+  assert.match(await on.page.locator('.thoughts .text').innerText(), /\w/);
+  assert.match(await on.page.locator('.answer .markdown').innerText(), /^27 \+ 15 = 42$/);
+  await on.close();
+});
+
+test('a real call of a tool is shown, and answered from its result', async () => {
+  const on = await openReal();
+  const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
+  const tools = JSON.stringify([{ name: 'get_weather', description: 'The weather of a city', parameters }]);
+  await set(on, { temperature: '0', tools });
+  await on.ask('What is the weather in Paris?');
+  await on.answered();
+  assert.equal(await on.page.locator('.call h3').innerText(), 'Calls get_weather');
+  assert.deepEqual(JSON.parse(await on.page.locator('.call pre').innerText()), { city: 'Paris' });
+  await on.page.fill('.editor textarea', '{"weather": "sunny", "degrees": 21}');
+  await on.press('Send results');
+  await on.answered();
+  assert.match(await on.page.locator('.answer .markdown').last().innerText(), /Paris.*21/);
+  await on.close();
+});
+
 test('settings are kept and go into the request', async () => {
   const on = await openScripted();
   await on.page.click('#open-settings');
@@ -204,10 +240,7 @@ test('settings are kept and go into the request', async () => {
 
 test('the real server takes the settings', async () => {
   const on = await openReal();
-  await on.page.click('#open-settings');
-  const values = { system: 'Be brief.', temperature: '0', top_p: '0.9', max_tokens: '3', seed: '7' };
-  for (const [name, value] of Object.entries(values)) await on.page.fill(`#settings [name=${name}]`, value);
-  await on.page.click('text=Done');
+  await set(on, { system: 'Be brief.', temperature: '0', top_p: '0.9', max_tokens: '3', seed: '7' });
   await on.ask('What is 7 + 5?');
   await on.answered();
   assert.match(await on.answer().locator('.figures').innerText(), /^ended at the limit of tokens · 3 tokens/);
