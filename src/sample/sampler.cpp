@@ -70,9 +70,10 @@ void mask_bad_words(std::span<float> logits, const SamplingParams& params, const
 }
 
 // Whether apply_penalties() may change anything.
-bool has_penalties(const SamplingParams& params, const StopRules& stop) {
-  return !params.logit_bias.empty() || stop.min_new_tokens > 0 || counts_tokens(params) ||
-         !params.bad_words.empty();
+bool has_penalties(const Draw& draw) {
+  const SamplingParams& params = draw.params;
+  return !params.logit_bias.empty() || draw.history.generated() < draw.stop.min_new_tokens ||
+         counts_tokens(params) || !params.bad_words.empty();
 }
 
 void apply_penalties(std::span<float> logits, const Draw& draw) {
@@ -275,7 +276,7 @@ bool counts_tokens(const SamplingParams& params) {
 }
 
 bool changes_logits(const Draw& draw) {
-  return !draw.allowed.empty() || has_penalties(draw.params, draw.stop);
+  return !draw.allowed.empty() || has_penalties(draw);
 }
 
 TokenDraw token_draw(const SamplingParams& params, int position) {
@@ -300,7 +301,7 @@ TokenId choose_token(std::span<float> logits, const Best& all, const Draw& draw)
     if (!(allowed.logit > kMasked)) return all.token;
   }
   Best best = allowed;
-  if (has_penalties(draw.params, draw.stop)) {
+  if (has_penalties(draw)) {
     apply_penalties(logits, draw);
     best = find_best(logits);
   }
