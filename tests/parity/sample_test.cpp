@@ -117,7 +117,7 @@ TEST(Sample, DrawsTheTokensOfTheHost) {
     for (const auto& [num_tokens, stride] : {Size{1, 1}, {37, 37}, {2047, 2052}, {5003, 5003}})
       for (const Logits kind : kAllKinds) {
         const auto num_rows =
-            static_cast<int64_t>(num_tokens > 3000 ? params.size() / 3 : params.size());
+            static_cast<int64_t>(num_tokens > 1000 ? params.size() / 3 : params.size());
         Sampled sampled(backend, num_rows, stride, num_tokens);
         std::vector<TokenDraw> draws;
         const auto of_row = [&](int64_t r) { return params[r * 7 % params.size()]; };
