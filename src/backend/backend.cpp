@@ -1,5 +1,6 @@
 #include "backend/backend.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "backend/shape_check.h"
@@ -325,6 +326,19 @@ void Backend::gather(const DeviceView& x, const StagedIndices& rows, const Devic
   check.index("the end of the rows", rows.end, 0, tokens.size + 1);
   counters_.bytes += bytes_of({y, y});
   if (chosen.size > 0) do_gather(x, rows, y);
+}
+
+void Backend::sample(const SampleArgs& args) {
+  const ShapeCheck check("sample");
+  Dim rows{"R"}, vocabulary{"V"};
+  check.shape("logits", args.logits, {&rows, &vocabulary});
+  check.dtype("logits", args.logits, DType::kF32);
+  check.index("num_tokens", args.num_tokens, 1, std::min(vocabulary.size, kMaxDrawTokens) + 1);
+  check.length("draws", args.draws.size(), &rows);
+  check.shape("tokens", args.tokens, {&rows});
+  check.dtype("tokens", args.tokens, DType::kI32);
+  counters_.bytes += bytes_of({args.logits, args.tokens});
+  if (rows.size > 0) do_sample(args);
 }
 
 }  // namespace erne

@@ -23,6 +23,7 @@
 #include "backend/device_memory.h"
 #include "backend/kv_view.h"
 #include "backend/staged_step.h"
+#include "base/check.h"
 #include "tensor/encoded_rows.h"
 #include "tensor/tensor_view.h"
 #include "tensor/weight_format.h"
@@ -109,6 +110,14 @@ struct ExpertsArgs {
   int rotation = 0;
 };
 
+// Symbols: R rows, V tokens of the vocabulary and what pads it.
+struct SampleArgs {
+  DeviceView logits;   // [R, V] float32
+  int64_t num_tokens;  // of the vocabulary, at most kMaxDrawTokens
+  StagedDraws draws;   // [R]
+  DeviceView tokens;   // [R] int32, out; -1 where a token of the vocabulary has a logit of NaN
+};
+
 // What shapes a back end can work on.
 struct BackendLimits {
   int block_tokens_multiple = 1;  // of KvLayerView
@@ -120,6 +129,7 @@ struct BackendLimits {
 struct RunKey {
   const char* what;
   int64_t tokens, rows;
+  int64_t drawn = 0;  // of the rows
 
   auto operator<=>(const RunKey&) const = default;
 };
@@ -221,6 +231,10 @@ class Backend {
   void experts(const ExpertsArgs& args);
   // y[r] = x[rows[r]].
   void gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y);
+  // Draws a token from each row (backend/token_draw.h). Only where the back end samples: others
+  // leave it to the host.
+  void sample(const SampleArgs& args);
+  virtual bool samples() const { return false; }
 
   const OpCounters& counters() const { return counters_; }
   void reset_counters() { counters_ = {}; }
@@ -256,6 +270,7 @@ class Backend {
   // Calls count_expert_weights().
   virtual void do_experts(const ExpertsArgs& args) = 0;
   virtual void do_gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) = 0;
+  virtual void do_sample(const SampleArgs&) { CHECK(samples()); }
 
   OpCounters counters_;
 };

@@ -22,6 +22,7 @@ class ForwardingBackend : public Backend {
     inner_.parallel_for(count, body);
   }
   bool reads_host_memory() const override { return inner_.reads_host_memory(); }
+  bool samples() const override { return inner_.samples(); }
   const char* packed_order() const override { return inner_.packed_order(); }
   bool is_decoded(const WeightFormat& format, LinearInput input) const override {
     return inner_.is_decoded(format, input);
@@ -96,6 +97,10 @@ class ForwardingBackend : public Backend {
   }
   void do_gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) override {
     pass([&] { inner_.gather(x, rows, y); });
+  }
+
+  void do_sample(const SampleArgs& args) override {
+    pass([&] { inner_.sample(args); });
   }
 
   Backend& inner_;

@@ -9,17 +9,19 @@ namespace erne {
 namespace {
 
 constexpr int64_t kRowInts = sizeof(RaggedRow) / sizeof(int32_t);
+constexpr int64_t kDrawInts = sizeof(TokenDraw) / sizeof(int32_t);
 constexpr int64_t kAlignedInts = 16;  // each list begins on a cache line
 
-// Tokens, positions, slots, rows, block tables and rows of logits, at the limits.
-std::array<Shape, 6> list_shapes(const StagingLimits& limits) {
+// Tokens, positions, slots, rows, block tables, rows of logits and draws, at the limits.
+std::array<Shape, 7> list_shapes(const StagingLimits& limits) {
   const Shape tokens{limits.max_tokens};
   return {tokens,
           tokens,
           tokens,
           Shape{limits.max_rows, kRowInts},
           Shape{limits.max_table_blocks},
-          Shape{limits.max_logit_rows}};
+          Shape{limits.max_logit_rows},
+          Shape{limits.max_logit_rows, kDrawInts}};
 }
 
 int64_t padded_bytes(const Shape& shape) {
@@ -59,6 +61,17 @@ StagedSlots stage_slots(Backend& backend, std::span<const int32_t> slots, int64_
   return {upload_list(backend, "slots", slots, room), end, num_stored};
 }
 
+StagedDraws stage_draws(Backend& backend, std::span<const TokenDraw> draws,
+                        const DeviceView& room) {
+  const ShapeCheck check("stage");
+  for (const TokenDraw& draw : draws) {
+    check.index("draw.end_distance", draw.end_distance, 1, int64_t{kFarthest} + 1);
+    check.index("draw.top_k", draw.top_k, 1, kMaxDrawTokens + 1);
+    CHECK_LE(draw.top_p, TokenDraw::kWholePart);
+  }
+  return {upload_list(backend, "draws", draws, room)};
+}
+
 StagedBatch stage_batch(Backend& backend, std::span<const RaggedRow> rows,
                         std::span<const int32_t> blocks, StagedBatch batch) {
   const ShapeCheck check("stage");
@@ -90,7 +103,8 @@ size_t StagingArea::bytes(const StagingLimits& limits) {
 
 StagingArea::StagingArea(Backend& backend, const StagingLimits& limits)
     : backend_(backend), limits_(limits), memory_(backend.allocate(bytes(limits))) {
-  DeviceView* const views[] = {&tokens_, &positions_, &slots_, &rows_, &blocks_, &logit_rows_};
+  DeviceView* const views[] = {&tokens_, &positions_,  &slots_, &rows_,
+                               &blocks_, &logit_rows_, &draws_};
   const auto shapes = list_shapes(limits);
   DevicePointer at = memory_.data();
   for (size_t i = 0; i < shapes.size(); ++i) {
@@ -118,6 +132,10 @@ StagedStep StagingArea::stage(const StepInputs& inputs) {
 
 StagedIndices StagingArea::stage_logit_rows(std::span<const int32_t> rows, int64_t num_tokens) {
   return stage_indices(backend_, "rows", rows, num_tokens, logit_rows_);
+}
+
+StagedDraws StagingArea::stage_draws(std::span<const TokenDraw> draws) {
+  return erne::stage_draws(backend_, draws, draws_);
 }
 
 }  // namespace erne

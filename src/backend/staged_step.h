@@ -10,6 +10,7 @@
 #include <span>
 
 #include "backend/device_memory.h"
+#include "backend/token_draw.h"
 
 namespace erne {
 
@@ -55,6 +56,12 @@ struct StagedBatch {
   int64_t num_rows() const { return rows.shape[0]; }
 };
 
+// How each row of a list of logits is drawn from.
+struct StagedDraws {
+  DeviceView values = {};  // [n, 8] int32: TokenDraw
+  int64_t size() const { return values.shape[0]; }
+};
+
 // The same on the host.
 struct StepInputs {
   std::span<const int32_t> tokens;     // [T] ids
@@ -90,12 +97,14 @@ class StagingArea {
   StagedStep stage(const StepInputs& inputs);
   // Rows of the step whose logits are wanted, each in [0, num_tokens).
   StagedIndices stage_logit_rows(std::span<const int32_t> rows, int64_t num_tokens);
+  // How the first of those are drawn from.
+  StagedDraws stage_draws(std::span<const TokenDraw> draws);
 
  private:
   Backend& backend_;
   StagingLimits limits_;
   DeviceBuffer memory_;
-  DeviceView tokens_, positions_, slots_, rows_, blocks_, logit_rows_;  // at the limits
+  DeviceView tokens_, positions_, slots_, rows_, blocks_, logit_rows_, draws_;  // at the limits
 };
 
 // One list, into memory that has room for it: what StagingArea is made of. `name` is for the CHECK.
@@ -103,6 +112,7 @@ StagedIndices stage_indices(Backend& backend, const char* name, std::span<const 
                             int64_t end, const DeviceView& room);
 StagedSlots stage_slots(Backend& backend, std::span<const int32_t> slots, int64_t end,
                         const DeviceView& room);
+StagedDraws stage_draws(Backend& backend, std::span<const TokenDraw> draws, const DeviceView& room);
 // `batch` says num_tokens, num_blocks and block_tokens; its views are the room.
 StagedBatch stage_batch(Backend& backend, std::span<const RaggedRow> rows,
                         std::span<const int32_t> blocks, StagedBatch batch);

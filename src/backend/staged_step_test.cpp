@@ -94,6 +94,17 @@ TEST_F(StagingDeathTest, NumbersMustBeInRange) {
   const int32_t below[] = {-1}, beyond[] = {4};
   EXPECT_DEATH(area_.stage_logit_rows(below, 4), "rows: holds -1");
   EXPECT_DEATH(area_.stage_logit_rows(beyond, 4), "rows: holds 4");
+  constexpr TokenDraw kDraw{1, kFarthest, 1, TokenDraw::kWholePart, 0};
+  const auto draw = [&](auto change) {
+    TokenDraw changed = kDraw;
+    change(changed);
+    area_.stage_draws({&changed, 1});
+  };
+  draw([](TokenDraw&) {});
+  EXPECT_DEATH(draw([](TokenDraw& d) { d.end_distance = 0; }), "end_distance: holds 0");
+  EXPECT_DEATH(draw([](TokenDraw& d) { d.end_distance = kFarthest + 1; }), "end_distance: holds");
+  EXPECT_DEATH(draw([](TokenDraw& d) { d.top_k = 0; }), "top_k: holds 0");
+  EXPECT_DEATH(draw([](TokenDraw& d) { ++d.top_p; }), "draw.top_p");
 }
 
 TEST_F(StagingDeathTest, RowsMustCoverTheTokensAndTheirBlocksThePositions) {
@@ -116,6 +127,8 @@ TEST_F(StagingDeathTest, EveryListHasRoomForTheLimitsOnly) {
   EXPECT_DEATH(stage([](HostStep& s) { s.blocks = {0, 1, 2, 3, 0, 1}; }), "blocks: holds 6");
   const int32_t three[] = {0, 1, 2};
   EXPECT_DEATH(area_.stage_logit_rows(three, 4), "rows: holds 3");
+  const std::vector<TokenDraw> three_draws(3, {0, 1, 1, 0, 0});
+  EXPECT_DEATH(area_.stage_draws(three_draws), "draws: holds 3");
 }
 
 }  // namespace

@@ -352,6 +352,42 @@ OpCase gather(const Making& m) {
           .memory = {}};
 }
 
+// Logits near a normal distribution but for a few that have most of the weight, as a model's are;
+// with temperature and top_p 0.8.
+OpCase sample(const Making& m) {
+  const int64_t rows = m.options.max_rows, vocab = m.shapes.vocab;
+  std::vector<float> logits(static_cast<size_t>(rows * vocab));
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const uint64_t bits = mix64(i);
+    const uint64_t sum =
+        (bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48);
+    logits[i] = static_cast<float>(sum) / 0x4000 + (i % 5003 == 0 ? 8.0f : 0.0f);
+  }
+  std::vector<TokenDraw> draws;
+  for (int64_t row = 0; row < rows; ++row)
+    draws.push_back({.units_per_logit = kUnitsPerBit * 1.442695f / 0.8f,
+                     .end_distance = kFarthest,
+                     .top_k = kMaxDrawTokens,
+                     .top_p = TokenDraw::kWholePart / 5 * 4,
+                     .random = mix64(static_cast<uint64_t>(row))});
+  const DeviceView view =
+      m.memory.uploaded(std::as_bytes(std::span(logits)), DType::kF32, {rows, vocab});
+  const DeviceView tokens = m.memory.list(rows);
+  const DeviceView staged =
+      m.memory.uploaded(std::as_bytes(std::span(draws)), DType::kI32,
+                        {rows, static_cast<int64_t>(sizeof(TokenDraw) / sizeof(int32_t))});
+  return {.name = {},
+          .run =
+              [=, &op = m.op](int64_t count, int64_t) {
+                op.sample({.logits = view.first(count),
+                           .num_tokens = vocab,
+                           .draws = {staged.first(count)},
+                           .tokens = tokens.first(count)});
+              },
+          .cold_bytes = kNothingCold,
+          .memory = {}};
+}
+
 // A KV block of as many layers as there are rows, to the host or back.
 OpCase copy_block(const Making& m, bool in) {
   const int64_t row_bytes = kv_layer_block_bytes(m.memory.kv_without_memory(1));
@@ -403,6 +439,7 @@ constexpr OpMaker kOps[] = {
     {"add", add},
     {"gather", gather},
     {"linear_head", linear_head},
+    {"sample", sample},
     {"copy_out", copy_out},
     {"copy_in", copy_in},
 };
@@ -413,6 +450,10 @@ std::vector<std::string> op_names() {
   std::vector<std::string> names;
   for (const OpMaker& op : kOps) names.emplace_back(op.name);
   return names;
+}
+
+bool has_op(std::string_view name, const Backend& backend) {
+  return name != "sample" || backend.samples();
 }
 
 OpCase make_op_case(std::string_view name, Backend& backend, const CaseOptions& options) {

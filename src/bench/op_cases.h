@@ -49,6 +49,9 @@ struct OpCase {
 // "embed", "linear_qkv", "attention_decode", ... in the order of a forward pass.
 std::vector<std::string> op_names();
 
+// Whether the back end has it: some leave sampling to the host.
+bool has_op(std::string_view name, const Backend& backend);
+
 // CHECKs that the name is one of them. The back end must outlive the case.
 OpCase make_op_case(std::string_view name, Backend& backend, const CaseOptions& options);
 

@@ -167,6 +167,7 @@ Result<Json> run_ops_bench(Backend& backend, const OpsBenchOptions& options, con
                                  .streamed_bytes = options.streamed_bytes};
   Json::Array timings;
   for (const std::string& name : options.ops.empty() ? op_names() : options.ops) {
+    if (!has_op(name, backend)) continue;
     const OpCase op = make_op_case(name, backend, case_options);
     for (const int64_t rows : options.rows) {
       OpTiming timing = time_op(backend, op, rows, options.case_us, clock);

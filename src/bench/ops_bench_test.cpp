@@ -59,6 +59,8 @@ class SlowBackend final : public NullBackend {
   void do_gather(const DeviceView&, const StagedIndices&, const DeviceView& y) override {
     pass(y.shape[0]);
   }
+  bool samples() const override { return true; }
+  void do_sample(const SampleArgs& args) override { pass(args.logits.shape[0]); }
   void do_copy_out(DeviceSpan, std::span<std::byte>) override { pass(1); }
   void do_copy_in(std::span<const std::byte>, DeviceSpan) override { pass(1); }
 

@@ -5,7 +5,7 @@
 // 2025.)
 //
 // All sums are float32 unless said otherwise; outside of matrix units all products go into them by
-// fma; rounding is to nearest, denormals are zero. No sum is formed by atomic additions.
+// fma; rounding is to nearest, denormals are zero. No such sum is formed by atomic additions.
 //
 // Lanes: a sum of kSumLanes chains, element i in chain i mod kSumLanes (or i / v mod kSumLanes
 // where rows are read v elements at a time, which is a function of the width), each ascending from
@@ -64,6 +64,8 @@
 // / sqrt(block)) where there is one, and linear as they are alone, each rounded as it is alone but
 // for the last one's sums; of those a chain of a token's experts, in the order in which they are
 // given: sum' = fma(weight, row, sum). That is rounded once, with what y held added to it.
+//
+// Sample: backend/token_draw.h, which is the host's, too.
 //
 // exp: cuda/language/numbers.h.
 #pragma once

@@ -46,6 +46,7 @@ class CudaBackend final : public Backend {
     host_threads_(count, body);
   }
   bool reads_host_memory() const override { return false; }
+  bool samples() const override { return true; }
   const char* packed_order() const override { return "cuda-fragments-2"; }
   size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
     return PackedMatrix(format, out, in).bytes;
@@ -108,6 +109,8 @@ class CudaBackend final : public Backend {
   void do_gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) override {
     kernels::gather(stream(), x, rows, y);
   }
+
+  void do_sample(const SampleArgs& args) override { kernels::sample(stream(), scratch(), args); }
 
   Stream& stream() { return runtime_->stream(); }
   // For the op that begins.

@@ -46,11 +46,13 @@ ModelExecutor::ModelExecutor(Backend& backend, const model::Model& model,
       workspace_(backend, model.config(), model.activation(), step_limits(options)),
       logits_(backend.allocate(sizeof(float) * step_limits(options).max_logit_rows *
                                model.config().vocab_size)),
-      readback_(backend),
+      drawn_(backend.allocate(sizeof(int32_t) * step_limits(options).max_logit_rows)),
+      logits_readback_(backend),
+      drawn_readback_(backend),
       staging_(options.block_tokens),
       inputs_(backend, staging_limits(model.config(), options)),
       sampler_(
-          step_limits(options).max_logit_rows,
+          step_limits(options).max_logit_rows, backend_draws(),
           [&backend](int64_t count, const auto& body) { backend.parallel_for(count, body); },
           std::move(drafter)) {
   CHECK_GT(options_.num_valid_tokens, 0);
@@ -61,7 +63,7 @@ size_t ModelExecutor::workspace_bytes(const model::ErnieConfig& config, DType ac
                                       const ExecutorOptions& options) {
   const model::StepLimits limits = step_limits(options);
   return model::Workspace::bytes(config, activation, limits) +
-         sizeof(float) * limits.max_logit_rows * config.vocab_size +
+         (sizeof(float) * config.vocab_size + sizeof(int32_t)) * limits.max_logit_rows +
          StagingArea::bytes(staging_limits(config, options));
 }
 
@@ -99,6 +101,16 @@ void ModelExecutor::compute(int num_rows, int num_tokens) {
   const int64_t vocabulary = model_.config().vocab_size;
   model_.logits(backend_, ranks_, inputs_.stage_logit_rows(logit_rows, num_tokens), workspace_,
                 {{logits_.data(), DType::kF32, {std::ssize(logit_rows), vocabulary}}});
+  const std::vector<TokenDraw> draws(logit_rows.size(), TokenDraw{0, kFarthest, 1, 0, 0});
+  if (backend_draws()) backend_.sample(draws_from_logits(draws));
+}
+
+SampleArgs ModelExecutor::draws_from_logits(std::span<const TokenDraw> draws) {
+  const int64_t num_rows = std::ssize(draws);
+  return {.logits = {logits_.data(), DType::kF32, {num_rows, model_.config().vocab_size}},
+          .num_tokens = options_.num_valid_tokens,
+          .draws = inputs_.stage_draws(draws),
+          .tokens = {drawn_.data(), DType::kI32, {num_rows}}};
 }
 
 sched::StepResult ModelExecutor::run(const sched::BatchPlan& plan) {
@@ -125,14 +137,21 @@ std::optional<Status> ModelExecutor::sample(const sched::BatchPlan& plan,
   const int64_t vocabulary = model_.config().vocab_size;
   sampler_.begin(plan, result);
   while (true) {
-    const std::span<const int32_t> tokens = sampler_.next_batch();
-    if (tokens.empty()) return std::nullopt;
-    const StagedIndices rows = inputs_.stage_logit_rows(tokens, std::ssize(plan.tokens));
+    const StepSampler::Wanted wanted = sampler_.next_batch();
+    if (wanted.tokens.empty()) return std::nullopt;
+    const StagedIndices rows = inputs_.stage_logit_rows(wanted.tokens, std::ssize(plan.tokens));
     const DeviceView logits{logits_.data(), DType::kF32, {rows.size(), vocabulary}};
-    backend_.run({"logits", std::ssize(plan.tokens), rows.size()},
-                 [&] { model_.logits(backend_, ranks_, rows, workspace_, {logits}); });
-    const std::span<float> values = readback_.read<float>(logits);
-    if (!sampler_.take_batch(values, vocabulary, options_.num_valid_tokens))
+    const SampleArgs draws = draws_from_logits(wanted.draws);
+    const int64_t num_drawn = draws.draws.size();
+    backend_.run({"logits", std::ssize(plan.tokens), rows.size(), num_drawn}, [&] {
+      model_.logits(backend_, ranks_, rows, workspace_, {logits});
+      if (num_drawn > 0) backend_.sample(draws);
+    });
+    const DeviceView others = logits.rows(num_drawn, rows.size() - num_drawn);
+    if (!sampler_.take_batch({.drawn = drawn_readback_.read<int32_t>(draws.tokens),
+                              .logits = logits_readback_.read<float>(others),
+                              .stride = vocabulary,
+                              .num_tokens = options_.num_valid_tokens}))
       return Status{
           Code::kInternal,
           fmt::format("the model computed NaN at step {}: are its weights damaged?", plan.step)};

@@ -58,6 +58,11 @@ class ModelExecutor final : public sched::Executor {
   int longest_sequence() const;
   void compute(int num_rows, int num_tokens);
   sched::StepResult compute(const sched::BatchPlan& plan);
+  bool backend_draws() const {
+    return backend_.samples() && options_.num_valid_tokens <= kMaxDrawTokens;
+  }
+  // From the first rows of the logits.
+  SampleArgs draws_from_logits(std::span<const TokenDraw> draws);
   std::optional<Status> sample(const sched::BatchPlan& plan, sched::StepResult& result);
 
   Backend& backend_;
@@ -66,7 +71,8 @@ class ModelExecutor final : public sched::Executor {
   model::KvLayers kv_;
   model::Workspace workspace_;
   DeviceBuffer logits_;  // [max_logit_rows, V] float32
-  Readback readback_;
+  DeviceBuffer drawn_;   // [max_logit_rows] int32: tokens
+  Readback logits_readback_, drawn_readback_;
   OneRank ranks_;
   StepStaging staging_;
   StagingArea inputs_;

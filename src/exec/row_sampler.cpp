@@ -45,6 +45,12 @@ void RowSampler::follow() {
   if (surplus < 0) accept(*state_, output.subspan(state_->num_followed));
 }
 
+bool RowSampler::needs_only_draws() const {
+  const sched::Request& request = sequence_.request;
+  return state_ == nullptr && request.sampling.logprobs < 0 &&
+         !sample::changes_logits({request.sampling, request.stop, history({})});
+}
+
 sched::TokenId RowSampler::choose(std::span<float> logits, const sample::Best& best,
                                   std::span<const sched::TokenId> accepted,
                                   std::vector<sched::PositionLogprobs>& logprobs) {

@@ -35,6 +35,10 @@ class RowSampler {
   RowSampler(const sched::Sequence& sequence, std::unique_ptr<sched::ExecutorNotes>& notes,
              const ConstraintMaker& make_constraint);
 
+  // Whether the tokens are those of sample::token_draw() at their positions, and nothing else is
+  // wanted.
+  bool needs_only_draws() const;
+
   // Samples from `logits` [V], which are scratch, the token after the sequence's own and
   // `accepted`, those that this step has sampled before. Its log-probabilities, if the request
   // wants them, go to `logprobs`.

@@ -8,9 +8,10 @@
 
 namespace erne::exec {
 
-StepSampler::StepSampler(int max_logit_rows, ParallelFor parallel_for,
+StepSampler::StepSampler(int max_logit_rows, bool backend_samples, ParallelFor parallel_for,
                          std::unique_ptr<const Drafter> drafter, ConstraintMaker make_constraint)
     : max_logit_rows_(max_logit_rows),
+      backend_samples_(backend_samples),
       parallel_for_(std::move(parallel_for)),
       drafter_(std::move(drafter)),
       make_constraint_(std::move(make_constraint)) {}
@@ -32,15 +33,21 @@ void StepSampler::list_uses() {
     if (row.wants_prompt_logprobs) {
       const int last = std::min(end, row.sequence->prompt_size() - 1);
       for (int position = row.first; position < last; ++position)
-        uses_.push_back({r, position, 1, false, 0});
+        uses_.push_back({r, position, 1, false, false, 0});
       result_->rows[r].prompt_logprobs.resize(std::max(last - row.first, 0));
     }
-    if (row.wants_token) uses_.push_back({r, end - 1 - row.drafts, 1 + row.drafts, true, 0});
+    if (!row.wants_token) continue;
+    const bool is_drawn =
+        backend_samples_ &&
+        RowSampler(*row.sequence, *row.notes, make_constraint_).needs_only_draws();
+    uses_.push_back({r, end - 1 - row.drafts, 1 + row.drafts, true, is_drawn, 0});
   }
+  std::ranges::stable_partition(uses_, &Use::is_drawn);
 }
 
-std::span<const int32_t> StepSampler::next_batch() {
+StepSampler::Wanted StepSampler::next_batch() {
   logit_tokens_.clear();
+  draws_.clear();
   size_t count = 0;
   for (Use& use : left_) {
     CHECK_LE(use.num_logits, max_logit_rows_);
@@ -48,24 +55,28 @@ std::span<const int32_t> StepSampler::next_batch() {
     if (first + use.num_logits > max_logit_rows_) break;
     use.first_logits = first;
     const sched::PlanRow& row = plan_->rows[use.plan_row];
-    for (int i = 0; i < use.num_logits; ++i)
+    for (int i = 0; i < use.num_logits; ++i) {
       logit_tokens_.push_back(row.tokens.begin + use.position - row.first + i);
+      const sched::Sequence& sequence = *row.sequence;
+      const auto position = static_cast<int>(sequence.tokens.size()) + i;
+      if (use.is_drawn) draws_.push_back(sample::token_draw(sequence.request.sampling, position));
+    }
     ++count;
   }
   batch_ = left_.first(count);
   left_ = left_.subspan(count);
-  return logit_tokens_;
+  return {logit_tokens_, draws_};
 }
 
-bool StepSampler::take_batch(std::span<float> logits, int64_t stride, int64_t num_tokens) {
-  const Batch batch{logits, stride, num_tokens};
+bool StepSampler::take_batch(const Batch& batch) {
+  CHECK_EQ(batch.drawn.size(), draws_.size());
   parallel_for_(static_cast<int64_t>(batch_.size()),
                 [&](int64_t i) { use(batch_[static_cast<size_t>(i)], batch); });
   return !found_nan_;
 }
 
 void StepSampler::use(const Use& use, const Batch& batch) {
-  use.for_token ? sample_row(use, batch) : score_prompt(use, batch);
+  use.for_token ? accept_tokens(use, batch) : score_prompt(use, batch);
 }
 
 sample::Best StepSampler::look_at(std::span<const float> logits) {
@@ -82,15 +93,22 @@ void StepSampler::score_prompt(const Use& use, const Batch& batch) {
       logits, look_at(logits), request.prompt[use.position + 1], request.sampling.prompt_logprobs);
 }
 
-void StepSampler::sample_row(const Use& use, const Batch& batch) {
+void StepSampler::accept_tokens(const Use& use, const Batch& batch) {
   const sched::PlanRow& row = plan_->rows[use.plan_row];
   sched::RowResult& result = result_->rows[use.plan_row];
   const std::span row_tokens(plan_->tokens.data() + row.tokens.begin, row.count);
-  RowSampler sampler(*row.sequence, *row.notes, make_constraint_);
   Verifier verifier(row_tokens.last(row.drafts));
-  for (int i = 0; verifier.wants_token(); ++i) {
-    const std::span<float> logits = batch.row(use.first_logits + i);
-    verifier.take(sampler.choose(logits, look_at(logits), verifier.accepted(), result.logprobs));
+  if (use.is_drawn) {
+    for (int i = use.first_logits; verifier.wants_token(); ++i) {
+      verifier.take(batch.drawn[i]);
+      if (batch.drawn[i] < 0) found_nan_ = true;
+    }
+  } else {
+    RowSampler sampler(*row.sequence, *row.notes, make_constraint_);
+    for (int i = use.first_logits; verifier.wants_token(); ++i) {
+      const std::span<float> logits = batch.row(i);
+      verifier.take(sampler.choose(logits, look_at(logits), verifier.accepted(), result.logprobs));
+    }
   }
   const std::span accepted = verifier.accepted();
   result.accepted.assign(accepted.begin(), accepted.end());

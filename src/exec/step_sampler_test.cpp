@@ -88,10 +88,18 @@ class StepSamplerTest : public testing::Test {
     return logits;
   }
 
+  // As a back end draws: greedily, and what it was told besides is left in draws_.
+  sched::TokenId drawn_after(sched::TokenId token, const TokenDraw& draw) {
+    draws_.push_back(draw);
+    const std::vector<float> logits = logits_after(token);
+    const sample::Best best = sample::find_best(std::span(logits).first(kVocabulary));
+    return best.has_nan ? -1 : best.token;
+  }
+
   // Runs the plan; the sizes of its batches are left in batches_.
   sched::StepResult run(int max_logit_rows = 64) {
     StepSampler sampler(
-        max_logit_rows,
+        max_logit_rows, backend_samples_,
         [](int64_t count, const auto& body) {
           for (int64_t i = count - 1; i >= 0; --i) body(i);
         },
@@ -103,16 +111,23 @@ class StepSamplerTest : public testing::Test {
     sched::StepResult result{1, std::vector<sched::RowResult>(plan_.rows.size())};
     sampler.begin(plan_, result);
     batches_.clear();
+    draws_.clear();
     while (true) {
-      const std::span<const int32_t> tokens = sampler.next_batch();
+      const auto [tokens, draws] = sampler.next_batch();
       if (tokens.empty()) break;
       batches_.push_back(static_cast<int>(tokens.size()));
+      Tokens drawn;
       std::vector<float> logits;
-      for (const int32_t token : tokens) {
-        const std::vector<float> row = logits_after(plan_.tokens[token]);
-        logits.insert(logits.end(), row.begin(), row.end());
+      for (size_t i = 0; i < tokens.size(); ++i) {
+        const sched::TokenId token = plan_.tokens[tokens[i]];
+        if (i < draws.size()) {
+          drawn.push_back(drawn_after(token, draws[i]));
+        } else {
+          const std::vector<float> row = logits_after(token);
+          logits.insert(logits.end(), row.begin(), row.end());
+        }
       }
-      if (!sampler.take_batch(logits, kStride, kVocabulary))
+      if (!sampler.take_batch({drawn, logits, kStride, kVocabulary}))
         result.failure = Status{Code::kInternal, "NaN"};
     }
     plan_ = {};
@@ -122,6 +137,8 @@ class StepSamplerTest : public testing::Test {
   std::vector<std::unique_ptr<sched::Sequence>> sequences_;
   sched::BatchPlan plan_;
   std::vector<int> batches_;
+  bool backend_samples_ = false;
+  std::vector<TokenDraw> draws_;
   bool drafts_ = false;
   Tokens constrained_ = {99};
   std::string log_;
@@ -231,6 +248,68 @@ TEST_F(StepSamplerTest, WhatTheSchedulerDidNotKeepIsRolledBack) {
   plan_row(sequence, 2);
   EXPECT_EQ(run().rows[0].accepted, Tokens{2});
   EXPECT_EQ(log_, "-1+2");
+}
+
+TEST_F(StepSamplerTest, ABackEndDrawsWhatNeedsNoMoreThanADraw) {
+  backend_samples_ = true;
+  using Change = void (*)(sched::Request&);
+  const Change for_the_host[] = {
+      [](sched::Request& r) { r.sampling.logprobs = 0; },
+      [](sched::Request& r) { r.sampling.presence_penalty = 1; },
+      [](sched::Request& r) { r.sampling.logit_bias = {{1, 0.5f}}; },
+      [](sched::Request& r) { r.sampling.bad_words = {{1}}; },
+      [](sched::Request& r) { r.stop.min_new_tokens = 2; },
+  };
+  for (const Change change : for_the_host) {
+    plan_row(add({5}, {6}), 1);
+    change(sequences_.back()->request);
+  }
+  const Change for_the_back_end[] = {
+      [](sched::Request& r) { r.sampling.temperature = 0.5f; },
+      [](sched::Request& r) { r.stop.min_new_tokens = 1; },
+      [](sched::Request& r) { r.sampling.prompt_logprobs = 1; },
+  };
+  for (const Change change : for_the_back_end) {
+    plan_row(add({1, 2}, {3}), 1);
+    change(sequences_.back()->request);
+  }
+  constrained_ = {9};
+  plan_row(add({9}, {6}), 1);
+  for (const int max_logit_rows : {64, 2}) {
+    const sched::BatchPlan plan = plan_;
+    const sched::StepResult result = run(max_logit_rows);
+    plan_ = plan;
+    EXPECT_EQ(result.rows.back().accepted, Tokens{1});  // 7 is not allowed
+    for (size_t r = 0; r + 1 < result.rows.size(); ++r)
+      EXPECT_EQ(result.rows[r].accepted, Tokens{r < std::size(for_the_host) ? 7 : 4}) << r;
+    ASSERT_EQ(draws_.size(), std::size(for_the_back_end));
+    EXPECT_EQ(draws_[0], sample::token_draw(plan.rows[5].sequence->request.sampling, 3));
+  }
+}
+
+TEST_F(StepSamplerTest, DrawnDraftsAreVerifiedLikeOthers) {
+  backend_samples_ = drafts_ = true;
+  plan_row(add({1}, {2}), 1, {3, 4, 7});
+  sched::Sequence& for_the_host = add({1}, {2});
+  for_the_host.request.sampling.logprobs = 0;
+  plan_row(for_the_host, 1, {3, 4, 7});
+  const sched::StepResult result = run();
+  EXPECT_EQ(draws_.size(), 4u);
+  for (int i = 0; i < 4; ++i)  // each at a position of its own
+    EXPECT_EQ(draws_[i], sample::token_draw(for_the_host.request.sampling, 2 + i));
+  for (const sched::RowResult& row : result.rows) {
+    EXPECT_EQ(row.accepted, (Tokens{3, 4, 5}));
+    EXPECT_EQ(row.drafts, (Tokens{5, 5}));
+  }
+}
+
+TEST_F(StepSamplerTest, ADrawnRowsNanIsToldIfItsTokenIsWanted) {
+  backend_samples_ = true;
+  for (const auto& [token, is_told] : {std::pair(2, true), {3, true}, {4, false}, {7, false}}) {
+    nan_after = token;
+    plan_row(add({1}, {2}), 1, {3, 7});
+    EXPECT_EQ(run().failure.has_value(), is_told) << token;
+  }
 }
 
 TEST_F(StepSamplerTest, OneNanOfAnyUseIsTold) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "backend/token_draw.h"
 #include "base/check.h"
 
 namespace erne::sample {
@@ -14,7 +15,9 @@ constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
 typedef uint32_t Bits __attribute__((vector_size(kLanes * sizeof(float))));
-typedef int32_t Truths __attribute__((vector_size(kLanes * sizeof(float))));  // -1: true
+typedef int32_t Integers __attribute__((vector_size(kLanes * sizeof(float))));
+typedef Integers Truths;  // -1: true
+typedef uint64_t WideLanes __attribute__((vector_size(kLanes * sizeof(float))));
 typedef double DoubleLanes __attribute__((vector_size(kLanes * sizeof(double))));
 
 // The first `count`; -infinity in the lanes behind them.
@@ -46,6 +49,27 @@ void make_exp(Lanes& x) {
   x = x > kLowest ? reinterpret_cast<Lanes>(scaled) : Lanes{};
 }
 
+// token_distance() of four.
+struct Distances {
+  Distances(const Lanes& logits, float best, float units_per_logit) {
+    const Lanes distance = (best - logits) * units_per_logit;
+    is_near = distance < static_cast<float>(kFarthest);
+    units = __builtin_convertvector(is_near ? distance : Lanes{}, Integers);
+  }
+  Truths is_near;  // than kFarthest
+  Integers units;  // 0 where it is not
+};
+
+// weight_at() of those that are near; others have none.
+Integers weights_at(const Distances& distances) {
+  const Integers fraction = distances.units & (kUnitsPerBit - 1);
+  const Lanes part = exp2_of_fraction(__builtin_convertvector(fraction, Lanes));
+  const Integers exponent = kWeightBits - (distances.units >> kDistanceBits);
+  const Integers bits = reinterpret_cast<Integers>(part) + (exponent << 23);
+  return __builtin_convertvector(reinterpret_cast<Lanes>(bits) + 0.5f, Integers) &
+         distances.is_near;
+}
+
 }  // namespace
 
 Largest largest_of(std::span<const float> logits) {
@@ -65,19 +89,27 @@ Largest largest_of(std::span<const float> logits) {
   return largest;
 }
 
-void weigh(std::span<const float> logits, float best, float scale, Weights& weights) {
+void measure(std::span<const float> logits, float best, float units_per_logit,
+             int32_t (&distances)[kPiece]) {
   CHECK_LE(logits.size(), size_t{kPiece});
-  Lanes sums = {};
   for (size_t i = 0; i < logits.size(); i += kLanes) {
-    Lanes weight;
-    load(&logits[i], logits.size() - i, weight);
-    weight = (weight - best) * scale;
-    make_exp(weight);
-    std::memcpy(weights.of + i, &weight, sizeof(weight));
-    sums += weight;
+    Lanes logit;
+    load(&logits[i], logits.size() - i, logit);
+    const Distances distance(logit, best, units_per_logit);
+    const Integers units = distance.is_near ? distance.units : Integers{} + kFarthest;
+    std::memcpy(distances + i, &units, sizeof(units));
   }
-  weights.sum = 0;
-  for (size_t lane = 0; lane < kLanes; ++lane) weights.sum += sums[lane];
+}
+
+uint64_t weight_of(std::span<const float> logits, float best, float units_per_logit) {
+  WideLanes sums = {};
+  for (size_t i = 0; i < logits.size(); i += kLanes) {
+    Lanes logit;
+    load(&logits[i], logits.size() - i, logit);
+    const auto pairs = reinterpret_cast<WideLanes>(weights_at({logit, best, units_per_logit}));
+    sums += (pairs & 0xFFFFFFFF) + (pairs >> 32);
+  }
+  return sums[0] + sums[1];
 }
 
 double sum_of_exponentials(std::span<const float> logits, float best) {

@@ -2,6 +2,7 @@
 // it. Plain SSE2 arithmetic, so the same numbers on every machine.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 namespace erne::sample {
@@ -16,18 +17,17 @@ struct Largest {
 };
 Largest largest_of(std::span<const float> logits);
 
-// exp((logit - best) * scale) of each, and their sum. logits: at most kPiece, none above best. 0
-// for NaN, and below e^-87; relative error below 2^-20.
-struct Weights {
-  float of[kPiece];
-  double sum;
-};
-void weigh(std::span<const float> logits, float best, float scale, Weights& weights);
+// token_distance() of each. logits: at most kPiece, none above best.
+void measure(std::span<const float> logits, float best, float units_per_logit,
+             int32_t (&distances)[kPiece]);
+// The sum of weight_at() of those that are nearer than kFarthest; any number of logits, none above
+// best.
+uint64_t weight_of(std::span<const float> logits, float best, float units_per_logit);
 
 // The sum of exp(logit - best); any number of logits, none above best, which is one of them. Its
-// relative error is below 2^-19: each exponential has 2^-20 as above and, of rounding logit - best,
-// 2^-24 |logit - best|, which weighted by the exponentials is at most 2^-24 ln V on average; the
-// sum itself is taken in double.
+// relative error is below 2^-19: each exponential has less than 2^-20 and, of rounding logit -
+// best, 2^-24 |logit - best|, which weighted by the exponentials is at most 2^-24 ln V on average;
+// the sum itself is taken in double.
 double sum_of_exponentials(std::span<const float> logits, float best);
 
 }  // namespace erne::sample

@@ -5,25 +5,26 @@
 #include <cmath>
 #include <vector>
 
+#include "backend/token_draw.h"
+
 namespace erne::sample {
 namespace {
 
-TEST(Lanes, WeightsAreExponentialsAndTheirSum) {
-  for (const size_t size : {1, 15, 16, 17, 500, kPiece}) {
-    std::vector<float> logits;
-    for (size_t i = 0; i < size; ++i) logits.push_back(3 - static_cast<float>(i) * 0.37f);
-    Weights weights;
-    weigh(logits, 3, 0.75f, weights);
-    double sum = 0;
-    for (size_t i = 0; i < size; ++i) {
-      const double x = (double{logits[i]} - 3) * 0.75;
-      // The argument has an error of its own, 2^-24 of itself at each of its two roundings.
-      const double exact = x > -87 ? std::exp(x) : 0;
-      EXPECT_NEAR(weights.of[i], exact, exact * (0x1p-20 + std::abs(x) * 0x1p-22)) << x;
-      sum += weights.of[i];
+// Four at a time gives what backend/token_draw.h says of one, in whole pieces and parts of them.
+TEST(Lanes, DistancesAndWeightsAreThoseOfADraw) {
+  for (const float units : {kUnitsPerBit * 1.442695f, 1e3f, 6e11f})
+    for (const size_t size : {1, 15, 16, 17, 500, kPiece}) {
+      std::vector<float> logits;
+      for (size_t i = 0; i < size; ++i) logits.push_back(3 - static_cast<float>(i) * 0.087f);
+      int32_t distances[kPiece];
+      measure(logits, 3, units, distances);
+      uint64_t weight = 0;
+      for (size_t i = 0; i < size; ++i) {
+        EXPECT_EQ(distances[i], token_distance(3, logits[i], units)) << i;
+        if (distances[i] < kFarthest) weight += weight_at(distances[i]);
+      }
+      EXPECT_EQ(weight_of(logits, 3, units), weight) << size;
     }
-    EXPECT_NEAR(weights.sum, sum, sum * 1e-5);
-  }
 }
 
 TEST(Lanes, WhatIsNoNumberWeighsNothing) {
@@ -31,13 +32,10 @@ TEST(Lanes, WhatIsNoNumberWeighsNothing) {
   EXPECT_EQ(largest_of(logits).value, 1);
   EXPECT_TRUE(largest_of(logits).has_nan);
   EXPECT_FALSE(largest_of(std::span(logits).subspan(1)).has_nan);
-  Weights weights;
-  weigh(logits, 1, 1, weights);
-  EXPECT_EQ(weights.of[0], 0);
-  EXPECT_EQ(weights.of[1], 1);
-  EXPECT_EQ(weights.of[2], 0);
-  EXPECT_EQ(weights.of[3], 0);
-  EXPECT_EQ(weights.sum, 1);
+  int32_t distances[kPiece];
+  measure(logits, 1, kUnitsPerBit, distances);
+  for (const int i : {0, 2, 3}) EXPECT_EQ(distances[i], kFarthest);
+  EXPECT_EQ(weight_of(logits, 1, kUnitsPerBit), uint64_t{kWholeWeight});
 }
 
 TEST(Lanes, SumsOfExponentialsKeepTheirBound) {

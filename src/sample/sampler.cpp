@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numbers>
 #include <numeric>
 
 #include "base/check.h"
@@ -69,9 +70,10 @@ void mask_bad_words(std::span<float> logits, const SamplingParams& params, const
 }
 
 // Whether apply_penalties() may change anything.
-bool has_penalties(const SamplingParams& params, const StopRules& stop) {
-  return !params.logit_bias.empty() || stop.min_new_tokens > 0 || counts_tokens(params) ||
-         !params.bad_words.empty();
+bool has_penalties(const Draw& draw) {
+  const SamplingParams& params = draw.params;
+  return !params.logit_bias.empty() || draw.history.generated() < draw.stop.min_new_tokens ||
+         counts_tokens(params) || !params.bad_words.empty();
 }
 
 void apply_penalties(std::span<float> logits, const Draw& draw) {
@@ -90,152 +92,139 @@ void apply_penalties(std::span<float> logits, const Draw& draw) {
   mask_bad_words(logits, params, draw.history);
 }
 
-// The softmax of a vocabulary, and its cuts. Weights are not normalised: the best has 1.
+// A token and its distance in one number: in the order in which cuts keep them.
+using Candidate = uint64_t;
+int32_t distance_of(Candidate candidate) {
+  return static_cast<int32_t>(candidate >> 32);
+}
+uint64_t weight_of(Candidate candidate) {
+  return weight_at(distance_of(candidate));
+}
+TokenId id_of(Candidate candidate) {
+  return static_cast<TokenId>(candidate & 0xFFFFFFFF);
+}
+
+// The softmax of a vocabulary, and its cuts, as backend/token_draw.h defines them.
 class Distribution {
  public:
-  Distribution(std::span<const float> logits, float best, const SamplingParams& params)
-      : logits_(logits), params_(params), best_(best), scale_(1.0f / params.temperature) {}
+  Distribution(std::span<const float> logits, float best, const TokenDraw& draw)
+      : logits_(logits), best_(best), draw_(draw) {}
 
-  TokenId draw(double uniform) const {
-    const bool is_cut = params_.top_k > 0 || params_.min_p > 0 || params_.top_p < 1.0f;
-    return is_cut ? draw_candidate(uniform) : draw_any(uniform);
+  TokenId drawn() const {
+    const bool is_cut = draw_.top_k < std::ssize(logits_) || draw_.end_distance < kFarthest ||
+                        draw_.top_p < TokenDraw::kWholePart;
+    return is_cut ? drawn_candidate() : drawn_of_all();
   }
 
  private:
-  // The candidates in best-first order, with their weights.
-  struct Candidates {
-    std::vector<TokenId> ids;
-    std::vector<double> weights;
-  };
-
-  double weight_of(TokenId id) const { return std::exp((double{logits_[id]} - best_) * scale_); }
-  // The logit that has this weight or, for all roundings, a little less; at most the best.
-  float logit_of(double weight) const {
-    const double logit = best_ + (std::log(weight) - 1e-5) / scale_;
-    return std::min(best_, static_cast<float>(logit - std::abs(logit) * 1e-6));
+  std::vector<uint64_t> weights_of_pieces() const {
+    std::vector<uint64_t> weights;
+    for (size_t i = 0; i < logits_.size(); i += kPiece)
+      weights.push_back(sample::weight_of(piece_at(logits_, i), best_, draw_.units_per_logit));
+    return weights;
   }
-  std::vector<double> sums_of_pieces() const {
-    std::vector<double> sums;
-    Weights weights;
-    for (size_t i = 0; i < logits_.size(); i += kPiece) {
-      weigh(piece_at(logits_, i), best_, scale_, weights);
-      sums.push_back(weights.sum);
+
+  // By the weights of the pieces, then inside one.
+  TokenId drawn_of_all() const {
+    const std::vector<uint64_t> weights = weights_of_pieces();
+    uint64_t target =
+        part_of(std::accumulate(weights.begin(), weights.end(), uint64_t{0}), draw_.random);
+    size_t piece = 0;
+    for (; target >= weights[piece]; ++piece) target -= weights[piece];
+    for (size_t id = piece * kPiece;; ++id) {
+      const int32_t distance = token_distance(best_, logits_[id], draw_.units_per_logit);
+      const uint64_t weight = distance < kFarthest ? weight_at(distance) : 0;
+      if (target < weight) return static_cast<TokenId>(id);
+      target -= weight;
     }
-    return sums;
-  }
-  double total() const {
-    const std::vector<double> sums = sums_of_pieces();
-    return std::accumulate(sums.begin(), sums.end(), 0.0);
   }
 
-  // By the sums of the pieces, then inside one.
-  TokenId draw_any(double uniform) const {
-    const std::vector<double> sums = sums_of_pieces();
-    double target = uniform * std::accumulate(sums.begin(), sums.end(), 0.0);
-    size_t piece = 0, last = 0;  // last: that has any weight, should rounding leave target beyond
-    for (size_t i = 0; i < sums.size(); ++i)
-      if (sums[i] > 0) last = i;
-    for (; piece < last && target >= sums[piece]; ++piece) target -= sums[piece];
-    Weights weights;
-    weigh(piece_at(logits_, piece * kPiece), best_, scale_, weights);
-    const size_t begin = piece * kPiece, count = piece_at(logits_, begin).size();
-    double mass = 0;
-    size_t drawn = 0;
-    for (size_t i = 0; i < count; ++i) {
-      if (weights.of[i] == 0) continue;
-      drawn = i;
-      mass += weights.of[i];
-      if (target < mass) break;
-    }
-    return static_cast<TokenId>(begin + drawn);
+  // Where only tokens of less than (1 - top_p) / V of the total are: those are less than 1 - top_p
+  // together, so the others reach top_p.
+  int32_t end_of_top_p(uint64_t total) const {
+    const double share = static_cast<double>(total) / static_cast<double>(logits_.size()) *
+                         static_cast<double>(TokenDraw::kWholePart - draw_.top_p) /
+                         static_cast<double>(TokenDraw::kWholePart);
+    constexpr int32_t kMargin = 64;  // more than weights are in error by
+    const double distance = (kWeightBits - std::log2(share)) * kUnitsPerBit + kMargin;
+    return static_cast<int32_t>(std::clamp(distance, 1.0, double{kFarthest}));
   }
-
-  // The logit below which none can be a candidate. At least k logits are as large as the k-th
-  // largest of the pieces' largest. And tokens lighter than (1 - top_p) / V of the total are
-  // lighter than 1 - top_p together, so the others reach top_p.
-  float lowest_candidate(double total) const {
-    if (params_.min_p > 0) return logit_of(params_.min_p);
-    if (params_.top_k <= 0)
-      return logit_of((1 - params_.top_p) * total / static_cast<double>(logits_.size()));
+  // Where none of the k best is: at least k logits are as large as the k-th largest of the pieces'
+  // largest.
+  int32_t end_of_top_k() const {
     std::vector<float> largest;
     for (size_t i = 0; i < logits_.size(); i += kPiece)
       largest.push_back(largest_of(piece_at(logits_, i)).value);
-    const auto k = static_cast<size_t>(params_.top_k);
-    if (k > largest.size()) return std::numeric_limits<float>::lowest();
-    std::nth_element(largest.begin(), largest.begin() + (k - 1), largest.end(), std::greater<>());
-    return largest[k - 1];
+    if (draw_.top_k > std::ssize(largest)) return kFarthest;
+    const auto kth = largest.begin() + (draw_.top_k - 1);
+    std::nth_element(largest.begin(), kth, largest.end(), std::greater<>());
+    return std::min(token_distance(best_, *kth, draw_.units_per_logit) + 1, kFarthest);
   }
 
-  // Cut by min_p, then by top_k, then by top_p of what is left. Orders only as much as the cuts
-  // leave: sorted prefixes of doubling length, until top_p's mass is reached.
-  Candidates candidates() const {
-    double total = params_.min_p > 0 || params_.top_k > 0 ? 0 : this->total();
-    const float lowest = lowest_candidate(total);
-    Candidates out;
-    double passing = 0;
-    for (TokenId id = 0; id < static_cast<TokenId>(logits_.size()); ++id) {
-      if (!(logits_[id] >= lowest)) continue;  // NaN, too
-      if (params_.min_p > 0) {
-        const double weight = weight_of(id);
-        if (weight < params_.min_p) continue;
-        passing += weight;
-      }
-      out.ids.push_back(id);
+  // By id.
+  std::vector<Candidate> nearer_than(int32_t end) const {
+    std::vector<Candidate> found;
+    int32_t distances[kPiece];
+    for (size_t begin = 0; begin < logits_.size(); begin += kPiece) {
+      const std::span<const float> piece = piece_at(logits_, begin);
+      measure(piece, best_, draw_.units_per_logit, distances);
+      for (size_t i = 0; i < piece.size(); ++i)
+        if (distances[i] < end) found.push_back(Candidate(distances[i]) << 32 | (begin + i));
     }
-    if (params_.min_p > 0) total = passing;
-    const Better better{logits_};
-    const auto weigh_until = [&](size_t end) {
-      for (size_t i = out.weights.size(); i < end; ++i)
-        out.weights.push_back(weight_of(out.ids[i]));
-    };
-    if (params_.top_k > 0) {
-      const size_t k = std::min<size_t>(params_.top_k, out.ids.size());
-      std::partial_sort(out.ids.begin(), out.ids.begin() + k, out.ids.end(), better);
-      out.ids.resize(k);
-      weigh_until(k);
-      total = std::accumulate(out.weights.begin(), out.weights.end(), 0.0);
-    } else if (params_.top_p >= 1.0f) {
-      weigh_until(out.ids.size());  // no cut left: any fixed order will do, and that of ids is free
-      return out;
-    }
-    keep_top_p(out, total, better, weigh_until);
-    return out;
+    return found;
   }
 
-  void keep_top_p(Candidates& out, double total, const Better& better,
-                  const auto& weigh_until) const {
-    double mass = 0;
-    for (size_t kept = 0; kept < out.ids.size(); ++kept) {
-      const size_t sorted = out.weights.size();
+  TokenId drawn_candidate() const {
+    const bool has_top_k = draw_.top_k < std::ssize(logits_);
+    uint64_t total = 0;
+    int32_t end = draw_.end_distance;
+    if (has_top_k) {
+      end = std::min(end, end_of_top_k());
+    } else if (end == kFarthest) {
+      const std::vector<uint64_t> weights = weights_of_pieces();
+      total = std::accumulate(weights.begin(), weights.end(), total);
+      end = end_of_top_p(total);
+    }
+    const std::vector<Candidate> candidates = nearer_than(end);
+    std::vector<Candidate> left = candidates;
+    if (draw_.top_k < std::ssize(left)) {
+      std::ranges::nth_element(left, left.begin() + draw_.top_k);
+      left.resize(draw_.top_k);
+    }
+    if (total == 0)
+      for (const Candidate candidate : left) total += weight_of(candidate);
+    Candidate last = *std::ranges::max_element(left);
+    if (draw_.top_p < TokenDraw::kWholePart) last = keep_top_p(left, total);
+    uint64_t target = part_of(total, draw_.random);
+    for (const Candidate candidate : candidates) {
+      if (candidate > last) continue;
+      const uint64_t weight = weight_of(candidate);
+      if (target < weight) return id_of(candidate);
+      target -= weight;
+    }
+    CHECK(false);
+  }
+
+  // The last that is kept. `total` becomes the weight of those. Orders only as many as are kept, in
+  // runs of growing length.
+  Candidate keep_top_p(std::vector<Candidate>& left, uint64_t& total) const {
+    const uint64_t wanted = wanted_weight(draw_, total);
+    total = 0;
+    size_t sorted = 0, kept = 0;
+    do {
       if (kept == sorted) {
-        const size_t next = std::min(out.ids.size(), std::max<size_t>(64, 4 * sorted));
-        std::partial_sort(out.ids.begin() + kept, out.ids.begin() + next, out.ids.end(), better);
-        weigh_until(next);
+        CHECK_LT(sorted, left.size());
+        sorted = std::min(left.size(), std::max<size_t>(64, 4 * sorted));
+        std::partial_sort(left.begin() + kept, left.begin() + sorted, left.end());
       }
-      mass += out.weights[kept];
-      if (mass >= params_.top_p * total) {
-        out.ids.resize(kept + 1);
-        break;
-      }
-    }
-    out.weights.resize(out.ids.size());
-  }
-
-  TokenId draw_candidate(double uniform) const {
-    const Candidates found = candidates();
-    const double target =
-        uniform * std::accumulate(found.weights.begin(), found.weights.end(), 0.0);
-    double mass = 0;
-    for (size_t i = 0; i < found.ids.size(); ++i) {
-      mass += found.weights[i];
-      if (target < mass) return found.ids[i];
-    }
-    return found.ids.back();  // rounding left the target just beyond the last sum
+      total += weight_of(left[kept++]);
+    } while (total < wanted);
+    return left[kept - 1];
   }
 
   std::span<const float> logits_;
-  const SamplingParams& params_;
-  float best_, scale_;
+  float best_;
+  const TokenDraw& draw_;
 };
 
 // The best of all, best first.
@@ -287,7 +276,20 @@ bool counts_tokens(const SamplingParams& params) {
 }
 
 bool changes_logits(const Draw& draw) {
-  return !draw.allowed.empty() || has_penalties(draw.params, draw.stop);
+  return !draw.allowed.empty() || has_penalties(draw);
+}
+
+TokenDraw token_draw(const SamplingParams& params, int position) {
+  const double units = kUnitsPerBit / std::numbers::ln2 / params.temperature;
+  const bool is_greedy = params.temperature == 0 || params.top_k == 1;
+  const double farthest = params.min_p > 0 ? -std::log2(params.min_p) * kUnitsPerBit : kFarthest;
+  const double top_p = std::clamp(params.top_p, 0.0f, 1.0f) * 0x1p63;
+  const auto words = CounterRng(params.seed, params.stream).words(position);
+  return {.units_per_logit = is_greedy ? 0.0f : static_cast<float>(units),
+          .end_distance = static_cast<int32_t>(std::clamp(farthest + 1, 1.0, double{kFarthest})),
+          .top_k = params.top_k > 0 ? params.top_k : kMaxDrawTokens,
+          .top_p = static_cast<uint64_t>(top_p),
+          .random = uint64_t{words[0]} << 32 | words[1]};
 }
 
 TokenId choose_token(std::span<float> logits, const Best& all, const Draw& draw) {
@@ -299,15 +301,14 @@ TokenId choose_token(std::span<float> logits, const Best& all, const Draw& draw)
     if (!(allowed.logit > kMasked)) return all.token;
   }
   Best best = allowed;
-  if (has_penalties(draw.params, draw.stop)) {
+  if (has_penalties(draw)) {
     apply_penalties(logits, draw);
     best = find_best(logits);
   }
   if (!(best.logit > kMasked)) return allowed.token;
-  const SamplingParams& params = draw.params;
-  if (params.temperature == 0 || std::isinf(best.logit)) return best.token;
-  const double uniform = CounterRng(params.seed, params.stream).uniform(draw.history.size());
-  return Distribution(logits, best.logit, params).draw(uniform);
+  const TokenDraw token = token_draw(draw.params, draw.history.size());
+  if (token.units_per_logit == 0 || std::isinf(best.logit)) return best.token;
+  return Distribution(logits, best.logit, token).drawn();
 }
 
 PositionLogprobs logprobs(std::span<const float> logits, const Best& best, TokenId chosen,

@@ -5,13 +5,15 @@
 //
 // The order of the stages is FastDeploy's (docs/ernie-models.md section 9): logit bias,
 // min_tokens, repetition, frequency and presence penalties, temperature, bad words, softmax, min_p,
-// top_k with renormalisation, top_p. A mask of allowed tokens comes before all of them.
+// top_k with renormalisation, top_p. A mask of allowed tokens comes before all of them. From the
+// temperature on, backend/token_draw.h has the arithmetic: back ends draw the same tokens.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "backend/token_draw.h"
 #include "sample/token_counts.h"
 #include "sched/request.h"
 
@@ -58,6 +60,9 @@ Best find_best(std::span<const float> logits);
 bool counts_tokens(const SamplingParams& params);
 // Whether choose_token() writes to the logits.
 bool changes_logits(const Draw& draw);
+
+// The stages from the temperature on, for the token at `position`.
+TokenDraw token_draw(const SamplingParams& params, int position);
 
 // Chooses the next token. `logits` [V] are scratch, and `best` is theirs. NaN counts as -infinity;
 // if bias, penalties and forbidden tokens leave nothing, they are dropped, and so is a mask that

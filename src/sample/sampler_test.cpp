@@ -201,33 +201,34 @@ TEST(Sample, TopPOverALargeVocabularyMatchesAFullSort) {
   }
 }
 
-// The same by the book: all weights in double, all ids in order, then the cuts.
+// The same by the book (backend/token_draw.h): all tokens in order, cut by cut, then by id.
 TokenId drawn_by_the_book(const Case& c) {
-  const SamplingParams& params = c.params;
-  const float best = *std::max_element(c.logits.begin(), c.logits.end());
-  std::vector<std::pair<double, TokenId>> all;  // weight, id
+  const TokenDraw draw = token_draw(c.params, static_cast<int>(c.tokens.size()));
+  const auto largest = std::max_element(c.logits.begin(), c.logits.end());
+  if (draw.units_per_logit == 0) return static_cast<TokenId>(largest - c.logits.begin());
+  const float best = *largest;
+  std::vector<std::pair<int32_t, TokenId>> kept;
   for (TokenId id = 0; id < std::ssize(c.logits); ++id) {
-    const double weight = std::exp((double{c.logits[id]} - best) / params.temperature);
-    if (weight >= params.min_p) all.emplace_back(weight, id);
+    const int32_t distance = token_distance(best, c.logits[id], draw.units_per_logit);
+    if (distance < draw.end_distance) kept.emplace_back(distance, id);
   }
-  const bool is_cut = params.top_k > 0 || params.min_p > 0 || params.top_p < 1;
-  if (params.top_k > 0 || params.top_p < 1)
-    std::ranges::stable_sort(all, std::greater<>(), [](const auto& entry) { return entry.first; });
-  if (is_cut && params.top_k > 0) all.resize(std::min<size_t>(params.top_k, all.size()));
-  const auto sum = [&] {
-    double total = 0;
-    for (const auto& [weight, id] : all) total += weight;
-    return total;
+  std::ranges::sort(kept);
+  kept.resize(std::min<size_t>(draw.top_k, kept.size()));
+  const auto weight_of_kept = [&] {
+    uint64_t weight = 0;
+    for (const auto& [distance, id] : kept) weight += weight_at(distance);
+    return weight;
   };
-  const double total = sum();
-  double mass = 0;
-  for (size_t i = 0; params.top_p < 1 && i < all.size(); ++i)
-    if ((mass += all[i].first) >= params.top_p * total) all.resize(i + 1);
-  const double target = CounterRng(params.seed, params.stream).uniform(c.tokens.size()) * sum();
-  mass = 0;
-  for (const auto& [weight, id] : all)
-    if (target < (mass += weight)) return id;
-  return all.back().second;
+  const uint64_t wanted = wanted_weight(draw, weight_of_kept());
+  uint64_t weight = 0;
+  for (size_t i = 0; i < kept.size(); ++i)
+    if ((weight += weight_at(kept[i].first)) >= wanted) kept.resize(i + 1);
+  const uint64_t target = part_of(weight_of_kept(), draw.random);
+  std::ranges::sort(kept, {}, &std::pair<int32_t, TokenId>::second);
+  weight = 0;
+  for (const auto& [distance, id] : kept)
+    if (target < (weight += weight_at(distance))) return id;
+  return -1;
 }
 
 TEST(Sample, DrawsWhatTheBookDraws) {
@@ -252,6 +253,30 @@ TEST(Sample, DrawsWhatTheBookDraws) {
                   << ", top_k " << top_k << ", min_p " << min_p << ", seed " << seed;
             }
   }
+}
+
+// How the book's own numbers come out, against such in double.
+TEST(Sample, WeightsArePowersOfTwo) {
+  for (int32_t distance = 0; distance < kFarthest; distance += 997) {
+    const double exact = std::exp2(kWeightBits - distance / double{kUnitsPerBit});
+    EXPECT_NEAR(weight_at(distance), exact, 0.5 + exact * 0x1p-22) << distance;
+  }
+  EXPECT_EQ(weight_at(0), kWholeWeight);
+  EXPECT_EQ(weight_at(kFarthest - 1), 1u);
+}
+
+TEST(Sample, ADrawIsWhatItsRequestAsksFor) {
+  SamplingParams params;
+  params.temperature = 0.5f;
+  params.top_p = 0.75f;
+  params.min_p = 0.25f;
+  params.top_k = 7;
+  const TokenDraw draw = token_draw(params, 3);
+  EXPECT_EQ(token_distance(2, 1, draw.units_per_logit), 12102203);  // 2^22 * 2 / ln 2
+  EXPECT_EQ(draw.end_distance, 2 * kUnitsPerBit + 1);
+  EXPECT_EQ(draw.top_k, 7);
+  EXPECT_EQ(wanted_weight(draw, 400), 300u);
+  EXPECT_EQ(part_of(100, draw.random), static_cast<uint64_t>(CounterRng(0, 0).uniform(3) * 100));
 }
 
 // Where every cut is at the best itself, it stays.

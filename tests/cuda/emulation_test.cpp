@@ -3,6 +3,7 @@
 #define ERNE_CUDA_EMULATED
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <vector>
 
 #include "cuda/language/device_code.h"
@@ -78,6 +79,22 @@ TEST_F(Device, LanesSeeTheOnesBelowAndThoseLikeThem) {
   });
   EXPECT_EQ(values[2], 2 * 100 + 6);    // 2, 7, ..., 27
   EXPECT_EQ(values[32 + 12], 900 + 4);  // 12, 17, 22, 27
+}
+
+TEST_F(Device, ThreadsAddToOneNumber) {
+  const auto values = run([](Shared<float> shared, Global<float> global) {
+    const Shared<uint64_t> sum = shared.as<uint64_t>();
+    if (thread_index() == 5) sum.set(0, 7);
+    sync_block();
+    sum.add(0, static_cast<uint64_t>(thread_index()));
+    global.as<uint64_t>().add(4, 2);
+    sync_block();
+    if (thread_index() == 5) global.set(0, static_cast<float>(sum[0]));
+  });
+  EXPECT_EQ(values[0], 7 + kBlock * (kBlock - 1) / 2);
+  uint64_t added;
+  std::memcpy(&added, &values[8], sizeof(added));
+  EXPECT_EQ(added, 2u * kBlock);
 }
 
 TEST_F(Device, CopiesArriveWhenTheyAreWaitedFor) {
@@ -257,6 +274,36 @@ TEST_F(DeviceDeathTest, OverwritesWhatIsStillRead) {
         shared.set(thread_index(), 2);
       },
       "read since the last barrier");
+}
+
+TEST_F(DeviceDeathTest, ReadsWhatOthersStillAddTo) {
+  expect_fault(
+      [](Shared<float> shared, Global<float>) {
+        const Shared<uint64_t> sums = shared.as<uint64_t>();
+        if (thread_index() < 4) sums.set(thread_index(), 0);
+        sync_block();
+        sums.add(warp(), 1);
+        sync_warp();
+        (void)sums[warp()];
+      },
+      "reads offset .* which threads have added to");
+}
+
+TEST_F(DeviceDeathTest, AddsToWhatIsStillRead) {
+  expect_fault(
+      [](Shared<float> shared, Global<float>) {
+        const Shared<uint64_t> sum = shared.as<uint64_t>();
+        if (thread_index() == 0) sum.set(0, 0);
+        sync_block();
+        if (thread_index() == 40) (void)sum[0];
+        sum.add(0, 1);
+      },
+      "has read since the last barrier|threads have added to");
+}
+
+TEST_F(DeviceDeathTest, AddsToWhatNobodyWrote) {
+  expect_fault([](Shared<float> shared, Global<float>) { shared.as<uint64_t>().add(0, 1); },
+               "adds to offset 0, which nobody has written");
 }
 
 TEST_F(DeviceDeathTest, LeavesSharedMemory) {

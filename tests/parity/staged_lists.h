@@ -28,6 +28,10 @@ class StagedLists {
                         .num_blocks = kv.num_blocks,
                         .block_tokens = kv.block_tokens});
   }
+  StagedDraws draws(std::span<const TokenDraw> draws) {
+    return stage_draws(backend_, draws,
+                       room({std::ssize(draws), sizeof(TokenDraw) / sizeof(int32_t)}));
+  }
   DeviceView floats(std::span<const float> values) {
     DeviceView view = room({std::ssize(values)});
     view.dtype = DType::kF32;

@@ -28,6 +28,7 @@ void SharedMemory::begin_block(size_t bytes, int warps) {
   if (reads_.size() < parts * warps) reads_.resize(parts * warps);
   warps_ = warps;
   begin_ = latest_ = latest_ + 1;
+  ++block_turn_;
   clocks_.assign(warps, Clock(warps, begin_ - 1));
   for (int warp = 0; warp < warps; ++warp) clocks_[warp][warp] = begin_;
 }
@@ -61,6 +62,7 @@ void SharedMemory::check_read(Party party, const void* address, size_t bytes, si
     if (write.pending)
       fault(fmt::format("shared memory: {} reads offset {} before the copy to it was waited for",
                         name_of(party.warp, party.lane), part * kPart));
+    check_nobody_adds(party, part, "reads");
     if (!is_ordered(party, write.warp, write.lane, write.time))
       fault(fmt::format(
           "shared memory: {} reads offset {}, which {} has written since the last barrier",
@@ -72,7 +74,16 @@ void SharedMemory::check_read(Party party, const void* address, size_t bytes, si
   }
 }
 
+void SharedMemory::check_nobody_adds(Party party, size_t part, const char* does) const {
+  if (writes_[part].added == block_turn_)
+    fault(
+        fmt::format("shared memory: {} {} offset {}, which threads have added to since the block's "
+                    "last barrier",
+                    name_of(party.warp, party.lane), does, part * kPart));
+}
+
 void SharedMemory::check_may_write(Party party, size_t part) const {
+  check_nobody_adds(party, part, "writes");
   const Write& write = writes_[part];
   if (write.time >= begin_ &&
       (write.pending || !is_ordered(party, write.warp, write.lane, write.time)))
@@ -80,6 +91,10 @@ void SharedMemory::check_may_write(Party party, size_t part) const {
                       name_of(party.warp, party.lane), part * kPart,
                       name_of(write.warp, write.lane),
                       write.pending ? "copies to" : "has written"));
+  check_nobody_reads(party, part);
+}
+
+void SharedMemory::check_nobody_reads(Party party, size_t part) const {
   for (int warp = 0; warp < warps_; ++warp) {
     const Read& read = read_of(part, warp);
     if (read.time >= begin_ && !is_ordered(party, warp, read.lane, read.time))
@@ -96,6 +111,19 @@ void SharedMemory::check_write(Party party, const void* address, size_t bytes, s
     check_may_write(party, part);
     writes_[part] = {known(party.warp, party.warp), static_cast<int16_t>(party.warp),
                      static_cast<int16_t>(party.lane)};
+  }
+}
+
+void SharedMemory::check_add(Party party, const void* address, size_t bytes, size_t alignment) {
+  const size_t first = first_part(address, bytes, alignment);
+  for (size_t part = first; part < first + bytes / kPart; ++part) {
+    Write& write = writes_[part];
+    if (write.time < begin_)
+      fault(fmt::format("shared memory: {} adds to offset {}, which nobody has written",
+                        name_of(party.warp, party.lane), part * kPart));
+    write.added == block_turn_ ? check_nobody_reads(party, part) : check_may_write(party, part);
+    write = {known(party.warp, party.warp), static_cast<int16_t>(party.warp),
+             static_cast<int16_t>(party.lane), false, block_turn_};
   }
 }
 
@@ -117,6 +145,7 @@ void SharedMemory::order_warp(int warp) {
 }
 
 void SharedMemory::order_block() {
+  ++block_turn_;
   Clock all = clocks_[0];
   for (int warp = 0; warp < warps_; ++warp) all[warp] = known(warp, warp);
   for (int warp = 0; warp < warps_; ++warp) {

@@ -33,6 +33,8 @@ class SharedMemory {
 
   void check_read(Party party, const void* address, size_t bytes, size_t alignment);
   void check_write(Party party, const void* address, size_t bytes, size_t alignment);
+  // An atomic addition: between barriers others may add, too, but nobody may read or write.
+  void check_add(Party party, const void* address, size_t bytes, size_t alignment);
   // An asynchronous copy by `party` into these bytes begins; it ends, and they are its writing.
   void begin_copy(Party party, const void* address, size_t bytes);
   void end_copy(Party party, const void* address, size_t bytes);
@@ -52,6 +54,7 @@ class SharedMemory {
     uint64_t time = 0;  // of the writer's warp
     int16_t warp = -1, lane = -1;
     bool pending = false;  // a copy has begun and not ended
+    uint64_t added = 0;    // the turn of the block's barrier in which it was added to
   };
   struct Read {
     uint64_t time = 0;
@@ -63,6 +66,8 @@ class SharedMemory {
   uint64_t known(int warp, int of) const { return clocks_[warp][of]; }
   bool is_ordered(Party party, int warp, int lane, uint64_t time) const;
   void check_may_write(Party party, size_t part) const;
+  void check_nobody_reads(Party party, size_t part) const;
+  void check_nobody_adds(Party party, size_t part, const char* does) const;
   Read& read_of(size_t part, int warp) { return reads_[part * warps_ + warp]; }
   const Read& read_of(size_t part, int warp) const { return reads_[part * warps_ + warp]; }
 
@@ -76,6 +81,7 @@ class SharedMemory {
   int warps_ = 0;
   uint64_t begin_ = 0;                        // what has an earlier time is of another block
   uint64_t latest_ = 0;                       // no clock is beyond it
+  uint64_t block_turn_ = 0;                   // of the block's barrier, over all blocks
   std::unique_ptr<std::byte[], Free> bytes_;  // [room_]
   std::vector<Write> writes_;
   std::vector<Read> reads_;

@@ -43,5 +43,8 @@ void attention(Stream& stream, Scratch& scratch, size_t shared_bytes, const Atte
 void route(Stream& stream, const RouteArgs& args);
 void experts(Stream& stream, Scratch& scratch, const ExpertsArgs& args);
 
+// sample.cu
+void sample(Stream& stream, Scratch& scratch, const SampleArgs& args);
+
 }  // namespace kernels
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

@@ -29,6 +29,7 @@
 //                         lane; same_lanes(v): a bit for each lane that has the same; all 32
 //                         must take part
 //   memory                Global<T>, Shared<T>, shared_memory()  (memory.h)
+//                         .add(i, v): of integers, by many threads at once
 //   copies                copy_async(to, from, valid_bytes), close_copies(), finish_copies<left>():
 //                         16 bytes at a time, global to shared, behind the thread's back; zeros
 //                         beyond valid_bytes

@@ -116,6 +116,11 @@ To bits_as(From v) {
   return std::bit_cast<To>(v);
 }
 
+// Threads take turns, so nobody is in between.
+inline void atomic_add(uint64_t* to, uint64_t value) {
+  *to += value;
+}
+
 inline void check_global(const void* address, size_t bytes, size_t alignment) {
   emulation::check_global(address, bytes, alignment);
 }
@@ -130,6 +135,10 @@ inline void check_shared_read(const void* address, size_t bytes, size_t alignmen
 inline void check_shared_write(const void* address, size_t bytes, size_t alignment) {
   emulation::Block& block = emulation::current_block();
   block.shared().check_write(block.party(), address, bytes, alignment);
+}
+inline void check_shared_add(const void* address, size_t bytes, size_t alignment) {
+  emulation::Block& block = emulation::current_block();
+  block.shared().check_add(block.party(), address, bytes, alignment);
 }
 inline std::byte* shared_bytes() {
   return emulation::current_block().shared().data();

@@ -28,6 +28,11 @@ class Global {
     check_global(data_ + i, sizeof(T), alignof(T));
     data_[i] = value;
   }
+  // Integers only: whoever adds first, the sum is the same.
+  ON_DEVICE void add(int64_t i, const T& value) const {
+    check_global(data_ + i, sizeof(T), alignof(T));
+    atomic_add(data_ + i, value);
+  }
   ON_DEVICE Global operator+(int64_t i) const { return Global(data_ + i, 0); }
   // The same bytes as numbers of another type.
   template <class U>
@@ -58,6 +63,11 @@ class Shared {
   ON_DEVICE void set(int64_t i, const T& value) const {
     check_shared_write(data_ + i, sizeof(T), alignof(T));
     data_[i] = value;
+  }
+  // As Global's; between barriers nobody else may read or set what threads add to.
+  ON_DEVICE void add(int64_t i, const T& value) const {
+    check_shared_add(data_ + i, sizeof(T), alignof(T));
+    atomic_add(data_ + i, value);
   }
   ON_DEVICE Shared operator+(int64_t i) const { return Shared(data_ + i); }
   template <class U>

@@ -88,14 +88,16 @@ ON_DEVICE uint32_t widened_fp8_pair(uint32_t codes) {
 }
 
 // Sums over the lanes of a warp, in a tree: every lane gets the same bits.
-ON_DEVICE float warp_sum(float v) {
+template <class T>
+ON_DEVICE T warp_sum(T v) {
   for (int mask = kWarp / 2; mask > 0; mask /= 2) v += shuffle_xor(v, mask);
   return v;
 }
 // Each lane's own and all below it.
-ON_DEVICE int32_t warp_running_sum(int32_t v) {
+template <class T>
+ON_DEVICE T warp_running_sum(T v) {
   for (int by = 1; by < kWarp; by *= 2) {
-    const int32_t below = shuffle_up(v, by);
+    const T below = shuffle_up(v, by);
     if (lane() >= by) v += below;
   }
   return v;

@@ -91,9 +91,14 @@ ON_DEVICE void read_once_bytes(const void* from, uint32_t (&to)[4]) {
                : "l"(from));
 }
 
+ON_DEVICE void atomic_add(uint64_t* to, uint64_t value) {
+  atomicAdd(reinterpret_cast<unsigned long long*>(to), value);
+}
+
 ON_DEVICE void check_global(const void*, size_t, size_t) {}
 ON_DEVICE void check_shared_read(const void*, size_t, size_t) {}
 ON_DEVICE void check_shared_write(const void*, size_t, size_t) {}
+ON_DEVICE void check_shared_add(const void*, size_t, size_t) {}
 ON_DEVICE std::byte* shared_bytes() {
   extern __shared__ __align__(1024) std::byte dynamic_shared_memory[];
   return dynamic_shared_memory;
