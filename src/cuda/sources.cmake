@@ -5,6 +5,6 @@ file(GLOB cuda_packing CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_LIST_DIR} ${CM
 file(GLOB cuda_kernels CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_LIST_DIR} ${CMAKE_CURRENT_LIST_DIR}/kernels/*.cu)
 set(sources no_cuda.cpp)
 if(ERNE_CUDA)
-  set(sources ${cuda_sources} ${cuda_packing} ${cuda_kernels} runtime/gpu_runtime.cpp)
+  set(sources ${cuda_sources} ${cuda_packing} ${cuda_kernels} runtime/gpu_runtime.cpp runtime/gpu_tensor_map.cpp)
 endif()
 list(TRANSFORM sources PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
