@@ -16,7 +16,8 @@
 //
 // Matrix units (mma): the products of 16 inputs (32 of 8-bit integers) and what was summed before
 // are added in an order that is the device's own, the same for every element and every instruction
-// of a kernel. Which inputs go into one instruction is said in cuda/packing/fragments.h.
+// of a kernel. Which inputs go into one instruction is said in cuda/packing/fragments.h. Products
+// of many rows and long attention take warpgroups' if a card's give the same bits (choose_units.h).
 //
 // Linear of bfloat16 activations, y[n]: k is cut into slices(out, in) ranges, at multiples of
 // kSliceUnit inputs, as evenly as that allows (slice_begin()). In a range, instructions ascend;

@@ -3,6 +3,8 @@
 #include <map>
 #include <utility>
 
+#include "base/log.h"
+#include "cuda/choose_units.h"
 #include "cuda/kernels/kernels.h"
 #include "cuda/packing/kv_blocks.h"
 #include "cuda/packing/packed_matrix.h"
@@ -22,7 +24,12 @@ constexpr int kMostGraphs = 256;
 class CudaBackend final : public Backend {
  public:
   CudaBackend(std::unique_ptr<Runtime> runtime, HostThreads host_threads)
-      : runtime_(std::move(runtime)), host_threads_(std::move(host_threads)) {}
+      : runtime_(std::move(runtime)), host_threads_(std::move(host_threads)) {
+    const ChosenUnits chosen = choose_matrix_units(*runtime_, scratch_);
+    matrix_units_ = chosen.units;
+    log_info("{}: products of many rows by {}: {}", name(),
+             chosen.units == MatrixUnits::kWarpgroups ? "warpgroups" : "warps", chosen.why);
+  }
 
   const char* name() const override { return runtime_->facts().name.c_str(); }
   BackendLimits limits() const override {
@@ -87,7 +94,7 @@ class CudaBackend final : public Backend {
     kernels::rms_norm(stream(), x, &h, weight, eps, y);
   }
   void do_linear(const Linear& w, const DeviceView& x, const DeviceView& y) override {
-    kernels::linear(stream(), scratch(), w, x, y);
+    kernels::linear(stream(), scratch(), matrix_units_, w, x, y);
   }
   void do_rope(const DeviceView& qkv, const StagedIndices& positions, const DeviceView& inv_freq,
                int heads, int kv_heads) override {
@@ -95,7 +102,7 @@ class CudaBackend final : public Backend {
   }
   void do_kv_write(const KvWriteArgs& args) override { kernels::kv_write(stream(), args); }
   void do_attention(const AttentionArgs& args) override {
-    kernels::attention(stream(), scratch(), runtime_->facts().shared_bytes, args);
+    kernels::attention(stream(), scratch(), matrix_units_, runtime_->facts().shared_bytes, args);
   }
   void do_silu_mul(const DeviceView& gate_up, const DeviceView& y) override {
     kernels::silu_mul(stream(), gate_up, y);
@@ -103,7 +110,7 @@ class CudaBackend final : public Backend {
   void do_add(const DeviceView& x, const DeviceView& h) override { kernels::add(stream(), x, h); }
   void do_route(const RouteArgs& args) override { kernels::route(stream(), args); }
   void do_experts(const ExpertsArgs& args) override {
-    kernels::experts(stream(), scratch(), args);
+    kernels::experts(stream(), scratch(), matrix_units_, args);
     count_expert_weights(args, std::min(args.gate_up.count, args.experts.elements()));
   }
   void do_gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) override {
@@ -139,6 +146,7 @@ class CudaBackend final : public Backend {
 
   const std::unique_ptr<Runtime> runtime_;
   Scratch scratch_{*runtime_};
+  MatrixUnits matrix_units_;
   const HostThreads host_threads_;
   RowUploads row_uploads_{*runtime_};
   std::map<RunKey, Recording> recordings_;

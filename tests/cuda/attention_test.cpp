@@ -1,9 +1,11 @@
-// Attention on a device whose blocks have less shared memory than the emulated one's.
+// The kernels of attention of long rows give the same bits: which one computes it is a matter of
+// the device and of speed.
 #define ERNE_CUDA_EMULATED
 #include <gtest/gtest.h>
 
 #include <memory>
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include "base/hash.h"
@@ -16,23 +18,30 @@
 namespace erne::cuda::inline emulated {
 namespace {
 
-constexpr int kHeads = 8, kDim = 128, kTokens = 13, kContext = 250;
-constexpr int kPositions = kContext + kTokens, kBlockTokens = 64, kWidth = (kHeads + 2) * kDim;
+// 104 queries, of which the first 64 do not see the last segment, which has three keys.
+constexpr int kHeads = 8, kTokens = 13, kContext = 310;
+constexpr int kPositions = kContext + kTokens, kBlockTokens = 64;
 
-class LongRow : public testing::Test {
+struct KvCase {
+  DType dtype;
+  int dim;
+};
+
+class LongRow : public testing::TestWithParam<KvCase> {
  protected:
   LongRow() {
     kv_.num_blocks = (kPositions + kBlockTokens - 1) / kBlockTokens;
-    kv_.dtype = DType::kBf16;
+    kv_.dtype = GetParam().dtype;
     kv_.block_tokens = kBlockTokens;
     kv_.kv_heads = 1;
-    kv_.head_dim = kDim;
+    kv_.head_dim = GetParam().dim;
+    const int width = (kHeads + 2) * GetParam().dim;
     kv_.block_stride_bytes = kv_layer_block_bytes(kv_);
     kv_.data = device(DType::kI8, {kv_.num_blocks * kv_.block_stride_bytes}).data;
     std::vector<Bf16> rows;
-    for (int i = 0; i < kPositions * kWidth; ++i)
+    for (int i = 0; i < kPositions * width; ++i)
       rows.push_back(to_bf16(static_cast<float>(mix64(i) % 1024) / 512 - 1));
-    rows_ = device(DType::kBf16, {kPositions, kWidth});
+    rows_ = device(DType::kBf16, {kPositions, width});
     backend_->upload(std::as_bytes(std::span(rows)), rows_.span());
     std::vector<int32_t> slots(kPositions), blocks(kv_.num_blocks);
     std::iota(slots.begin(), slots.end(), 0);
@@ -54,9 +63,9 @@ class LongRow : public testing::Test {
     return {memory_.back().data(), dtype, shape};
   }
   // Where a block may have so much shared memory.
-  std::vector<std::byte> attend(size_t shared_bytes) {
-    const DeviceView out = device(DType::kBf16, {kTokens, kHeads * kDim});
-    kernels::attention(runtime_->stream(), scratch_, shared_bytes,
+  std::vector<std::byte> attend(MatrixUnits units, size_t shared_bytes) {
+    const DeviceView out = device(DType::kBf16, {kTokens, kHeads * GetParam().dim});
+    kernels::attention(runtime_->stream(), scratch_, units, shared_bytes,
                        {rows_.rows(kContext, kTokens), kv_, &batch_, out, 0.1f});
     std::vector<std::byte> bytes(out.span().bytes);
     backend_->download(out.span(), bytes);
@@ -72,9 +81,23 @@ class LongRow : public testing::Test {
   StagedBatch batch_;
 };
 
-TEST_F(LongRow, IsTheSameWithLessSharedMemory) {
-  EXPECT_TRUE(attend(99 << 10) == attend(227 << 10));
+TEST_P(LongRow, HasTheSameBitsByEveryKernel) {
+  const auto expected = attend(MatrixUnits::kWarps, 227 << 10);
+  EXPECT_TRUE(attend(MatrixUnits::kWarps, 99 << 10) == expected) << "with less shared memory";
+  EXPECT_TRUE(attend(MatrixUnits::kWarpgroups, 227 << 10) == expected) << "by warpgroups";
+  // So it was warpgroups: on a card whose sums of theirs are others, bits are.
+  runtime_->stream().model.warpgroups_cut_off = true;
+  EXPECT_FALSE(attend(MatrixUnits::kWarpgroups, 227 << 10) == expected);
+  EXPECT_TRUE(attend(MatrixUnits::kWarps, 227 << 10) == expected);
 }
+
+INSTANTIATE_TEST_SUITE_P(, LongRow,
+                         testing::Values(KvCase{DType::kBf16, 128}, KvCase{DType::kBf16, 64},
+                                         KvCase{DType::kI8, 128}, KvCase{DType::kFp8, 64}),
+                         [](const auto& info) {
+                           return std::string(dtype_name(info.param.dtype)) + "_" +
+                                  std::to_string(info.param.dim);
+                         });
 
 }  // namespace
 }  // namespace erne::cuda::inline emulated

@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 #include "cuda/cuda_backend.h"
-#include "cuda/kernels/fragment_linear.h"
+#include "cuda/kernels/linear.h"
 #include "cuda/runtime/scratch.h"
 
 namespace erne::cuda::inline emulated {
@@ -47,6 +47,10 @@ class Product {
     const std::vector<float> expected = result();
     launch_tiled<Weights, input>(stream_, w, rows, y);
     EXPECT_EQ(result(), expected) << w.format->name;
+    if constexpr (!Weights::kIntegers) {
+      launch_warpgroups<Weights, input>(stream_, scratch_, w, rows, y);
+      EXPECT_EQ(result(), expected) << w.format->name << " by warpgroups";
+    }
     EXPECT_NE(expected[kRows * kOut - 1], 0);
   }
 

@@ -41,21 +41,26 @@ std::string Block::where() const {
                      running_);
 }
 
-void Block::run(const char* kernel, Place block, Place grid, int threads, size_t shared_bytes,
-                uint64_t order, const std::function<void()>& body) {
+void Block::run(const DeviceModel& model, const char* kernel, Place block, Place grid, int threads,
+                size_t shared_bytes, uint64_t order, const std::function<void()>& body) {
   CHECK(threads > 0 && threads <= kMaxThreads && threads % kWarpLanes == 0);
+  model_ = model;
   kernel_ = kernel;
   block_ = block;
   grid_ = grid;
   num_threads_ = threads;
   ended_ = arrived_ = 0;
   shared_.begin_block(shared_bytes, threads / kWarpLanes);
+  barriers_.begin_block();
   warps_.assign(threads / kWarpLanes, {});
+  warpgroups_.assign(threads / kWarpgroupThreads + 1, {});
+  queues_.assign(threads / kWarpLanes, {});
   while (std::ssize(all_threads_) < threads) all_threads_.push_back(std::make_unique<Thread>());
   for (int i = 0; i < threads; ++i) all_threads_[i]->fiber.start(body);
 
   Block* const outer = std::exchange(running_block, this);
   run_threads(order);
+  barriers_.end_block();
   running_block = outer;
 }
 
@@ -71,15 +76,20 @@ void Block::run_threads(uint64_t order) {
         Thread& thread = *all_threads_[running_];
         if (thread.fiber.done()) continue;
         thread.fiber.resume();
-        if (!thread.fiber.done()) continue;
-        ++ended_;
-        ++progress_;
-        if (thread.has_copies()) fault("a thread ends before its copies have been waited for");
-        thread.groups.clear();
+        if (thread.fiber.done()) end_thread(thread);
       }
     }
     if (progress_ == before) report_deadlock();
   }
+}
+
+void Block::end_thread(Thread& thread) {
+  ++ended_;
+  ++progress_;
+  if (thread.has_copies()) fault("a thread ends before its copies have been waited for");
+  if (!queue().is_idle())
+    fault("a thread ends before its warpgroup instructions have been waited for");
+  thread.groups.clear();
 }
 
 void Block::report_deadlock() const {
@@ -130,8 +140,17 @@ void Block::finish_copies(size_t groups_left) {
   self.groups.erase(self.groups.begin(), self.groups.begin() + static_cast<std::ptrdiff_t>(due));
 }
 
-void run_grid(const char* kernel, Place grid, int threads, size_t shared_bytes,
-              const std::function<void()>& body) {
+void Block::check_is_hopper() const {
+  if (model_.capability != 90) fault("this card has neither bulk copies nor warpgroups");
+}
+
+void Block::wait_barrier(const void* barrier, int parity) {
+  wait_until("a phase of a barrier", [&] { return barriers_.is_over(barrier, parity); });
+  barriers_.end_wait(party(), barrier);
+}
+
+void run_grid(const DeviceModel& model, const char* kernel, Place grid, int threads,
+              size_t shared_bytes, const std::function<void()>& body) {
   thread_local Block block;
   thread_local uint64_t launches = 0;
   const uint64_t order = mix64(++launches);
@@ -140,7 +159,7 @@ void run_grid(const char* kernel, Place grid, int threads, size_t shared_bytes,
   for (int z = 0; z < grid.z; ++z)
     for (int y = 0; y < grid.y; ++y)
       for (int x = 0; x < grid.x; ++x)
-        block.run(kernel, {x, y, z}, grid, threads, shared_bytes, order, body);
+        block.run(model, kernel, {x, y, z}, grid, threads, shared_bytes, order, body);
   _mm_setcsr(host_arithmetic);
 }
 

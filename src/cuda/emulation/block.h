@@ -14,12 +14,16 @@
 #include <string>
 #include <vector>
 
+#include "cuda/emulation/barriers.h"
+#include "cuda/emulation/device_model.h"
 #include "cuda/emulation/fiber.h"
 #include "cuda/emulation/shared_memory.h"
+#include "cuda/emulation/warpgroup_queue.h"
 
 namespace erne::cuda::emulation {
 
 inline constexpr int kWarpLanes = 32;
+inline constexpr int kWarpgroupThreads = 128;
 inline constexpr int kMaxThreads = 1024;
 
 struct Place {
@@ -33,8 +37,8 @@ class Block {
 
   // Runs `body` once for each of `threads` threads. `kernel` is for messages; `order` chooses whose
   // turn it is first.
-  void run(const char* kernel, Place block, Place grid, int threads, size_t shared_bytes,
-           uint64_t order, const std::function<void()>& body);
+  void run(const DeviceModel& model, const char* kernel, Place block, Place grid, int threads,
+           size_t shared_bytes, uint64_t order, const std::function<void()>& body);
 
   // Of the thread that runs.
   int thread() const { return running_; }
@@ -42,15 +46,18 @@ class Block {
   Place place() const { return block_; }
   Place grid() const { return grid_; }
   int threads() const { return num_threads_; }
+  const DeviceModel& model() const { return model_; }
   SharedMemory& shared() { return shared_; }
   std::string where() const;  // kernel, block, thread
 
   void sync_block();
   // All lanes of a warp call with operands of their own; the last one performs the operation on all
   // of them, in lane order. `what` must be equal: lanes that have gone different ways are a fault.
-  using Operands = std::array<void*, kWarpLanes>;
   template <class Perform>
   void with_warp(const char* what, void* operand, const Perform& perform);
+  // Likewise all threads of four warps, of which the first has a number that is a multiple of four.
+  template <class Perform>
+  void with_warpgroup(const char* what, void* operand, const Perform& perform);
   // Until it holds.
   template <class Holds>
   void wait_until(const char* what, const Holds& holds);
@@ -59,6 +66,15 @@ class Block {
   void begin_copy(std::byte* to, const std::byte* from, size_t bytes, size_t valid_bytes);
   void close_copies();
   void finish_copies(size_t groups_left);
+
+  // A fault on cards without bulk copies and warpgroup instructions.
+  void check_is_hopper() const;
+  Barriers& barriers() { return barriers_; }
+  void wait_barrier(const void* barrier, int parity);
+  // Of the running thread's warp, or of another.
+  WarpgroupQueue& queue() { return queues_[running_ / kWarpLanes]; }
+  WarpgroupQueue& queue(int warp) { return queues_[warp]; }
+  uint64_t next_ticket() { return ++tickets_; }
 
  private:
   struct Copy {
@@ -76,26 +92,36 @@ class Block {
              std::ranges::any_of(groups, [](const auto& group) { return !group.empty(); });
     }
   };
-  struct Warp {
+  // Where threads come together for one instruction.
+  template <int members>
+  struct Meeting {
     const char* what = nullptr;
     int arrived = 0;
     uint64_t turn = 0;
-    Operands operands = {};
+    std::array<void*, members> operands = {};
   };
 
+  template <int members, class Perform>
+  void meet(Meeting<members>& meeting, const char* what, void* operand, const Perform& perform);
   void run_threads(uint64_t order);
+  void end_thread(Thread& thread);
   [[noreturn]] void report_divergence(const char* what, const char* others) const;
   [[noreturn]] void report_deadlock() const;
 
+  DeviceModel model_;
   const char* kernel_ = "";
   Place block_, grid_;
   int num_threads_ = 0, running_ = -1, ended_ = 0;
   uint64_t progress_ = 0;  // grows with each arrival anywhere
   int arrived_ = 0;        // at the block's barrier
   uint64_t turn_ = 0;      // of the block's barrier
+  uint64_t tickets_ = 0;   // of warpgroup instructions
   SharedMemory shared_;
+  Barriers barriers_{shared_};
   std::vector<std::unique_ptr<Thread>> all_threads_;
-  std::vector<Warp> warps_;
+  std::vector<Meeting<kWarpLanes>> warps_;
+  std::vector<Meeting<kWarpgroupThreads>> warpgroups_;
+  std::vector<WarpgroupQueue> queues_;  // of each warp
 };
 
 template <class Holds>
@@ -107,28 +133,38 @@ void Block::wait_until(const char* what, const Holds& holds) {
   ++progress_;
 }
 
-template <class Perform>
-void Block::with_warp(const char* what, void* operand, const Perform& perform) {
-  Warp& warp = warps_[running_ / kWarpLanes];
-  if (warp.arrived == 0) warp.what = what;
-  if (warp.what != what) report_divergence(what, warp.what);
-  warp.operands[running_ % kWarpLanes] = operand;
+template <int members, class Perform>
+void Block::meet(Meeting<members>& meeting, const char* what, void* operand,
+                 const Perform& perform) {
+  if (meeting.arrived == 0) meeting.what = what;
+  if (meeting.what != what) report_divergence(what, meeting.what);
+  meeting.operands[running_ % members] = operand;
   ++progress_;
-  const uint64_t turn = warp.turn;
-  if (++warp.arrived == kWarpLanes) {
-    perform(warp.operands);
-    warp.arrived = 0;
-    ++warp.turn;
+  const uint64_t turn = meeting.turn;
+  if (++meeting.arrived == members) {
+    perform(meeting.operands);
+    meeting.arrived = 0;
+    ++meeting.turn;
     return;
   }
-  wait_until(what, [&warp, turn] { return warp.turn != turn; });
+  wait_until(what, [&meeting, turn] { return meeting.turn != turn; });
+}
+
+template <class Perform>
+void Block::with_warp(const char* what, void* operand, const Perform& perform) {
+  meet(warps_[running_ / kWarpLanes], what, operand, perform);
+}
+
+template <class Perform>
+void Block::with_warpgroup(const char* what, void* operand, const Perform& perform) {
+  meet(warpgroups_[running_ / kWarpgroupThreads], what, operand, perform);
 }
 
 // The block whose thread runs here; a fault where none does.
 Block& current_block();
 
 // Runs every block of a grid, one after the other, and `body` in each of its threads.
-void run_grid(const char* kernel, Place grid, int threads, size_t shared_bytes,
-              const std::function<void()>& body);
+void run_grid(const DeviceModel& model, const char* kernel, Place grid, int threads,
+              size_t shared_bytes, const std::function<void()>& body);
 
 }  // namespace erne::cuda::emulation

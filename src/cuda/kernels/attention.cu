@@ -5,7 +5,8 @@
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE::kernels {
 
-void attention(Stream& stream, Scratch& scratch, size_t shared_bytes, const AttentionArgs& args) {
+void attention(Stream& stream, Scratch& scratch, MatrixUnits units, size_t shared_bytes,
+               const AttentionArgs& args) {
   if (!fits_tiles(args)) return plain_attention(stream, args);
   constexpr float kLog2E = 1.44269504f;
   const AttentionTensors tensors{global<Bf16>(args.qkv), global<Bf16>(args.out), args.qkv.shape[1],
@@ -16,7 +17,12 @@ void attention(Stream& stream, Scratch& scratch, size_t shared_bytes, const Atte
   const AttentionPlan plan(scratch, batch, group, long_tile_queries(args.kv, shared_bytes));
   plan_attention(stream, plan, batch);
   short_attention(stream, scratch, plan, args, tensors);
-  if (plan.max_long_tiles > 0) long_attention(stream, plan, args, tensors);
+  if (plan.max_long_tiles == 0) return;
+  if (units == MatrixUnits::kWarpgroups && plan.long_tile_queries == kWarpgroupQueries &&
+      warpgroup_attention_bytes(args.kv) <= shared_bytes)
+    warpgroup_attention(stream, plan, args, tensors);
+  else
+    long_attention(stream, plan, args, tensors);
 }
 
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE::kernels

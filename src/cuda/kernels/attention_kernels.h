@@ -59,5 +59,11 @@ void short_attention(Stream& stream, Scratch& scratch, const AttentionPlan& plan
 int long_tile_queries(const KvLayerView& kv, size_t shared_bytes);
 void long_attention(Stream& stream, const AttentionPlan& plan, const AttentionArgs& args,
                     const AttentionTensors& tensors);
+// warpgroup_attention.cu: likewise, by tiles of so many, where a block may have so many bytes of
+// shared memory.
+constexpr int kWarpgroupQueries = 128;
+size_t warpgroup_attention_bytes(const KvLayerView& kv);
+void warpgroup_attention(Stream& stream, const AttentionPlan& plan, const AttentionArgs& args,
+                         const AttentionTensors& tensors);
 
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

@@ -75,6 +75,11 @@ struct TilePanel {
     return (data + kNumberBytes).template as<Floats4>()[lane() % 4];
   }
 
+  // Of a pair of tokens, the bits of those below `count`.
+  ON_DEVICE static uint32_t kept(int token, int count) {
+    return (token < count ? 0x0000FFFFu : 0) | (token + 1 < count ? 0xFFFF0000u : 0);
+  }
+
   // Values that were never written may be NaN, which a probability of zero does not hide: those
   // from token `count` on become zeros. By one warp; each lane has read and written its own.
   ON_DEVICE void clear_from(int count) const {
@@ -93,12 +98,6 @@ struct TilePanel {
         data.as<Words4>().set(i * kWarp + lane(), words);
       }
     }
-  }
-
- private:
-  // Of a pair of tokens, the bits of those below `count`.
-  ON_DEVICE static uint32_t kept(int token, int count) {
-    return (token < count ? 0x0000FFFFu : 0) | (token + 1 < count ? 0xFFFF0000u : 0);
   }
 };
 
@@ -167,37 +166,13 @@ struct TileQueries {
   }
 };
 
-// A segment's scores, then its probabilities, and what is summed over its values.
+// A segment's scores of sixteen queries, then its probabilities.
 template <class Kv, int dim>
-struct TileSegment {
+struct TileScores {
   static constexpr int kPanels = kKvSegment / kKvPanel;
-  using Panel = TilePanel<Kv, dim>;
 
   float scores[2 * kPanels][4];  // of each panel, keys 4t, 4t+1 of both rows, then 4t+2, 4t+3
-  float values[dim / 8][4];      // components 8i + 2t, 8i + 2t + 1 of both rows
   float max[2], sum[2];          // of both rows; scores in units of log2
-
-  // `p` of the segment's panels.
-  ON_DEVICE void add_keys(const Panel& panel, int p, const TileQueries<Kv, dim>& queries) {
-    float first[4] = {0, 0, 0, 0}, second[4] = {0, 0, 0, 0};
-    UNROLLED for (int i = 0; i < Panel::kPieces; ++i) {
-      uint32_t a[2], b[2];
-      panel.operands(i, a, b);
-      mma(first, queries.operands[i], a);
-      mma(second, queries.operands[i], b);
-    }
-    if constexpr (Panel::kHasScales) {
-      const Floats4 scales = panel.scales();
-      UNROLLED for (int i = 0; i < 4; ++i) {
-        first[i] *= scales.at[i % 2];
-        second[i] *= scales.at[2 + i % 2];
-      }
-    }
-    UNROLLED for (int i = 0; i < 4; ++i) {
-      scores[2 * p][i] = first[i];
-      scores[2 * p + 1][i] = second[i];
-    }
-  }
 
   // by: the scale of scores, times log2(e). The segment begins at `first_key`. A row that sees none
   // of it gets NaN, and must not be merged.
@@ -217,25 +192,16 @@ struct TileSegment {
       total += shuffle_xor(total, 2);
       sum[row] = total + shuffle_xor(total, 1);
     });
-    UNROLLED for (auto& column : values) UNROLLED for (float& value : column) value = 0;
   }
 
-  ON_DEVICE void add_values(const Panel& panel, int p) {
-    Floats4 scales = {{1, 1, 1, 1}};
-    if constexpr (Panel::kHasScales) scales = panel.scales();
+  // What values of panel p are multiplied by: with the scales of its tokens, where they have such.
+  ON_DEVICE void weights(int p, const Floats4& scales, uint32_t (&a)[4]) const {
     const auto& of_first = scores[2 * p];
     const auto& of_second = scores[2 * p + 1];
-    const uint32_t weights[4] = {
-        rounded_pair(of_first[0] * scales.at[0], of_first[1] * scales.at[1]),
-        rounded_pair(of_first[2] * scales.at[0], of_first[3] * scales.at[1]),
-        rounded_pair(of_second[0] * scales.at[2], of_second[1] * scales.at[3]),
-        rounded_pair(of_second[2] * scales.at[2], of_second[3] * scales.at[3])};
-    UNROLLED for (int i = 0; i < Panel::kPieces; ++i) {
-      uint32_t a[2], b[2];
-      panel.operands(i, a, b);
-      mma(values[2 * i], weights, a);
-      mma(values[2 * i + 1], weights, b);
-    }
+    a[0] = rounded_pair(of_first[0] * scales.at[0], of_first[1] * scales.at[1]);
+    a[1] = rounded_pair(of_first[2] * scales.at[0], of_first[3] * scales.at[1]);
+    a[2] = rounded_pair(of_second[0] * scales.at[2], of_second[1] * scales.at[3]);
+    a[3] = rounded_pair(of_second[2] * scales.at[2], of_second[3] * scales.at[3]);
   }
 
  private:
@@ -261,6 +227,54 @@ struct TileSegment {
       const uint32_t pair = rounded_pair(keys[2 * row], keys[2 * row + 1]);
       keys[2 * row] = bits_as<float>(pair << 16);
       keys[2 * row + 1] = bits_as<float>(pair & 0xFFFF0000u);
+    }
+  }
+};
+
+// Scores by the instructions of a warp, and what is summed over the segment's values.
+template <class Kv, int dim>
+struct TileSegment : TileScores<Kv, dim> {
+  using Panel = TilePanel<Kv, dim>;
+
+  float values[dim / 8][4];  // components 8i + 2t, 8i + 2t + 1 of both rows
+
+  // `p` of the segment's panels.
+  ON_DEVICE void add_keys(const Panel& panel, int p, const TileQueries<Kv, dim>& queries) {
+    float first[4] = {0, 0, 0, 0}, second[4] = {0, 0, 0, 0};
+    UNROLLED for (int i = 0; i < Panel::kPieces; ++i) {
+      uint32_t a[2], b[2];
+      panel.operands(i, a, b);
+      mma(first, queries.operands[i], a);
+      mma(second, queries.operands[i], b);
+    }
+    if constexpr (Panel::kHasScales) {
+      const Floats4 scales = panel.scales();
+      UNROLLED for (int i = 0; i < 4; ++i) {
+        first[i] *= scales.at[i % 2];
+        second[i] *= scales.at[2 + i % 2];
+      }
+    }
+    UNROLLED for (int i = 0; i < 4; ++i) {
+      this->scores[2 * p][i] = first[i];
+      this->scores[2 * p + 1][i] = second[i];
+    }
+  }
+
+  ON_DEVICE void weigh(float by, int first_key, const TileQueries<Kv, dim>& queries) {
+    TileScores<Kv, dim>::weigh(by, first_key, queries);
+    UNROLLED for (auto& column : values) UNROLLED for (float& value : column) value = 0;
+  }
+
+  ON_DEVICE void add_values(const Panel& panel, int p) {
+    Floats4 scales = {{1, 1, 1, 1}};
+    if constexpr (Panel::kHasScales) scales = panel.scales();
+    uint32_t weights[4];
+    this->weights(p, scales, weights);
+    UNROLLED for (int i = 0; i < Panel::kPieces; ++i) {
+      uint32_t a[2], b[2];
+      panel.operands(i, a, b);
+      mma(values[2 * i], weights, a);
+      mma(values[2 * i + 1], weights, b);
     }
   }
 };

@@ -4,7 +4,9 @@
 
 #include "cuda/kernels/expert_products.h"
 #include "cuda/kernels/fragment_product.h"
+#include "cuda/kernels/operand_rows.h"
 #include "cuda/kernels/tiled_product.h"
+#include "cuda/kernels/warpgroup_product.h"
 #include "cuda/runtime/launch.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
@@ -98,14 +100,73 @@ struct ManyPairs {
   }
 };
 
+// Likewise by warpgroups. With a gate, the panels of the block's first half are the gate's.
+struct WarpgroupPairs {
+  static constexpr bool kMayBeGated = true;
+  static_assert(kWarpgroupPairs == kWarpgroupColumns);
+
+  PackedReader first;  // the matrix of expert 0
+  int64_t stride_bytes;
+  ExpertLists lists;
+  int pairs_per_row;
+  PairOutputs y;
+
+  struct Block {
+    PackedReader w;
+    PairTile tile;
+    const WarpgroupPairs* of;
+
+    static constexpr int kHalf = kWarpgroupPanels / 2;
+
+    ON_DEVICE bool is_empty() const { return tile.count == 0; }
+    ON_DEVICE bool is_gated() const { return of->y.is_gated; }
+    ON_DEVICE int64_t panel(int i) const {
+      if (!is_gated()) return int64_t{block_y()} * kWarpgroupPanels + i;
+      return int64_t{block_y()} * kHalf + i % kHalf + (i < kHalf ? 0 : of->y.panels());
+    }
+    ON_DEVICE int64_t first_row() const { return tile.first; }
+    ON_DEVICE int64_t pair(int i) const { return of->lists.pair(tile.first + i); }
+    ON_DEVICE int64_t row(int i) const { return i < tile.count ? pair(i) / of->pairs_per_row : -1; }
+    ON_DEVICE void store(int i, int n, int r, float sum) const {
+      const int64_t output = panel(i) * kPanel + n;
+      if (r < tile.count && output < of->y.width) of->y.set(pair(r), output, sum);
+    }
+    ON_DEVICE void store(int i, int n, int r, float sum, float other) const {
+      if (r < tile.count) of->y.store(pair(r), panel(i) * kPanel + n, sum, other);
+    }
+  };
+  ON_DEVICE Block block() const {
+    const PairTile tile = lists.tile(block_x());
+    PackedReader w = first;
+    w.data = first.data + tile.expert * stride_bytes;
+    return {w, tile, this};
+  }
+};
+
 template <class Weights, LinearInput input>
-void launch_pairs(Stream& stream, const StackedLinear& w, const ExpertLists& lists,
-                  const PairInputs& x, const PairOutputs& y) {
+void launch_warpgroup_pairs(Stream& stream, Scratch& scratch, const StackedLinear& w,
+                            const ExpertLists& lists, const PairInputs& x, const PairOutputs& y) {
+  const int64_t pairs = x.rows.num_rows * x.pairs_per_row;
+  const ProductRows listed = kernels::operand_rows(stream, scratch, x.rows, lists, pairs);
+  launch(stream, {lists.most_tiles, pieces(w.out, kPanel * kWarpgroupPanels)},
+         WarpgroupProduct<Weights, input, WarpgroupPairs>{
+             {PackedReader(w.linear(0)), w.stride_bytes, lists, x.pairs_per_row, y},
+             rows_map(listed, kWarpgroupPairs),
+             x.rows,
+             slices(w.out, w.in)});
+}
+
+template <class Weights, LinearInput input>
+void launch_pairs(Stream& stream, Scratch& scratch, const StackedLinear& w,
+                  const ExpertLists& lists, const PairInputs& x, const PairOutputs& y) {
   const auto run = [&]<int tiles>() {
     const ExpertProduct<Weights, input, tiles> kernel{
         PackedReader(w.linear(0)), w.stride_bytes, lists, x, y, slices(w.out, w.in)};
     launch(stream, {lists.most_tiles, pieces(kernel.twos(), kernel.block_twos())}, kernel);
   };
+  if constexpr (!Weights::kIntegers)
+    if (lists.tile_pairs == kWarpgroupPairs)
+      return launch_warpgroup_pairs<Weights, input>(stream, scratch, w, lists, x, y);
   switch (lists.tile_pairs / kTileColumns) {
     case 1:
       return run.template operator()<1>();
@@ -128,8 +189,8 @@ void launch_pairs(Stream& stream, const StackedLinear& w, const ExpertLists& lis
 namespace kernels {
 
 // expert_products_quantized.cu: rows of 8-bit numbers.
-void multiply_quantized_pairs(Stream& stream, const StackedLinear& w, const ExpertLists& lists,
-                              const PairInputs& x, const PairOutputs& y);
+void multiply_quantized_pairs(Stream& stream, Scratch& scratch, const StackedLinear& w,
+                              const ExpertLists& lists, const PairInputs& x, const PairOutputs& y);
 
 }  // namespace kernels
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

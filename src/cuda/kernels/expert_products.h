@@ -7,8 +7,8 @@
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
 
-// Pairs of a tile that share weights by way of shared memory.
-constexpr int kManyPairs = 64;
+// Pairs of a tile that share weights by way of shared memory; of warpgroups.
+constexpr int kManyPairs = 64, kWarpgroupPairs = 128;
 
 struct PairInputs {
   ProductRows rows;
@@ -47,9 +47,9 @@ struct PairOutputs {
 
 namespace kernels {
 
-// lists: of tiles of 8, 16, 32 or kManyPairs.
-void multiply_pairs(Stream& stream, const StackedLinear& w, const ExpertLists& lists,
-                    const PairInputs& x, const PairOutputs& y);
+// lists: of tiles of 8, 16, 32 or kManyPairs; of kWarpgroupPairs where has_warpgroup_product().
+void multiply_pairs(Stream& stream, Scratch& scratch, const StackedLinear& w,
+                    const ExpertLists& lists, const PairInputs& x, const PairOutputs& y);
 
 }  // namespace kernels
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

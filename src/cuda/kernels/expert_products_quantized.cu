@@ -3,10 +3,10 @@
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
 namespace kernels {
 
-void multiply_quantized_pairs(Stream& stream, const StackedLinear& w, const ExpertLists& lists,
-                              const PairInputs& x, const PairOutputs& y) {
+void multiply_quantized_pairs(Stream& stream, Scratch& scratch, const StackedLinear& w,
+                              const ExpertLists& lists, const PairInputs& x, const PairOutputs& y) {
   with_quantized_weights(*w.format, w.input, [&]<class Weights, LinearInput input>() {
-    launch_pairs<Weights, input>(stream, w, lists, x, y);
+    launch_pairs<Weights, input>(stream, scratch, w, lists, x, y);
   });
 }
 

@@ -161,20 +161,26 @@ struct Tokens {
 
 // Pairs of a tile: as many as an expert is likely to have at most, so that its weights are read
 // once, out of what there are kernels for.
-int tile_pairs(int64_t pairs, int64_t num_experts) {
+int tile_pairs(int64_t pairs, int64_t num_experts, bool has_warpgroups) {
   const int64_t average = pairs / std::min(pairs, num_experts);
+  if (has_warpgroups && average > kWarpgroupPairs * 3 / 4) return kWarpgroupPairs;
   return average <= 4 ? 8 : average <= 8 ? 16 : average <= 48 ? 32 : kManyPairs;
 }
 
 class Mixture {
  public:
-  Mixture(Stream& stream, Scratch& scratch, const ExpertsArgs& args)
-      : stream_(stream), scratch_(scratch), args_(args) {}
+  Mixture(Stream& stream, Scratch& scratch, MatrixUnits units, const ExpertsArgs& args)
+      : stream_(stream),
+        scratch_(scratch),
+        args_(args),
+        has_warpgroups_(units == MatrixUnits::kWarpgroups &&
+                        has_warpgroup_product(args.gate_up.linear(0), args.x.dtype) &&
+                        has_warpgroup_product(args.down.linear(0), args.x.dtype)) {}
 
   void run(const Tokens& tokens) {
     const int64_t pairs = tokens.pairs(), num_experts = args_.gate_up.count;
     lists_ = kernels::list_pairs(stream_, scratch_, tokens.experts, num_experts,
-                                 tile_pairs(pairs, num_experts));
+                                 tile_pairs(pairs, num_experts, has_warpgroups_));
     const DeviceView ffn = room(args_.x.dtype, {pairs, args_.down.in});
     const DeviceView out = room(DType::kF32, {pairs, args_.down.out});
     gate_up(tokens, ffn);
@@ -200,7 +206,7 @@ class Mixture {
       return multiply_plainly(stream_, w, tokens.experts, x, y);
     const ProductRows rows = kernels::product_rows(stream_, scratch_, w, tokens.experts, x);
     const PairInputs inputs{rows, static_cast<int>(tokens.pairs() / rows.num_rows)};
-    kernels::multiply_pairs(stream_, w, lists_, inputs,
+    kernels::multiply_pairs(stream_, scratch_, w, lists_, inputs,
                             {global<std::byte>(y), y.dtype == DType::kF32, is_gated, y.shape[1]});
   }
 
@@ -212,6 +218,7 @@ class Mixture {
   Stream& stream_;
   Scratch& scratch_;
   const ExpertsArgs& args_;
+  const bool has_warpgroups_;
   ExpertLists lists_;
 };
 
@@ -219,10 +226,10 @@ class Mixture {
 
 namespace kernels {
 
-void experts(Stream& stream, Scratch& scratch, const ExpertsArgs& args) {
+void experts(Stream& stream, Scratch& scratch, MatrixUnits units, const ExpertsArgs& args) {
   const int64_t tokens = args.x.shape[0];
   const int64_t most = std::clamp<int64_t>(kMaxPairs / args.experts.shape[1], 1, tokens);
-  Mixture mixture(stream, scratch, args);
+  Mixture mixture(stream, scratch, units, args);
   for (int64_t first = 0; first < tokens; first += most) {
     scratch.begin_op();
     mixture.run(Tokens(args, first, std::min(most, tokens - first)));

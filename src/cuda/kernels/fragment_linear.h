@@ -4,7 +4,6 @@
 
 #include "cuda/kernels/dispatch.h"
 #include "cuda/kernels/fragment_product.h"
-#include "cuda/kernels/tiled_linear.h"
 #include "cuda/runtime/launch.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
@@ -83,25 +82,5 @@ void launch_fragments(Stream& stream, const Linear& w, const ProductRows& x, con
   });
 }
 
-// Many rows share weights by way of shared memory, where there are enough blocks of them to keep
-// about half of the multiprocessors busy.
-constexpr int64_t kManyRows = 64, kTiledBlocks = 64;
-
-template <class Weights, LinearInput input>
-void launch_linear(Stream& stream, const Linear& w, const ProductRows& x, const DeviceView& y) {
-  const int64_t blocks = tiled_blocks<Weights>(w.out, x.num_rows);
-  if (x.num_rows > kManyRows && blocks >= kTiledBlocks)
-    launch_tiled<Weights, input>(stream, w, x, y);
-  else
-    launch_fragments<Weights, input>(stream, w, x, y);
-}
-
 }  // namespace
-
-namespace kernels {
-
-// linear_quantized.cu: rows of 8-bit numbers.
-void quantized_linear(Stream& stream, const Linear& w, const ProductRows& x, const DeviceView& y);
-
-}  // namespace kernels
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "cuda/kernels/matrix_units.h"
 #include "cuda/language/device_choice.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
@@ -21,8 +22,8 @@ void gather(Stream& stream, const DeviceView& x, const StagedIndices& rows, cons
 void embed(Stream& stream, const Linear& table, const StagedIndices& ids, const DeviceView& x);
 
 // linear.cu: on the matrix units, where they have such products; else plain_linear().
-void linear(Stream& stream, Scratch& scratch, const Linear& w, const DeviceView& x,
-            const DeviceView& y);
+void linear(Stream& stream, Scratch& scratch, MatrixUnits units, const Linear& w,
+            const DeviceView& x, const DeviceView& y);
 
 // plain_linear.cu: any format, activations as given, weights decoded to float32.
 void plain_linear(Stream& stream, const Linear& w, const DeviceView& x, const DeviceView& y);
@@ -37,11 +38,12 @@ void rope(Stream& stream, const DeviceView& qkv, const StagedIndices& positions,
 // kv_write.cu, attention.cu
 void kv_write(Stream& stream, const KvWriteArgs& args);
 // shared_bytes: what a block may have.
-void attention(Stream& stream, Scratch& scratch, size_t shared_bytes, const AttentionArgs& args);
+void attention(Stream& stream, Scratch& scratch, MatrixUnits units, size_t shared_bytes,
+               const AttentionArgs& args);
 
 // route.cu, experts.cu
 void route(Stream& stream, const RouteArgs& args);
-void experts(Stream& stream, Scratch& scratch, const ExpertsArgs& args);
+void experts(Stream& stream, Scratch& scratch, MatrixUnits units, const ExpertsArgs& args);
 
 // sample.cu
 void sample(Stream& stream, Scratch& scratch, const SampleArgs& args);

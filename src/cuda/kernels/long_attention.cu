@@ -1,7 +1,7 @@
 // Rows of many queries, chunks of prompts: the warps of a block have sixteen queries each and share
 // the keys, which pass through shared memory a segment at a time.
 #include "cuda/kernels/attention_kernels.h"
-#include "cuda/kernels/attention_tile.h"
+#include "cuda/kernels/long_sums.h"
 #include "cuda/runtime/launch.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
@@ -16,33 +16,18 @@ struct LongAttention {
 
   static constexpr int kPanels = Segment::kPanels;
   static constexpr int kStageBytes = 2 * kPanels * Panel::kBytes;
-  static constexpr int kColumns = dim / 8;
+  using Sums = LongSums<Kv, dim>;
 
   AttentionPlan plan;
   AttentionRows batch;
   KvMemory kv;
   AttentionTensors tensors;
 
-  // Sums of both of a lane's queries: over all sections so far (their values lie in shared memory),
-  // or in one.
-  struct Sums {
-    float max[2] = {-kInfinity, -kInfinity}, sum[2] = {0, 0};
-  };
-  struct Section : Sums {
-    float values[kColumns][4] = {};
-  };
-
   // Two segments, each its keys and then its values; then each warp's sums.
-  static constexpr size_t kSharedBytes =
-      2 * kStageBytes + warps * kTileQueries * dim * sizeof(float);
+  static constexpr size_t kSharedBytes = 2 * kStageBytes + warps * Sums::kBytes;
   size_t shared_bytes() const { return kSharedBytes; }
   ON_DEVICE static Panel panel(int stage, int i) {
     return {shared_memory() + (stage * kStageBytes + i * Panel::kBytes)};
-  }
-  // A lane's share of components 8j..8j+7.
-  ON_DEVICE static Shared<Floats4> values() {
-    return (shared_memory() + 2 * kStageBytes).template as<Floats4>() +
-           (warp() * kColumns * kWarp + lane());
   }
 
   ON_DEVICE void run() const {
@@ -58,8 +43,7 @@ struct LongAttention {
     const int last_key =
         left <= 0 ? -1
                   : tile.last_key(first_query + (left < kTileQueries ? left : kTileQueries) - 1);
-    Sums all;
-    Section section;
+    Sums sums(shared_memory() + (2 * kStageBytes + warp() * Sums::kBytes));
     const int segments = tile.last_key() / kKvSegment + 1;
     start(tile, 0);
     close_copies();
@@ -70,14 +54,14 @@ struct LongAttention {
       sync_block();
       clear_tail(tile, s);
       if (s * kKvSegment <= last_key) {
-        add_segment(s, queries, section);
+        add_segment(s, queries, sums);
         const bool is_last = (s + 1) * kKvSegment > last_key;
         if (is_last || (s + 1) * kKvSegment % kKvSection == 0)
-          end_section(s * kKvSegment / kKvSection, queries, section, all);
+          sums.end_section(s * kKvSegment / kKvSection, queries);
       }
       sync_block();
     }
-    if (left > 0) store(tile, first_query, all);
+    if (left > 0) sums.store(tensors, tile, first_query, kv);
   }
 
   // Sets a segment on its way.
@@ -101,55 +85,13 @@ struct LongAttention {
     sync_block();
   }
 
-  ON_DEVICE void add_segment(int s, const Queries& queries, Section& section) const {
+  ON_DEVICE void add_segment(int s, const Queries& queries, Sums& sums) const {
     Segment segment;
     UNROLLED for (int p = 0; p < kPanels; ++p) segment.add_keys(panel(s % 2, p), p, queries);
     segment.weigh(tensors.scale, s * kKvSegment, queries);
     UNROLLED for (int p = 0; p < kPanels; ++p) segment.add_values(panel(s % 2, kPanels + p), p);
-    UNROLLED for (int half = 0; half < 2; ++half) {
-      if (s * kKvSegment > queries.last_key[half]) continue;
-      const MergeFactors by = merged(section, segment.max[half], segment.sum[half], half);
-      UNROLLED for (int j = 0; j < kColumns; ++j)
-          UNROLLED for (int i = 2 * half; i < 2 * half + 2; ++i) section.values[j][i] =
-          fma(segment.values[j][i], by.of_from, section.values[j][i] * by.of_into);
-    }
-  }
-
-  ON_DEVICE static MergeFactors merged(Sums& into, float max, float sum, int half) {
-    const MergeFactors by = merge_factors_log2(into.max[half], max);
-    into.max[half] = by.max;
-    into.sum[half] = fma(sum, by.of_from, into.sum[half] * by.of_into);
-    return by;
-  }
-
-  // Merges a section into the sums of all and begins the next one.
-  ON_DEVICE void end_section(int s, const Queries& queries, Section& section, Sums& all) const {
-    MergeFactors by[2];
-    bool sees[2];
-    UNROLLED for (int half = 0; half < 2; ++half) {
-      sees[half] = s * kKvSection <= queries.last_key[half];
-      if (sees[half]) by[half] = merged(all, section.max[half], section.sum[half], half);
-    }
-    UNROLLED for (int j = 0; j < kColumns; ++j) {
-      Floats4 sums = {{0, 0, 0, 0}};
-      if (s > 0) sums = values()[j * kWarp];
-      UNROLLED for (int i = 0; i < 4; ++i) if (sees[i / 2]) sums.at[i] =
-          fma(section.values[j][i], by[i / 2].of_from, sums.at[i] * by[i / 2].of_into);
-      values().set(j * kWarp, sums);
-    }
-    section = {};
-  }
-
-  ON_DEVICE void store(const QueryTile& tile, int first_query, const Sums& all) const {
-    UNROLLED for (int j = 0; j < kColumns; ++j) {
-      const Floats4 sums = values()[j * kWarp];
-      UNROLLED for (int half = 0; half < 2; ++half) {
-        const int query = first_query + lane() / 4 + half * 8;
-        if (query >= tile.count) continue;
-        store_out<Kv, dim>(tensors, tile, query, 8 * j + lane() % 4 * 2, sums.at[2 * half],
-                           sums.at[2 * half + 1], all.sum[half], kv);
-      }
-    }
+    sums.add_segment(s * kKvSegment, queries, segment,
+                     [&](int j, int i) { return segment.values[j][i]; });
   }
 };
 

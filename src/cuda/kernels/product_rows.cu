@@ -194,6 +194,11 @@ bool has_fragment_product(const Linear& w, DType x) {
   return w.format->bits <= 16 && !(is_given && x == DType::kF32);
 }
 
+bool has_warpgroup_product(const Linear& w, DType x) {
+  const bool is_of_integers = w.input == LinearInput::kInt8 && w.format->is_quantized();
+  return has_fragment_product(w, x) && !is_of_integers;
+}
+
 namespace kernels {
 
 ProductRows product_rows(Stream& stream, Scratch& scratch, const Linear& w, const DeviceView& x) {

@@ -21,6 +21,8 @@ struct ProductRows {
 
 // Whether w times activations of this type is a product on the matrix units.
 bool has_fragment_product(const Linear& w, DType x);
+// Whether it is one of bfloat16 numbers, which warpgroups can compute.
+bool has_warpgroup_product(const Linear& w, DType x);
 
 namespace kernels {
 

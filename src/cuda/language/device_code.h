@@ -33,7 +33,7 @@
 //   copies                copy_async(to, from, valid_bytes), close_copies(), finish_copies<left>():
 //                         16 bytes at a time, global to shared, behind the thread's back; zeros
 //                         beyond valid_bytes
-//   matrix units          mma(...)  (matrix.h)
+//   matrix units          mma(...)  (matrix.h); on Hopper, warpgroup.h and bulk_copy.h
 //   pairs of bfloat16     fma_pair, rounded_pair  (numbers.h)
 //   loops                 UNROLLED in front of one of constant length: arrays that are indexed by
 //                         it stay in registers

@@ -40,7 +40,8 @@ class Global {
     return Global<U>(reinterpret_cast<U*>(data_), 0);
   }
   ON_DEVICE explicit operator bool() const { return data_ != nullptr; }
-  ON_DEVICE T* address() const { return data_; }  // for copies, which check it themselves
+  // For copies, which check it themselves; of the host, too.
+  ON_DEVICE constexpr T* address() const { return data_; }
 
  private:
   template <class U>

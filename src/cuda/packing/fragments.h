@@ -20,6 +20,11 @@
 //   2 bits    (g; 0..15), (g+8; 0..15) of one span and both of the next: a byte is four inputs
 //             (tensor/formats/ccq.h)
 //
+// An instruction of bfloat16 takes four of each lane's sixteen: lane t's are the places 2t, 2t + 1,
+// 2t + 8 and 2t + 9 of its sixteen inputs (PTX ISA, fragments of mma.m16n8k16). Operand order is
+// that of these places, instruction by instruction: in it lie rows that instructions read from
+// shared memory themselves.
+//
 // Codes are those of tensor/formats/ (integers with their offset). Behind the fragments of a wint2
 // panel lie its local scales: for each fragment 16 bytes, of outputs 0, 8, 1, 9 and so on, the
 // first span's in the low half. Scales lie behind all panels: for each panel and group 16 float32.
@@ -51,6 +56,12 @@ constexpr int word_inputs(int bits) {
 // Which byte of a word has the i-th of four inputs, where bytes are inputs: 0, 2, 1, 3.
 constexpr int byte_of_four(int i) {
   return i % 2 * 2 + i / 2;
+}
+
+// Where input `k` of a span lies in operand order.
+constexpr int operand_place(int k) {
+  const int lane = k / kLaneSpan, instruction = k % kLaneSpan / 4, i = k % 4;
+  return instruction * 16 + i / 2 * 8 + lane * 2 + i % 2;
 }
 
 // Where a number lies in its panel: which fragment, which byte of that, and which bit of the byte

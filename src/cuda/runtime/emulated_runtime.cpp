@@ -4,14 +4,26 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "cuda/language/tensor_map.h"
 #include "cuda/runtime/launch.h"
 #include "cuda/runtime/runtime.h"
 
 namespace erne::cuda::inline emulated {
 namespace {
 
-// An H100's, so that what is chosen by them is what an H100 would get.
-const DeviceFacts kFacts{"emulated", 90, 132, 227 << 10, size_t{80} << 30};
+// By number: an H100, an A100, and an H100 whose warpgroups sum otherwise than its warps. The facts
+// that are not theirs are an H100's, so that what is chosen by them is what an H100 would get.
+struct Card {
+  const char* name;
+  emulation::DeviceModel model;
+};
+constexpr Card kCards[] = {{"emulated", {}},
+                           {"emulated, of capability 80", {.capability = 80}},
+                           {"emulated, with other warpgroups", {.warpgroups_cut_off = true}}};
+
+DeviceFacts facts_of(const Card& card) {
+  return {card.name, card.model.capability, 132, 227 << 10, size_t{80} << 30};
+}
 
 struct RecordedWork final : Graph {
   std::vector<std::function<void()>> work;
@@ -19,9 +31,13 @@ struct RecordedWork final : Graph {
 
 class EmulatedRuntime final : public Runtime {
  public:
-  const DeviceFacts& facts() const override { return kFacts; }
+  explicit EmulatedRuntime(const Card& card) : facts_(facts_of(card)) {
+    stream_.model = card.model;
+  }
+
+  const DeviceFacts& facts() const override { return facts_; }
   size_t available_bytes() const override {
-    return kFacts.total_bytes - emulation::global_bytes_in_use();
+    return facts_.total_bytes - emulation::global_bytes_in_use();
   }
   Stream& stream() override { return stream_; }
 
@@ -57,13 +73,23 @@ class EmulatedRuntime final : public Runtime {
     stream_.run([=] { std::memcpy(to, from, bytes); });
   }
 
+  DeviceFacts facts_;
   Stream stream_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Runtime>> Runtime::open(int) {
-  return std::unique_ptr<Runtime>(std::make_unique<EmulatedRuntime>());
+Result<std::unique_ptr<Runtime>> Runtime::open(int device) {
+  CHECK(device >= 0 && device < std::ssize(kCards));
+  return std::unique_ptr<Runtime>(std::make_unique<EmulatedRuntime>(kCards[device]));
+}
+
+TensorMap make_tensor_map(const TensorShape& shape) {
+  CHECK_EQ(reinterpret_cast<uintptr_t>(shape.data) % 16, 0u);
+  CHECK(shape.row_bytes % 16 == 0 && shape.matrix_bytes % 16 == 0);
+  CHECK(shape.box_rows > 0 && shape.box_rows <= 256);
+  CHECK(shape.columns > 0 && shape.rows > 0);
+  return {shape};
 }
 
 }  // namespace erne::cuda::inline emulated

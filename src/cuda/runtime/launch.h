@@ -34,6 +34,7 @@ int block_threads(const Kernel& kernel) {
 
 struct Stream {
   std::vector<std::function<void()>>* recording = nullptr;
+  emulation::DeviceModel model = {};  // which kernels run on
 
   void run(std::function<void()> work) {
     if (recording != nullptr)
@@ -45,11 +46,11 @@ struct Stream {
 
 template <class Kernel>
 void launch(Stream& stream, Grid grid, const Kernel& kernel) {
-  stream.run([grid, kernel] {
+  stream.run([model = stream.model, grid, kernel] {
     const emulation::Place place{static_cast<int>(grid.x), static_cast<int>(grid.y),
                                  static_cast<int>(grid.z)};
-    emulation::run_grid(typeid(Kernel).name(), place, block_threads(kernel), kernel.shared_bytes(),
-                        [&kernel] { kernel.run(); });
+    emulation::run_grid(model, typeid(Kernel).name(), place, block_threads(kernel),
+                        kernel.shared_bytes(), [&kernel] { kernel.run(); });
   });
 }
 
