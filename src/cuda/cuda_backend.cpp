@@ -10,6 +10,7 @@
 #include "cuda/runtime/row_uploads.h"
 #include "cuda/runtime/runtime.h"
 #include "cuda/runtime/scratch.h"
+#include "cuda/runtime/uploads.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
 namespace {
@@ -53,7 +54,7 @@ class CudaBackend final : public Backend {
 
  private:
   void do_upload(std::span<const std::byte> from, DeviceSpan to) override {
-    copy_in(from.data(), DeviceAccess::pointer(to.data), from.size());
+    uploads_.upload(from, DeviceAccess::pointer(to.data));
   }
   void do_download(DeviceSpan from, std::span<std::byte> to) override {
     runtime_->copy_out(DeviceAccess::pointer(from.data), to.data(), to.size());
@@ -116,16 +117,10 @@ class CudaBackend final : public Backend {
     return scratch_;
   }
 
-  // `from` may be changed afterwards, so this waits until it has been read.
-  void copy_in(const void* from, void* to, size_t bytes) {
-    runtime_->copy_in(from, to, bytes);
-    runtime_->finish();
-  }
   void place(const Linear& w, const PlacedRows& rows) {
     auto* const matrix = DeviceAccess::pointer(w.data.data);
-    copy_in(rows.numbers.data(), matrix + rows.numbers_at, rows.numbers.size());
-    if (!rows.scales.empty())
-      copy_in(rows.scales.data(), matrix + rows.scales_at, rows.scales.size() * sizeof(float));
+    uploads_.upload(std::as_bytes(std::span(rows.numbers)), matrix + rows.numbers_at);
+    uploads_.upload(std::as_bytes(std::span(rows.scales)), matrix + rows.scales_at);
   }
 
   // What was recorded, and the work that each repetition counts as.
@@ -137,6 +132,7 @@ class CudaBackend final : public Backend {
   const std::unique_ptr<Runtime> runtime_;
   Scratch scratch_{*runtime_};
   const HostThreads host_threads_;
+  Uploads uploads_{*runtime_};
   RowUploads row_uploads_{*runtime_};
   std::map<RunKey, Recording> recordings_;
   int num_graphs_ = 0;

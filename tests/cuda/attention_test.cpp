@@ -56,8 +56,10 @@ class LongRow : public testing::Test {
   // Where a block may have so much shared memory.
   std::vector<std::byte> attend(size_t shared_bytes) {
     const DeviceView out = device(DType::kBf16, {kTokens, kHeads * kDim});
+    backend_->finish();
     kernels::attention(runtime_->stream(), scratch_, shared_bytes,
                        {rows_.rows(kContext, kTokens), kv_, &batch_, out, 0.1f});
+    runtime_->finish();
     std::vector<std::byte> bytes(out.span().bytes);
     backend_->download(out.span(), bytes);
     return bytes;

@@ -26,6 +26,7 @@ class Lists : public testing::Test {
         kernels::list_pairs(runtime_->stream(), scratch_,
                             {DeviceAccess::address(memory), DType::kI32, {tokens, pairs / tokens}},
                             num_experts, tile_pairs);
+    runtime_->finish();
     EXPECT_LE(lists.most_tiles, std::min<int64_t>(num_experts, pairs) + pairs / tile_pairs);
     std::vector<std::vector<int32_t>> listed(num_experts);
     for (int64_t t = 0; t < lists.most_tiles; ++t) {

@@ -11,6 +11,14 @@ struct RecordedGraph final : Graph {
   cudaGraphExec_t executable = nullptr;
 };
 
+struct Event final : Mark {
+  Event() {
+    cuda_call("cudaEventCreate", cudaEventCreateWithFlags(&handle, cudaEventDisableTiming));
+  }
+  ~Event() override { cudaEventDestroy(handle); }
+  cudaEvent_t handle = nullptr;
+};
+
 DeviceFacts facts_of(int device) {
   cudaDeviceProp properties;
   cuda_call("cudaGetDeviceProperties", cudaGetDeviceProperties(&properties, device));
@@ -60,6 +68,14 @@ class CudaRuntime final : public Runtime {
               cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_.handle));
   }
   void finish() override { cuda_call("a kernel", cudaStreamSynchronize(stream_.handle)); }
+
+  std::unique_ptr<Mark> make_mark() override { return std::make_unique<Event>(); }
+  void set(Mark& mark) override {
+    cuda_call("cudaEventRecord", cudaEventRecord(static_cast<Event&>(mark).handle, stream_.handle));
+  }
+  void wait(const Mark& mark) override {
+    cuda_call("cudaEventSynchronize", cudaEventSynchronize(static_cast<const Event&>(mark).handle));
+  }
 
   std::unique_ptr<Graph> record(const std::function<void()>& body) override {
     cuda_call("cudaStreamBeginCapture",

@@ -4,8 +4,8 @@
 #include "cuda/language/device_code.h"
 
 #if defined(ERNE_CUDA_EMULATED)
+#include <deque>
 #include <functional>
-#include <vector>
 #elif defined(__CUDACC__)
 #include "cuda/runtime/cuda_call.h"
 #endif
@@ -33,7 +33,7 @@ int block_threads(const Kernel& kernel) {
 #if defined(ERNE_CUDA_EMULATED)
 
 struct Stream {
-  std::vector<std::function<void()>>* recording = nullptr;
+  std::deque<std::function<void()>>* recording = nullptr;  // null: work is done at once
 
   void run(std::function<void()> work) {
     if (recording != nullptr)
