@@ -3,6 +3,7 @@
 #include <map>
 #include <utility>
 
+#include "cuda/kernels/attention_plan.h"
 #include "cuda/kernels/kernels.h"
 #include "cuda/packing/kv_blocks.h"
 #include "cuda/packing/packed_matrix.h"
@@ -95,7 +96,8 @@ class CudaBackend final : public Backend {
   }
   void do_kv_write(const KvWriteArgs& args) override { kernels::kv_write(stream(), args); }
   void do_attention(const AttentionArgs& args) override {
-    kernels::attention(stream(), scratch(), runtime_->facts().shared_bytes, args);
+    if (!is_in_run_) planner_.forget();
+    kernels::attention(stream(), scratch(), planner_, runtime_->facts().shared_bytes, args);
   }
   void do_silu_mul(const DeviceView& gate_up, const DeviceView& y) override {
     kernels::silu_mul(stream(), gate_up, y);
@@ -123,6 +125,14 @@ class CudaBackend final : public Backend {
     uploads_.upload(std::as_bytes(std::span(rows.scales)), matrix + rows.scales_at);
   }
 
+  // As it comes. Within, a batch stays as it is: what overwrote it would not be repeated.
+  void call(const std::function<void()>& body) {
+    planner_.forget();
+    is_in_run_ = true;
+    body();
+    is_in_run_ = false;
+  }
+
   // What was recorded, and the work that each repetition counts as.
   struct Recording {
     std::unique_ptr<Graph> graph;
@@ -131,6 +141,8 @@ class CudaBackend final : public Backend {
 
   const std::unique_ptr<Runtime> runtime_;
   Scratch scratch_{*runtime_};
+  AttentionPlanner planner_{*runtime_};
+  bool is_in_run_ = false;
   const HostThreads host_threads_;
   Uploads uploads_{*runtime_};
   RowUploads row_uploads_{*runtime_};
@@ -141,15 +153,15 @@ class CudaBackend final : public Backend {
 // The first time it is done as it comes, which is when memory grows that ops work in; the second
 // time it is recorded, and from then on a graph.
 void CudaBackend::run(const RunKey& key, const std::function<void()>& body) {
-  if (key.tokens > kMostRecordedTokens) return body();
+  if (key.tokens > kMostRecordedTokens) return call(body);
   const auto [found, is_new] = recordings_.try_emplace(key);
-  if (is_new) return body();
+  if (is_new) return call(body);
   Recording& recording = found->second;
   if (recording.graph == nullptr) {
-    if (num_graphs_ == kMostGraphs) return body();
+    if (num_graphs_ == kMostGraphs) return call(body);
     ++num_graphs_;
     const OpCounters before = counters();
-    recording.graph = runtime_->record(body);
+    recording.graph = runtime_->record([&] { call(body); });
     recording.work = counters() - before;
   } else {
     count(recording.work);

@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "cuda/cuda_backend.h"
+#include "cuda/kernels/attention_plan.h"
 #include "cuda/kernels/kernels.h"
 #include "cuda/runtime/launch.h"
 #include "cuda/runtime/runtime.h"
@@ -57,7 +58,8 @@ class LongRow : public testing::Test {
   std::vector<std::byte> attend(size_t shared_bytes) {
     const DeviceView out = device(DType::kBf16, {kTokens, kHeads * kDim});
     backend_->finish();
-    kernels::attention(runtime_->stream(), scratch_, shared_bytes,
+    planner_.forget();
+    kernels::attention(runtime_->stream(), scratch_, planner_, shared_bytes,
                        {rows_.rows(kContext, kTokens), kv_, &batch_, out, 0.1f});
     runtime_->finish();
     std::vector<std::byte> bytes(out.span().bytes);
@@ -69,6 +71,7 @@ class LongRow : public testing::Test {
   std::vector<DeviceBuffer> memory_;
   std::unique_ptr<Runtime> runtime_ = Runtime::open(0).value();
   Scratch scratch_{*runtime_};
+  AttentionPlanner planner_{*runtime_};
   KvLayerView kv_;
   DeviceView rows_;
   StagedBatch batch_;

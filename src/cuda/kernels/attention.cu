@@ -5,7 +5,8 @@
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE::kernels {
 
-void attention(Stream& stream, Scratch& scratch, size_t shared_bytes, const AttentionArgs& args) {
+void attention(Stream& stream, Scratch& scratch, AttentionPlanner& planner, size_t shared_bytes,
+               const AttentionArgs& args) {
   if (!fits_tiles(args)) return plain_attention(stream, args);
   constexpr float kLog2E = 1.44269504f;
   const AttentionTensors tensors{global<Bf16>(args.qkv), global<Bf16>(args.out), args.qkv.shape[1],
@@ -13,8 +14,8 @@ void attention(Stream& stream, Scratch& scratch, size_t shared_bytes, const Atte
   const StagedBatch& batch = *args.batch;
   const auto group =
       static_cast<int>(args.out.shape[1] / (int64_t{args.kv.kv_heads} * args.kv.head_dim));
-  const AttentionPlan plan(scratch, batch, group, long_tile_queries(args.kv, shared_bytes));
-  plan_attention(stream, plan, batch);
+  const AttentionPlan& plan =
+      planner.plan(stream, batch, group, long_tile_queries(args.kv, shared_bytes));
   short_attention(stream, scratch, plan, args, tensors);
   if (plan.max_long_tiles > 0) long_attention(stream, plan, args, tensors);
 }

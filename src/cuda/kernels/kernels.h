@@ -9,6 +9,7 @@ namespace erne::cuda::inline ERNE_CUDA_DEVICE {
 
 struct Stream;
 class Scratch;
+class AttentionPlanner;
 
 namespace kernels {
 
@@ -37,7 +38,8 @@ void rope(Stream& stream, const DeviceView& qkv, const StagedIndices& positions,
 // kv_write.cu, attention.cu
 void kv_write(Stream& stream, const KvWriteArgs& args);
 // shared_bytes: what a block may have.
-void attention(Stream& stream, Scratch& scratch, size_t shared_bytes, const AttentionArgs& args);
+void attention(Stream& stream, Scratch& scratch, AttentionPlanner& planner, size_t shared_bytes,
+               const AttentionArgs& args);
 
 // route.cu, experts.cu
 void route(Stream& stream, const RouteArgs& args);
