@@ -209,6 +209,9 @@ class Backend {
   void rope(const DeviceView& qkv, const StagedIndices& positions, const DeviceView& inv_freq,
             int heads, int kv_heads);
   void kv_write(const KvWriteArgs& args);
+  // rope(), then kv_write(): in one pass where the back end has one.
+  void rope_kv_write(const KvWriteArgs& args, const StagedIndices& positions,
+                     const DeviceView& inv_freq);
   void attention(const AttentionArgs& args);
   // y = silu(gate) * up: gate_up [T, 2I], the gate first, y [T, I].
   void silu_mul(const DeviceView& gate_up, const DeviceView& y);
@@ -249,6 +252,8 @@ class Backend {
   virtual void do_rope(const DeviceView& qkv, const StagedIndices& positions,
                        const DeviceView& inv_freq, int heads, int kv_heads) = 0;
   virtual void do_kv_write(const KvWriteArgs& args) = 0;
+  virtual void do_rope_kv_write(const KvWriteArgs& args, const StagedIndices& positions,
+                                const DeviceView& inv_freq, int heads);
   virtual void do_attention(const AttentionArgs& args) = 0;
   virtual void do_silu_mul(const DeviceView& gate_up, const DeviceView& y) = 0;
   virtual void do_add(const DeviceView& x, const DeviceView& h) = 0;
@@ -256,6 +261,11 @@ class Backend {
   // Calls count_expert_weights().
   virtual void do_experts(const ExpertsArgs& args) = 0;
   virtual void do_gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) = 0;
+
+  // The checks and counts of these ops.
+  void enter_rope(const DeviceView& qkv, const StagedIndices& positions, const DeviceView& inv_freq,
+                  int heads, int kv_heads);
+  void enter_kv_write(const KvWriteArgs& args);
 
   OpCounters counters_;
 };

@@ -73,6 +73,10 @@ class ForwardingBackend : public Backend {
   void do_kv_write(const KvWriteArgs& args) override {
     pass([&] { inner_.kv_write(args); });
   }
+  void do_rope_kv_write(const KvWriteArgs& args, const StagedIndices& positions,
+                        const DeviceView& inv_freq, int) override {
+    pass([&] { inner_.rope_kv_write(args, positions, inv_freq); });
+  }
   void do_attention(const AttentionArgs& args) override {
     pass([&] { inner_.attention(args); });
   }

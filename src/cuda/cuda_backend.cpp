@@ -3,7 +3,7 @@
 #include <map>
 #include <utility>
 
-#include "cuda/kernels/attention_plan.h"
+#include "cuda/kernels/attention_planner.h"
 #include "cuda/kernels/kernels.h"
 #include "cuda/packing/kv_blocks.h"
 #include "cuda/packing/packed_matrix.h"
@@ -95,6 +95,10 @@ class CudaBackend final : public Backend {
     kernels::rope(stream(), qkv, positions, inv_freq, heads + kv_heads);
   }
   void do_kv_write(const KvWriteArgs& args) override { kernels::kv_write(stream(), args); }
+  void do_rope_kv_write(const KvWriteArgs& args, const StagedIndices& positions,
+                        const DeviceView& inv_freq, int heads) override {
+    kernels::rope_kv_write(stream(), args, positions, inv_freq, heads);
+  }
   void do_attention(const AttentionArgs& args) override {
     if (!is_in_run_) planner_.forget();
     kernels::attention(stream(), scratch(), planner_, runtime_->facts().shared_bytes, args);

@@ -8,7 +8,7 @@
 
 #include "base/hash.h"
 #include "cuda/cuda_backend.h"
-#include "cuda/kernels/attention_plan.h"
+#include "cuda/kernels/attention_planner.h"
 #include "cuda/kernels/kernels.h"
 #include "cuda/runtime/launch.h"
 #include "cuda/runtime/runtime.h"

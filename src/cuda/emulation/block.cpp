@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "cuda/emulation/fault.h"
+#include "cuda/emulation/launch_count.h"
 
 namespace erne::cuda::emulation {
 namespace {
@@ -19,6 +20,7 @@ namespace {
 constexpr unsigned kDeviceArithmetic = 0x9FC0;
 
 thread_local Block* running_block = nullptr;
+thread_local uint64_t launches = 0;
 
 }  // namespace
 
@@ -130,10 +132,13 @@ void Block::finish_copies(size_t groups_left) {
   self.groups.erase(self.groups.begin(), self.groups.begin() + static_cast<std::ptrdiff_t>(due));
 }
 
+uint64_t launch_count() {
+  return launches;
+}
+
 void run_grid(const char* kernel, Place grid, int threads, size_t shared_bytes,
               const std::function<void()>& body) {
   thread_local Block block;
-  thread_local uint64_t launches = 0;
   const uint64_t order = mix64(++launches);
   const unsigned host_arithmetic = _mm_getcsr();
   _mm_setcsr(kDeviceArithmetic);

@@ -1,6 +1,7 @@
 // Attention of a ragged batch over paged KV. Decode, chunks of a prompt and drafts to verify are
 // the same here, rows of different lengths.
 #include "cuda/kernels/attention_kernels.h"
+#include "cuda/kernels/attention_planner.h"
 #include "cuda/kernels/kernels.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE::kernels {

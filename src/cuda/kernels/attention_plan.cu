@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cuda/kernels/attention_planner.h"
 #include "cuda/runtime/launch.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
@@ -129,6 +130,13 @@ AttentionPlan::AttentionPlan(Scratch& scratch, const StagedBatch& batch, int gro
   counts = take<AttentionCounts>(scratch, 1);
 }
 
+AttentionPlanner::AttentionPlanner(Runtime& runtime) : memory_(runtime) {}
+AttentionPlanner::~AttentionPlanner() = default;
+
+void AttentionPlanner::forget() {
+  plan_ = nullptr;
+}
+
 const AttentionPlan& AttentionPlanner::plan(Stream& stream, const StagedBatch& batch, int group,
                                             int long_tile_queries) {
   const bool is_kept =
@@ -137,7 +145,7 @@ const AttentionPlan& AttentionPlanner::plan(Stream& stream, const StagedBatch& b
       batch_.num_tokens == batch.num_tokens && batch_.num_blocks == batch.num_blocks;
   if (is_kept) return *plan_;
   memory_.begin_op();
-  plan_.emplace(memory_, batch, group, long_tile_queries);
+  plan_ = std::make_unique<AttentionPlan>(memory_, batch, group, long_tile_queries);
   batch_ = batch;
   launch(stream, {1}, MakePlan{*plan_, AttentionRows(batch)});
   return *plan_;

@@ -9,14 +9,10 @@
 // may become depends on shapes alone.
 #pragma once
 
-#include <optional>
-
 #include "cuda/kernels/attention_rows.h"
 #include "cuda/runtime/scratch.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
-
-struct Stream;
 
 constexpr int kTileQueries = 16;  // of a warp
 constexpr int kShortRowTiles = 4;
@@ -41,23 +37,6 @@ struct AttentionPlan {
   int group, long_tile_queries;
 
   AttentionPlan(Scratch& scratch, const StagedBatch& batch, int group, int long_tile_queries);
-};
-
-// The plan of a batch, which all layers of a step share: made by the first that asks, and kept until
-// the batch may be another one. A graph that repeats a step has the making of its plan in it.
-class AttentionPlanner {
- public:
-  explicit AttentionPlanner(Runtime& runtime) : memory_(runtime) {}
-
-  // In memory that stays as it is until the next forget().
-  const AttentionPlan& plan(Stream& stream, const StagedBatch& batch, int group,
-                            int long_tile_queries);
-  void forget() { plan_.reset(); }
-
- private:
-  Scratch memory_;
-  std::optional<AttentionPlan> plan_;
-  StagedBatch batch_;  // that it is of
 };
 
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

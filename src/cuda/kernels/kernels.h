@@ -37,6 +37,9 @@ void rope(Stream& stream, const DeviceView& qkv, const StagedIndices& positions,
 
 // kv_write.cu, attention.cu
 void kv_write(Stream& stream, const KvWriteArgs& args);
+// heads: of queries, a multiple of those of keys.
+void rope_kv_write(Stream& stream, const KvWriteArgs& args, const StagedIndices& positions,
+                   const DeviceView& inv_freq, int heads);
 // shared_bytes: what a block may have.
 void attention(Stream& stream, Scratch& scratch, AttentionPlanner& planner, size_t shared_bytes,
                const AttentionArgs& args);
