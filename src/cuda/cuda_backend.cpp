@@ -11,6 +11,7 @@
 #include "cuda/runtime/row_uploads.h"
 #include "cuda/runtime/runtime.h"
 #include "cuda/runtime/scratch.h"
+#include "cuda/runtime/stream.h"
 #include "cuda/runtime/uploads.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
@@ -69,9 +70,9 @@ class CudaBackend final : public Backend {
   }
   void do_pack_rows(const Linear& w, const TensorView& rows, int64_t first_row) override {
     if (w.format->encoding == Encoding::kCcq)  // a search over all codes
-      do_pack_encoded(w, encode_rows(*w.format, rows), first_row);
-    else
-      kernels::pack_rows(stream(), w, row_uploads_.upload(rows), first_row);
+      return do_pack_encoded(w, encode_rows(*w.format, rows), first_row);
+    kernels::pack_rows(stream(), w, row_uploads_.upload(rows), first_row);
+    order_launches(stream());  // kernels may read weights before they wait
   }
   void do_pack_encoded(const Linear& w, const EncodedRows& rows, int64_t first_row) override {
     place(w, place_rows(PackedMatrix(w), rows, first_row));

@@ -54,7 +54,10 @@ void Block::run(const char* kernel, Place block, Place grid, int threads, size_t
   shared_.begin_block(shared_bytes, threads / kWarpLanes);
   warps_.assign(threads / kWarpLanes, {});
   while (std::ssize(all_threads_) < threads) all_threads_.push_back(std::make_unique<Thread>());
-  for (int i = 0; i < threads; ++i) all_threads_[i]->fiber.start(body);
+  for (int i = 0; i < threads; ++i) {
+    all_threads_[i]->fiber.start(body);
+    all_threads_[i]->has_waited = false;
+  }
 
   Block* const outer = std::exchange(running_block, this);
   run_threads(order);
@@ -76,6 +79,8 @@ void Block::run_threads(uint64_t order) {
         if (!thread.fiber.done()) continue;
         ++ended_;
         ++progress_;
+        // The launch behind this one waits for this one alone.
+        if (!thread.has_waited) fault("a thread ends before it has waited for earlier launches");
         if (thread.has_copies()) fault("a thread ends before its copies have been waited for");
         thread.groups.clear();
       }

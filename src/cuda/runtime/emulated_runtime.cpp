@@ -6,8 +6,9 @@
 #include <utility>
 
 #include "base/check.h"
-#include "cuda/runtime/launch.h"
+#include "cuda/emulation/global_memory.h"
 #include "cuda/runtime/runtime.h"
+#include "cuda/runtime/stream.h"
 
 namespace erne::cuda::inline emulated {
 namespace {
@@ -50,7 +51,10 @@ class EmulatedRuntime final : public Runtime {
   void copy_out(const void* device, void* host, size_t bytes) override {
     copy(device, host, device, bytes);
   }
-  void finish() override { do_until(done_ + asked_.size()); }
+  void finish() override {
+    do_until(done_ + asked_.size());
+    emulation::end_launches();
+  }
   std::unique_ptr<Mark> make_mark() override { return std::make_unique<CountedWork>(); }
   void set(Mark& mark) override { dynamic_cast<CountedWork&>(mark).asked = done_ + asked_.size(); }
   void wait(const Mark& mark) override { do_until(dynamic_cast<const CountedWork&>(mark).asked); }

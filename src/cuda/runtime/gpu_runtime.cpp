@@ -2,6 +2,7 @@
 
 #include "cuda/runtime/cuda_call.h"
 #include "cuda/runtime/runtime.h"
+#include "cuda/runtime/stream.h"
 
 namespace erne::cuda::inline gpu {
 namespace {
@@ -31,6 +32,7 @@ class CudaRuntime final : public Runtime {
   explicit CudaRuntime(int device) {
     cuda_call("cudaSetDevice", cudaSetDevice(device));
     facts_ = facts_of(device);
+    stream_.starts_early = facts_.capability >= 90;
     cuda_call("cudaStreamCreate",
               cudaStreamCreateWithFlags(&stream_.handle, cudaStreamNonBlocking));
   }
