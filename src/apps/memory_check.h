@@ -16,6 +16,6 @@ namespace erne::apps {
 // the error is choose_capacity()'s. Weights of a packed checkpoint are not counted: where they are
 // too large they stay in the file.
 Result<void> check_memory(const ServeOptions& options, const model::OpenedModel& opened,
-                          Backend& backend, const FreeMemory& free);
+                          Backend& backend, const FreeMemory& free, const WorkingBytes& working);
 
 }  // namespace erne::apps

@@ -1,6 +1,6 @@
-// The inputs of a step in a device's memory. They are checked once a step and uploaded together, into
-// memory that is allocated once: so ops need not look at them again, layer after layer, and steps of
-// as many tokens and rows have them at the same addresses, as a captured graph needs it.
+// The inputs of a step in a device's memory. They are checked once a step and uploaded together,
+// into memory that is allocated once: so ops need not look at them again, layer after layer, and in
+// steps of as many tokens and rows their addresses are the same, as a captured graph needs it.
 //
 // Each staged list remembers what it was checked against; an op CHECKs that against what it works
 // on, which costs nothing.

@@ -1,5 +1,6 @@
 #include "cuda/cuda_backend.h"
 
+#include <array>
 #include <map>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "cuda/packing/kv_blocks.h"
 #include "cuda/packing/packed_matrix.h"
 #include "cuda/packing/place_rows.h"
+#include "cuda/runtime/rehearsal_runtime.h"
 #include "cuda/runtime/row_uploads.h"
 #include "cuda/runtime/runtime.h"
 #include "cuda/runtime/scratch.h"
@@ -19,8 +21,10 @@ namespace {
 
 // Of a step that becomes a graph: in larger ones kernels take longer than their launches.
 constexpr int64_t kMostRecordedTokens = 512;
-// Each takes memory for as long as the server runs; steps of other sizes go on as they come.
+// Each takes memory for as long as the server runs; steps of other sizes go on as they come. So
+// many for steps in which every row has one token, and for others, whose sizes are many.
 constexpr int kMostGraphs = 256;
+constexpr size_t kGraphBytes = 512 << 10;  // of some hundred launches; no card has measured it yet
 
 class CudaBackend final : public Backend {
  public:
@@ -152,7 +156,7 @@ class CudaBackend final : public Backend {
   Uploads uploads_{*runtime_};
   RowUploads row_uploads_{*runtime_};
   std::map<RunKey, Recording> recordings_;
-  int num_graphs_ = 0;
+  std::array<int, 2> num_graphs_ = {};  // of prompts, of rows that decode
 };
 
 // The first time it is done as it comes, which is when memory grows that ops work in; the second
@@ -163,8 +167,9 @@ void CudaBackend::run(const RunKey& key, const std::function<void()>& body) {
   if (is_new) return call(body);
   Recording& recording = found->second;
   if (recording.graph == nullptr) {
-    if (num_graphs_ == kMostGraphs) return call(body);
-    ++num_graphs_;
+    int& num_graphs = num_graphs_[key.tokens == key.rows];
+    if (num_graphs == kMostGraphs) return call(body);
+    ++num_graphs;
     const OpCounters before = counters();
     recording.graph = runtime_->record([&] { call(body); });
     recording.work = counters() - before;
@@ -179,6 +184,13 @@ void CudaBackend::run(const RunKey& key, const std::function<void()>& body) {
 Result<std::unique_ptr<Backend>> make_cuda_backend(int device, HostThreads host_threads) {
   return std::unique_ptr<Backend>(
       std::make_unique<CudaBackend>(TRY(Runtime::open(device)), std::move(host_threads)));
+}
+
+Result<std::unique_ptr<Backend>> make_cuda_rehearsal(int device) {
+  const auto runtime = TRY(Runtime::open(device));
+  return std::unique_ptr<Backend>(std::make_unique<CudaBackend>(
+      std::make_unique<RehearsalRuntime>(runtime->facts(), 2 * kMostGraphs * kGraphBytes),
+      HostThreads()));
 }
 
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

@@ -65,6 +65,15 @@ size_t ModelExecutor::workspace_bytes(const model::ErnieConfig& config, DType ac
          StagingArea::bytes(staging_limits(config, options));
 }
 
+size_t ModelExecutor::rehearsed_bytes(Backend& rehearsal, const model::Model& outline,
+                                      const ExecutorOptions& options) {
+  ModelExecutor executor(rehearsal, outline, options);
+  executor.warm_up();
+  const MemoryInfo memory = rehearsal.memory();
+  const size_t blocks = executor.kv_.geometry().block_bytes * options.num_blocks;
+  return memory.total_bytes - memory.available_bytes - blocks;
+}
+
 void ModelExecutor::warm_up() {
   const int longest = longest_sequence();
   compute((options_.max_tokens + longest - 1) / longest, options_.max_tokens);
@@ -129,7 +138,7 @@ std::optional<Status> ModelExecutor::sample(const sched::BatchPlan& plan,
     if (tokens.empty()) return std::nullopt;
     const StagedIndices rows = inputs_.stage_logit_rows(tokens, std::ssize(plan.tokens));
     const DeviceView logits{logits_.data(), DType::kF32, {rows.size(), vocabulary}};
-    backend_.run({"logits", std::ssize(plan.tokens), rows.size()},
+    backend_.run({"logits", rows.size(), rows.size()},
                  [&] { model_.logits(backend_, ranks_, rows, workspace_, {logits}); });
     const std::span<float> values = readback_.read<float>(logits);
     if (!sampler_.take_batch(values, vocabulary, options_.num_valid_tokens))

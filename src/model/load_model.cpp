@@ -103,6 +103,16 @@ Result<std::unique_ptr<Model>> OpenedModel::load(Backend& backend, Progress prog
   return architecture_->make(config_, facts_, backend, plan_.activation, TRY(read()));
 }
 
+Result<std::unique_ptr<Model>> OpenedModel::outline(Backend& backend) const {
+  const weights::LoadOptions how = load_options({});
+  weights::RandomSource stand_in(0);  // packed weights are in the plan's formats
+  weights::WeightSource& source = source_ != nullptr ? *source_ : stand_in;
+  const std::vector<weights::TensorSpec> specs = TRY(weights::share_of(specs_, rank_));
+  const auto plans = TRY(plan_weights(backend, source, specs, how));
+  return architecture_->make(config_, facts_, backend, plan_.activation,
+                             weights::WeightStore(backend, plans, how.quantize_activations));
+}
+
 Result<size_t> OpenedModel::pack(Backend& backend, Progress progress,
                                  const std::filesystem::path& file) const {
   CHECK(plan_.scheme != nullptr && source_ != nullptr);

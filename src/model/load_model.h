@@ -35,6 +35,9 @@ class OpenedModel {
   // the model.
   Result<std::unique_ptr<Model>> load(Backend& backend, Progress progress = {},
                                       const std::filesystem::path& weight_cache = {}) const;
+  // The model with room for its weights, of which none is read: for what it will take, on a back
+  // end that counts.
+  Result<std::unique_ptr<Model>> outline(Backend& backend) const;
   // Makes the weights of a checkpoint of erne's own: quantised, as `backend` packs them. The plan
   // has a scheme. Returns their bytes.
   Result<size_t> pack(Backend& backend, Progress progress, const std::filesystem::path& file) const;

@@ -1,5 +1,5 @@
-// What attention reads of a step's tokens: keys and values in their blocks, and where one launch does
-// both, rotated before.
+// What attention reads of a step's tokens: keys and values in their blocks, and where one launch
+// does both, rotated before.
 #include "cuda/kernels/kernels.h"
 #include "cuda/kernels/kv_writer.h"
 #include "cuda/kernels/rotation.h"
