@@ -81,5 +81,40 @@ TEST_F(LongRow, IsTheSameWithLessSharedMemory) {
   EXPECT_TRUE(attend(99 << 10) == attend(227 << 10));
 }
 
+// Layers of a step share a plan; the next step has another one, also where a graph repeats it.
+TEST_F(LongRow, IsPlannedAnewInEveryRun) {
+  constexpr int kFew = 2;
+  const DeviceView out = device(DType::kBf16, {kFew, kHeads * kDim});
+  const std::vector<std::byte> nothing(out.bytes());
+  std::vector<int32_t> blocks(kv_.num_blocks);
+  std::iota(blocks.begin(), blocks.end(), 0);
+  const auto attended = [&](int context, bool in_run) {
+    const RaggedRow row{0, kFew, context, 0};
+    const StagedBatch batch = stage_batch(*backend_, {&row, 1}, blocks,
+                                          {.rows = batch_.rows,
+                                           .blocks = batch_.blocks,
+                                           .num_tokens = kFew,
+                                           .num_blocks = kv_.num_blocks,
+                                           .block_tokens = kBlockTokens});
+    const auto attend = [&] {
+      backend_->attention({rows_.rows(kContext, kFew), kv_, &batch, out, 0.1f});
+    };
+    backend_->upload(nothing, out.span());
+    if (in_run)
+      backend_->run({"two layers", kFew, 1}, [&] { attend(), attend(); });
+    else
+      attend();
+    std::vector<std::byte> bytes(out.bytes());
+    backend_->download(out.span(), bytes);
+    return bytes;
+  };
+  const auto far = attended(kContext + 8, false), near = attended(40, false);
+  EXPECT_NE(near, far);
+  for (int i = 0; i < 3; ++i) {  // as it comes, recorded, repeated
+    EXPECT_TRUE(attended(40, true) == near) << i;
+    EXPECT_TRUE(attended(kContext + 8, true) == far) << i;
+  }
+}
+
 }  // namespace
 }  // namespace erne::cuda::inline emulated
