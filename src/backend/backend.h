@@ -24,6 +24,7 @@
 #include "backend/kv_view.h"
 #include "backend/staged_step.h"
 #include "tensor/encoded_rows.h"
+#include "tensor/random_matrix.h"
 #include "tensor/tensor_view.h"
 #include "tensor/weight_format.h"
 
@@ -191,6 +192,9 @@ class Backend {
   void pack_rows(const Linear& w, const TensorView& rows, int64_t first_row);
   // Writes rows that are encoded already, in the codes of w's format.
   void pack_rows(const Linear& w, const EncodedRows& rows, int64_t first_row);
+  // Writes all of w: what pack_rows() would make of such a matrix, or in wint2, which takes long to
+  // encode, any numbers of that size. False: the back end draws none, and nothing is written.
+  virtual bool draw(const Linear&, const RandomMatrix&) { return false; }
   // A whole weight, into new memory.
   Linear pack(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage);
 

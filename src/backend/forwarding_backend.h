@@ -26,6 +26,11 @@ class ForwardingBackend : public Backend {
   bool is_decoded(const WeightFormat& format, LinearInput input) const override {
     return inner_.is_decoded(format, input);
   }
+  bool draw(const Linear& w, const RandomMatrix& matrix) override {
+    bool is_drawn = false;
+    pass([&] { is_drawn = inner_.draw(w, matrix); });
+    return is_drawn;
+  }
   size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
     return inner_.packed_bytes(format, out, in);
   }

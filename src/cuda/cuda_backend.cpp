@@ -57,6 +57,7 @@ class CudaBackend final : public Backend {
   size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
     return PackedMatrix(format, out, in).bytes;
   }
+  bool draw(const Linear& w, const RandomMatrix& matrix) override;
 
  private:
   void do_upload(std::span<const std::byte> from, DeviceSpan to) override {
@@ -158,6 +159,22 @@ class CudaBackend final : public Backend {
   std::map<RunKey, Recording> recordings_;
   std::array<int, 2> num_graphs_ = {};  // of prompts, of rows that decode
 };
+
+bool CudaBackend::draw(const Linear& w, const RandomMatrix& matrix) {
+  constexpr int64_t kRunElements = 8 << 20;
+  if (w.format->encoding == Encoding::kCcq) {
+    kernels::draw_ccq(stream(), w, matrix);
+  } else {
+    const int64_t run = std::max<int64_t>(kRunElements / w.in / kPackRows, 1) * kPackRows;
+    for (int64_t first = 0; first < w.out; first += run) {
+      const DeviceView rows = row_uploads_.room(DType::kBf16, {std::min(run, w.out - first), w.in});
+      kernels::draw_rows(stream(), matrix, first, rows);
+      kernels::pack_rows(stream(), w, rows, first);
+    }
+  }
+  order_launches(stream());
+  return true;
+}
 
 // The first time it is done as it comes, which is when memory grows that ops work in; the second
 // time it is recorded, and from then on a graph.

@@ -31,6 +31,12 @@ void plain_linear(Stream& stream, const Linear& w, const DeviceView& x, const De
 // pack_weights.cu: rows as loaded, in the device's memory, into w; any format but wint2.
 void pack_rows(Stream& stream, const Linear& w, const DeviceView& rows, int64_t first_row);
 
+// draw_weights.cu: rows of a random matrix from first_row on; and all of a weight in wint2, numbers
+// of that size.
+void draw_rows(Stream& stream, const RandomMatrix& matrix, int64_t first_row,
+               const DeviceView& rows);
+void draw_ccq(Stream& stream, const Linear& w, const RandomMatrix& matrix);
+
 // rope.cu: rotates the first `heads` heads of each row.
 void rope(Stream& stream, const DeviceView& qkv, const StagedIndices& positions,
           const DeviceView& inv_freq, int heads);
