@@ -77,11 +77,13 @@ weights::LoadOptions OpenedModel::load_options(Progress progress) const {
 }
 
 Result<size_t> OpenedModel::weight_bytes(Backend& backend, const QuantizationScheme* scheme) const {
-  if (source_ == nullptr) return size_t{0};
+  if (source_ == nullptr && backend.reads_host_memory()) return size_t{0};
+  weights::RandomSource stand_in(0);
+  weights::WeightSource& source = source_ != nullptr ? *source_ : stand_in;
   weights::LoadOptions how = load_options({});
   how.quantization = scheme ? scheme->formats(config_.has_experts()) : Quantization();
   size_t total = 0;
-  for (const weights::WeightPlan& plan : TRY(plan_weights(backend, *source_, specs_, how)))
+  for (const weights::WeightPlan& plan : TRY(plan_weights(backend, source, specs_, how)))
     total += plan.bytes;
   return total;
 }

@@ -28,8 +28,8 @@ class OpenedModel {
   const CheckpointFacts& facts() const { return facts_; }
   const LoadPlan& plan() const { return plan_; }
 
-  // Bytes of all weights packed to `scheme`, nullptr: as stored; 0 where they are packed already,
-  // and may stay in their file. Nothing is read.
+  // Bytes of all weights packed to `scheme`, nullptr: as stored; 0 where they are packed already
+  // and the back end may read them in their file. Nothing is read.
   Result<size_t> weight_bytes(Backend& backend, const QuantizationScheme* scheme) const;
   // Reads the weights; `weight_cache`: folder of packed ones, empty: none. The backend must outlive
   // the model.
