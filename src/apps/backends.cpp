@@ -50,7 +50,7 @@ Result<ChosenBackend> make_cpu(const DeviceOptions& options) {
   const CpuRow row = TRY(find_cpu(options.cpu_isa));
   const int threads = TRY(choose_threads(options.threads, cpu::usable_cpus()));
   try {
-    return ChosenBackend{cpu::make_cpu_backend(row.isa, threads), threads,
+    return ChosenBackend{cpu::make_cpu_backend(row.isa, threads), nullptr, threads,
                          fmt::format("CPU, {} kernels, {} threads", row.name, threads)};
   } catch (const std::system_error& error) {  // the system has fewer threads to give
     return invalid(fmt::format("--threads: {} threads cannot be started ({}); name fewer", threads,
@@ -68,7 +68,9 @@ Result<ChosenBackend> make_cuda(int device, const DeviceOptions& options) {
       }));
   const double gigabytes = static_cast<double>(backend->memory().total_bytes) / 1e9;
   std::string summary = fmt::format("GPU {}, {}, {:.1f} GB", device, backend->name(), gigabytes);
-  return ChosenBackend{std::move(backend), host.threads, std::move(summary)};
+  return ChosenBackend{std::move(backend),
+                       [device] { return cuda::make_cuda_rehearsal(device).value(); }, host.threads,
+                       std::move(summary)};
 }
 
 // N of "cuda:N"; "cuda" is "cuda:0". Nothing where it is neither.

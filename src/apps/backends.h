@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,8 +14,13 @@
 
 namespace erne::apps {
 
+// Makes a back end like the chosen one that computes nothing and counts memory; null where ops work
+// in none of their own.
+using MakeRehearsal = std::function<std::unique_ptr<Backend>()>;
+
 struct ChosenBackend {
   std::unique_ptr<Backend> backend;
+  MakeRehearsal make_rehearsal;
   int threads = 0;      // of the host that compute, the caller included
   std::string summary;  // for a start's first line: "CPU, avx2 kernels, 8 threads"
 };

@@ -19,7 +19,7 @@ constexpr size_t kBlockBytes =
 
 constexpr BackendLimits kBackend = {.block_tokens_multiple = 16, .head_dim_multiple = 16};
 
-size_t no_workspace(const sched::Limits&) {
+size_t no_workspace(const sched::Limits&, int64_t) {
   return 0;
 }
 
@@ -51,6 +51,14 @@ TEST(Capacity, MemoryBoundsTheBlocks) {
   const auto refused = choose(options, {50 * kBlockBytes});  // 32 blocks are the least
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.status().param, "--max-model-len");
+}
+
+// As vLLM and FastDeploy mean it: of all that the card has, and what is in use already counts.
+TEST(Capacity, OfAGpuTheShareIsOfAllItsMemory) {
+  FreeMemory free{150 * kBlockBytes, size_t{1} << 30, 200 * kBlockBytes};
+  EXPECT_EQ(choose({}, free)->num_blocks, 180 - 50);
+  free.device_bytes = 20 * kBlockBytes;  // others have what the share leaves
+  EXPECT_EQ(choose({}, free).status().param, "--max-model-len");
 }
 
 TEST(Capacity, OverridesAreTakenFromTheBareMinimumUp) {
@@ -116,7 +124,7 @@ TEST(Capacity, ACpuTierThatIsTooLargeOrLessThanABlockIsRefused) {
 
 // What a start names as fitting does fit, and one more does not.
 TEST(Capacity, WhatStepsWorkInIsCountedAndARefusalNamesWhatFits) {
-  const auto workspace = [](const sched::Limits& limits) {
+  const auto workspace = [](const sched::Limits& limits, int64_t) {
     return size_t{1000} * limits.max_tokens + size_t{40'000} * limits.max_rows;
   };
   const auto with = [&](const ServeOptions& options, size_t free_bytes = 200'000'000) {
@@ -171,6 +179,16 @@ TEST(Capacity, WhatStepsWorkInIsCountedAndARefusalNamesWhatFits) {
   EXPECT_TRUE(with(options).ok());
   options.swap_space += 0.0015;
   EXPECT_FALSE(with(options).ok());
+
+  options = {};
+  refused = with(options, 3'000'000);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().param, "--max-model-len");
+  options.max_model_len = number_after(refused.status().message, "up to ");
+  EXPECT_GT(options.max_model_len, 128) << refused.status().message;
+  EXPECT_TRUE(with(options, 3'000'000).ok());
+  ++options.max_model_len;
+  EXPECT_FALSE(with(options, 3'000'000).ok());
 
   EXPECT_EQ(with({}, 1'000'000).status().param, "--max-model-len");
   EXPECT_FALSE(with({}, 0).ok());

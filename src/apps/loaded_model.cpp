@@ -70,9 +70,9 @@ Result<model::ModelOptions> model_options(const ServeOptions& options) {
 }
 
 FreeMemory free_memory(const Backend& backend) {
-  const size_t bytes = backend.memory().available_bytes;
-  if (backend.reads_host_memory()) return {bytes};
-  return {bytes, free_host_bytes()};
+  const MemoryInfo memory = backend.memory();
+  if (backend.reads_host_memory()) return {memory.available_bytes};
+  return {memory.available_bytes, free_host_bytes(), memory.total_bytes};
 }
 
 Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
@@ -85,7 +85,8 @@ Result<void> load_weights(LoadedModel& loaded, const ServeOptions& options) {
   const model::ModelOptions how = TRY(model_options(options));
   const auto opened = TRY(model::OpenedModel::open(loaded.folder, how));
   const model::LoadPlan& plan = loaded.plan = opened.plan();
-  TRY(check_memory(options, opened, *loaded.backend, free_memory(*loaded.backend)));
+  loaded.working = TRY(working_bytes(options, opened, chosen.make_rehearsal));
+  TRY(check_memory(options, opened, *loaded.backend, free_memory(*loaded.backend), loaded.working));
   loaded.model =
       TRY(opened.load(*loaded.backend, tensor_progress("loading weights"), options.weight_cache));
   const model::ErnieConfig& config = loaded.model->config();
@@ -189,24 +190,18 @@ Result<void> make_executor(LoadedModel& loaded, const ServeOptions& options) {
   const model::Model& model = *loaded.model;
   const FreeMemory free = free_memory(*loaded.backend);
   const DType kv = loaded.plan.kv;
-  const WorkspaceBytes workspace = workspace_of(model.config(), model.activation(), options);
-  loaded.capacity =
-      TRY(choose_capacity(options, model.config(), loaded.backend->limits(), kv, free, workspace));
+  loaded.capacity = TRY(
+      choose_capacity(options, model.config(), loaded.backend->limits(), kv, free, loaded.working));
   loaded.capacity.limits.vocab_size = loaded.num_tokens();
   const Capacity& capacity = loaded.capacity;
-  const exec::ExecutorOptions executor{.num_blocks = capacity.num_blocks,
-                                       .host_blocks = capacity.host_blocks,
-                                       .block_tokens = static_cast<int>(options.block_size),
-                                       .max_tokens = capacity.limits.max_tokens,
-                                       .max_rows = capacity.limits.max_rows,
-                                       .num_valid_tokens = loaded.num_tokens(),
-                                       .kv_dtype = kv,
-                                       .max_sequence_tokens = capacity.limits.max_model_len};
+  exec::ExecutorOptions executor =
+      executor_options(options, capacity.limits, kv, capacity.num_blocks);
+  executor.host_blocks = capacity.host_blocks;
   TRY(start_executor(loaded, executor));
   log_info("KV cache: {}, {} blocks of {} tokens, {:.1f} MB of {:.1f} MB free; workspace {:.1f} MB",
            dtype_name(kv), capacity.num_blocks, options.block_size,
            capacity.num_blocks * capacity.block_bytes / 1e6, free.device_bytes / 1e6,
-           workspace(capacity.limits) / 1e6);
+           loaded.working(capacity.limits, capacity.num_blocks) / 1e6);
   report_host_tier(capacity, *loaded.backend);
   const std::string chunked_prefill =
       capacity.limits.chunk_prompts

@@ -30,6 +30,7 @@ struct LoadedModel {
   std::unique_ptr<text::Tokenizer> tokenizer;   // null with --skip-tokenizer-init
   std::optional<text::ChatPrompt> chat_prompt;  // none: the checkpoint has no template
   std::string chat_template;                    // its text
+  WorkingBytes working;                         // what capacity was chosen by
   Capacity capacity;
   std::unique_ptr<exec::ModelExecutor> executor;
 

@@ -38,14 +38,13 @@ ServeOptions least_of(ServeOptions options) {
 }
 
 Result<Beside> count_least(const ServeOptions& options, const model::OpenedModel& opened,
-                           const Backend& backend, const WorkspaceBytes& workspace) {
+                           const Backend& backend, const WorkingBytes& working) {
   constexpr FreeMemory kAnyMemory{size_t{1} << 50};
-  const Capacity capacity =
-      TRY(choose_capacity(least_of(options), opened.config(), backend.limits(), opened.plan().kv,
-                          kAnyMemory, workspace));
+  const Capacity capacity = TRY(choose_capacity(
+      least_of(options), opened.config(), backend.limits(), opened.plan().kv, kAnyMemory, working));
   const int model_len = capacity.limits.max_model_len;
   const int64_t blocks = (model_len + options.block_size - 1) / options.block_size;
-  return Beside{blocks * capacity.block_bytes, workspace(capacity.limits), model_len};
+  return Beside{blocks * capacity.block_bytes, working(capacity.limits, blocks), model_len};
 }
 
 // Names the quantisations that fit, with what they need; if none does, the smallest.
@@ -69,10 +68,9 @@ Result<std::string> advice(const model::OpenedModel& opened, Backend& backend, s
 }  // namespace
 
 Result<void> check_memory(const ServeOptions& options, const model::OpenedModel& opened,
-                          Backend& backend, const FreeMemory& free) {
+                          Backend& backend, const FreeMemory& free, const WorkingBytes& working) {
   const model::LoadPlan& plan = opened.plan();
-  const WorkspaceBytes workspace = workspace_of(opened.config(), plan.activation, options);
-  const Beside least = TRY(count_least(options, opened, backend, workspace));
+  const Beside least = TRY(count_least(options, opened, backend, working));
   const size_t weights = TRY(opened.weight_bytes(backend, plan.scheme));
   if (weights + least.total() > free.device_bytes)
     return Status{
@@ -86,7 +84,7 @@ Result<void> check_memory(const ServeOptions& options, const model::OpenedModel&
                     TRY(advice(opened, backend, least.total(), free.device_bytes))),
         "--model"};
   TRY(choose_capacity(options, opened.config(), backend.limits(), plan.kv,
-                      {free.device_bytes - weights, free.host_bytes}, workspace));
+                      {free.device_bytes - weights, free.host_bytes, free.total_bytes}, working));
   return {};
 }
 

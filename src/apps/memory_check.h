@@ -13,9 +13,9 @@ namespace erne::apps {
 // Counted are the weights as they will be packed, and of the KV cache and the workspace the least
 // to serve with: if that does not fit, an error says how much each takes, what is free, and which
 // quantisations would fit. If it is only the options that ask for too much (--swap-space is one),
-// the error is choose_capacity()'s. Weights of a packed checkpoint are not counted: where they are
-// too large they stay in the file.
+// the error is choose_capacity()'s. On the host weights of a packed checkpoint are not counted:
+// where they are too large they stay in the file.
 Result<void> check_memory(const ServeOptions& options, const model::OpenedModel& opened,
-                          Backend& backend, const FreeMemory& free);
+                          Backend& backend, const FreeMemory& free, const WorkingBytes& working);
 
 }  // namespace erne::apps

@@ -31,7 +31,8 @@ class MemoryCheck : public testing::Test {
     return high;
   }
   Result<void> check(size_t free_bytes) {
-    return check_memory(options_, *opened_, *backend_, {free_bytes});
+    return check_memory(options_, *opened_, *backend_, {free_bytes},
+                        working_bytes(options_, *opened_, nullptr).value());
   }
 
   ServeOptions options_;

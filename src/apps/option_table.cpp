@@ -117,7 +117,9 @@ const FlagRow<O> kServerFlags[] = {
      "prefix cache); 0: none",
      from_to(0, 1 << 20)},
     {"--gpu-memory-utilization", "Capacity", &O::gpu_memory_utilization,
-     "share of the free memory that KV blocks may take after loading", from_to(0.01, 1)},
+     "share of a GPU's memory that may be taken, weights and all; on a CPU: of what is free after "
+     "loading, by KV blocks and what steps work in",
+     from_to(0.01, 1)},
     {"--kv-cache-ratio", "Capacity", &O::kv_cache_ratio,
      "accepted for compatibility: all blocks serve prompts and answers alike, as in FastDeploy's "
      "V1 "

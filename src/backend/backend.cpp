@@ -183,8 +183,8 @@ void Backend::linear(const Linear& w, const DeviceView& x, const DeviceView& y) 
   if (tokens.size > 0) do_linear(w, x, y);
 }
 
-void Backend::rope(const DeviceView& qkv, const StagedIndices& positions,
-                   const DeviceView& inv_freq, int heads, int kv_heads) {
+void Backend::enter_rope(const DeviceView& qkv, const StagedIndices& positions,
+                         const DeviceView& inv_freq, int heads, int kv_heads) {
   const ShapeCheck check("rope");
   Dim tokens{"T"}, half{"D/2"};
   check.shape("inv_freq", inv_freq, {&half});
@@ -197,10 +197,15 @@ void Backend::rope(const DeviceView& qkv, const StagedIndices& positions,
   const int64_t rotated = tokens.size * 2 * half.size * (heads + kv_heads);
   counters_.bytes += 2 * rotated * static_cast<int64_t>(dtype_bytes(qkv.dtype));
   counters_.flops += 3 * rotated;
-  if (tokens.size > 0) do_rope(qkv, positions, inv_freq, heads, kv_heads);
 }
 
-void Backend::kv_write(const KvWriteArgs& args) {
+void Backend::rope(const DeviceView& qkv, const StagedIndices& positions,
+                   const DeviceView& inv_freq, int heads, int kv_heads) {
+  enter_rope(qkv, positions, inv_freq, heads, kv_heads);
+  if (qkv.shape[0] > 0) do_rope(qkv, positions, inv_freq, heads, kv_heads);
+}
+
+void Backend::enter_kv_write(const KvWriteArgs& args) {
   const ShapeCheck check("kv_write");
   const KvLayerView& kv = args.kv;
   check_kv(check, kv);
@@ -215,8 +220,27 @@ void Backend::kv_write(const KvWriteArgs& args) {
   const int64_t stored = args.slots.num_stored;
   counters_.bytes += stored * (2 * kv_width * static_cast<int64_t>(dtype_bytes(args.qkv.dtype)) +
                                kv_token_bytes(kv));
-  // Also where nothing is stored: what is recorded in one step is repeated in others.
-  if (tokens.size > 0) do_kv_write(args);
+}
+
+// Also where nothing is stored: what is recorded in one step is repeated in others.
+void Backend::kv_write(const KvWriteArgs& args) {
+  enter_kv_write(args);
+  if (args.qkv.shape[0] > 0) do_kv_write(args);
+}
+
+void Backend::rope_kv_write(const KvWriteArgs& args, const StagedIndices& positions,
+                            const DeviceView& inv_freq) {
+  enter_kv_write(args);
+  const KvLayerView& kv = args.kv;
+  const auto heads = static_cast<int>(args.qkv.shape[1] / kv.head_dim) - 2 * kv.kv_heads;
+  enter_rope(args.qkv, positions, inv_freq, heads, kv.kv_heads);
+  if (args.qkv.shape[0] > 0) do_rope_kv_write(args, positions, inv_freq, heads);
+}
+
+void Backend::do_rope_kv_write(const KvWriteArgs& args, const StagedIndices& positions,
+                               const DeviceView& inv_freq, int heads) {
+  do_rope(args.qkv, positions, inv_freq, heads, args.kv.kv_heads);
+  do_kv_write(args);
 }
 
 void Backend::attention(const AttentionArgs& args) {

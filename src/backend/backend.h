@@ -25,6 +25,7 @@
 #include "backend/staged_step.h"
 #include "base/check.h"
 #include "tensor/encoded_rows.h"
+#include "tensor/random_matrix.h"
 #include "tensor/tensor_view.h"
 #include "tensor/weight_format.h"
 
@@ -201,6 +202,9 @@ class Backend {
   void pack_rows(const Linear& w, const TensorView& rows, int64_t first_row);
   // Writes rows that are encoded already, in the codes of w's format.
   void pack_rows(const Linear& w, const EncodedRows& rows, int64_t first_row);
+  // Writes all of w: what pack_rows() would make of such a matrix, or in wint2, which takes long to
+  // encode, any numbers of that size. False: the back end draws none, and nothing is written.
+  virtual bool draw(const Linear&, const RandomMatrix&) { return false; }
   // A whole weight, into new memory.
   Linear pack(const TensorView& weight, const WeightFormat& format, DeviceBuffer& storage);
 
@@ -219,6 +223,9 @@ class Backend {
   void rope(const DeviceView& qkv, const StagedIndices& positions, const DeviceView& inv_freq,
             int heads, int kv_heads);
   void kv_write(const KvWriteArgs& args);
+  // rope(), then kv_write(): in one pass where the back end has one.
+  void rope_kv_write(const KvWriteArgs& args, const StagedIndices& positions,
+                     const DeviceView& inv_freq);
   void attention(const AttentionArgs& args);
   // y = silu(gate) * up: gate_up [T, 2I], the gate first, y [T, I].
   void silu_mul(const DeviceView& gate_up, const DeviceView& y);
@@ -263,6 +270,8 @@ class Backend {
   virtual void do_rope(const DeviceView& qkv, const StagedIndices& positions,
                        const DeviceView& inv_freq, int heads, int kv_heads) = 0;
   virtual void do_kv_write(const KvWriteArgs& args) = 0;
+  virtual void do_rope_kv_write(const KvWriteArgs& args, const StagedIndices& positions,
+                                const DeviceView& inv_freq, int heads);
   virtual void do_attention(const AttentionArgs& args) = 0;
   virtual void do_silu_mul(const DeviceView& gate_up, const DeviceView& y) = 0;
   virtual void do_add(const DeviceView& x, const DeviceView& h) = 0;
@@ -271,6 +280,11 @@ class Backend {
   virtual void do_experts(const ExpertsArgs& args) = 0;
   virtual void do_gather(const DeviceView& x, const StagedIndices& rows, const DeviceView& y) = 0;
   virtual void do_sample(const SampleArgs&) { CHECK(samples()); }
+
+  // The checks and counts of these ops.
+  void enter_rope(const DeviceView& qkv, const StagedIndices& positions, const DeviceView& inv_freq,
+                  int heads, int kv_heads);
+  void enter_kv_write(const KvWriteArgs& args);
 
   OpCounters counters_;
 };

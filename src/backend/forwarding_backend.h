@@ -27,6 +27,11 @@ class ForwardingBackend : public Backend {
   bool is_decoded(const WeightFormat& format, LinearInput input) const override {
     return inner_.is_decoded(format, input);
   }
+  bool draw(const Linear& w, const RandomMatrix& matrix) override {
+    bool is_drawn = false;
+    pass([&] { is_drawn = inner_.draw(w, matrix); });
+    return is_drawn;
+  }
   size_t packed_bytes(const WeightFormat& format, int64_t out, int64_t in) const override {
     return inner_.packed_bytes(format, out, in);
   }
@@ -73,6 +78,10 @@ class ForwardingBackend : public Backend {
   }
   void do_kv_write(const KvWriteArgs& args) override {
     pass([&] { inner_.kv_write(args); });
+  }
+  void do_rope_kv_write(const KvWriteArgs& args, const StagedIndices& positions,
+                        const DeviceView& inv_freq, int) override {
+    pass([&] { inner_.rope_kv_write(args, positions, inv_freq); });
   }
   void do_attention(const AttentionArgs& args) override {
     pass([&] { inner_.attention(args); });

@@ -1,7 +1,5 @@
 #include "backend/staged_step.h"
 
-#include <array>
-
 #include "backend/backend.h"
 #include "backend/shape_check.h"
 
@@ -12,22 +10,42 @@ constexpr int64_t kRowInts = sizeof(RaggedRow) / sizeof(int32_t);
 constexpr int64_t kDrawInts = sizeof(TokenDraw) / sizeof(int32_t);
 constexpr int64_t kAlignedInts = 16;  // each list begins on a cache line
 
-// Tokens, positions, slots, rows, block tables, rows of logits and draws, at the limits.
-std::array<Shape, 7> list_shapes(const StagingLimits& limits) {
-  const Shape tokens{limits.max_tokens};
-  return {tokens,
-          tokens,
-          tokens,
-          Shape{limits.max_rows, kRowInts},
-          Shape{limits.max_table_blocks},
-          Shape{limits.max_logit_rows},
-          Shape{limits.max_logit_rows, kDrawInts}};
+int64_t padded(int64_t ints) {
+  return (ints + kAlignedInts - 1) / kAlignedInts * kAlignedInts;
 }
 
-int64_t padded_bytes(const Shape& shape) {
-  const int64_t ints = (shape.elements() + kAlignedInts - 1) / kAlignedInts * kAlignedInts;
-  return ints * static_cast<int64_t>(sizeof(int32_t));
+// All lists of a step, before the rows of logits and the draws.
+int64_t step_ints(const StagingLimits& limits) {
+  return 3 * padded(limits.max_tokens) + padded(limits.max_rows * kRowInts) +
+         padded(limits.max_table_blocks);
 }
+
+std::span<const int32_t> ints_of(std::span<const RaggedRow> rows) {
+  return {reinterpret_cast<const int32_t*>(rows.data()), rows.size() * kRowInts};
+}
+
+// Lists that lie one behind the other on the device, gathered for one upload. Where each lies
+// depends on the lengths of those before it alone.
+class ListRun {
+ public:
+  ListRun(DevicePointer device, std::vector<int32_t>& host) : device_(device), host_(host) {
+    host_.clear();
+  }
+  DeviceView add(std::span<const int32_t> values) {
+    const int64_t first = std::ssize(host_);
+    host_.insert(host_.end(), values.begin(), values.end());
+    host_.resize(padded(std::ssize(host_)));
+    return {device_ + first * int64_t{sizeof(int32_t)}, DType::kI32, {std::ssize(values)}};
+  }
+  void upload(Backend& backend) const {
+    const auto bytes = std::as_bytes(std::span(host_));
+    backend.upload(bytes, {device_, bytes.size()});
+  }
+
+ private:
+  DevicePointer device_;
+  std::vector<int32_t>& host_;
+};
 
 // The first part of `room`, filled.
 template <class T>
@@ -41,39 +59,26 @@ DeviceView upload_list(Backend& backend, const char* name, std::span<const T> va
   return filled;
 }
 
-}  // namespace
-
-StagedIndices stage_indices(Backend& backend, const char* name, std::span<const int32_t> values,
-                            int64_t end, const DeviceView& room) {
+StagedIndices checked_indices(const char* name, std::span<const int32_t> values, int64_t end,
+                              const DeviceView& at) {
   const ShapeCheck check("stage");
   for (const int32_t value : values) check.index(name, value, 0, end);
-  return {upload_list(backend, name, values, room), end};
+  return {at, end};
 }
 
-StagedSlots stage_slots(Backend& backend, std::span<const int32_t> slots, int64_t end,
-                        const DeviceView& room) {
+StagedSlots checked_slots(std::span<const int32_t> slots, int64_t end, const DeviceView& at) {
   const ShapeCheck check("stage");
   int64_t num_stored = 0;
   for (const int32_t slot : slots) {
     check.index("slots", slot, -1, end);
     num_stored += slot >= 0;
   }
-  return {upload_list(backend, "slots", slots, room), end, num_stored};
+  return {at, end, num_stored};
 }
 
-StagedDraws stage_draws(Backend& backend, std::span<const TokenDraw> draws,
-                        const DeviceView& room) {
-  const ShapeCheck check("stage");
-  for (const TokenDraw& draw : draws) {
-    check.index("draw.end_distance", draw.end_distance, 1, int64_t{kFarthest} + 1);
-    check.index("draw.top_k", draw.top_k, 1, kMaxDrawTokens + 1);
-    CHECK_LE(draw.top_p, TokenDraw::kWholePart);
-  }
-  return {upload_list(backend, "draws", draws, room)};
-}
-
-StagedBatch stage_batch(Backend& backend, std::span<const RaggedRow> rows,
-                        std::span<const int32_t> blocks, StagedBatch batch) {
+// `batch` says where the lists lie, num_tokens, num_blocks and block_tokens.
+StagedBatch checked_batch(std::span<const RaggedRow> rows, std::span<const int32_t> blocks,
+                          StagedBatch batch) {
   const ShapeCheck check("stage");
   for (const int32_t block : blocks) check.index("blocks", block, 0, batch.num_blocks);
   int64_t next = 0;
@@ -90,52 +95,88 @@ StagedBatch stage_batch(Backend& backend, std::span<const RaggedRow> rows,
     next += row.num_tokens;
   }
   check.index("the end of the last row", next, batch.num_tokens, batch.num_tokens + 1);
-  batch.rows = upload_list(backend, "rows", rows, batch.rows);
-  batch.blocks = upload_list(backend, "blocks", blocks, batch.blocks);
   return batch;
 }
 
+}  // namespace
+
+StagedIndices stage_indices(Backend& backend, const char* name, std::span<const int32_t> values,
+                            int64_t end, const DeviceView& room) {
+  return checked_indices(name, values, end, upload_list(backend, name, values, room));
+}
+
+StagedSlots stage_slots(Backend& backend, std::span<const int32_t> slots, int64_t end,
+                        const DeviceView& room) {
+  return checked_slots(slots, end, upload_list(backend, "slots", slots, room));
+}
+
+StagedBatch stage_batch(Backend& backend, std::span<const RaggedRow> rows,
+                        std::span<const int32_t> blocks, StagedBatch batch) {
+  batch.rows = upload_list(backend, "rows", rows, batch.rows);
+  batch.blocks = upload_list(backend, "blocks", blocks, batch.blocks);
+  return checked_batch(rows, blocks, batch);
+}
+
+StagedDraws stage_draws(Backend& backend, std::span<const TokenDraw> draws,
+                        const DeviceView& room) {
+  const ShapeCheck check("stage");
+  for (const TokenDraw& draw : draws) {
+    check.index("draw.end_distance", draw.end_distance, 1, int64_t{kFarthest} + 1);
+    check.index("draw.top_k", draw.top_k, 1, kMaxDrawTokens + 1);
+    CHECK_LE(draw.top_p, TokenDraw::kWholePart);
+  }
+  return {upload_list(backend, "draws", draws, room)};
+}
+
 size_t StagingArea::bytes(const StagingLimits& limits) {
-  int64_t bytes = 0;
-  for (const Shape& shape : list_shapes(limits)) bytes += padded_bytes(shape);
-  return static_cast<size_t>(bytes);
+  return sizeof(int32_t) * (step_ints(limits) + padded(limits.max_logit_rows) +
+                            padded(limits.max_logit_rows * kDrawInts));
 }
 
 StagingArea::StagingArea(Backend& backend, const StagingLimits& limits)
     : backend_(backend), limits_(limits), memory_(backend.allocate(bytes(limits))) {
-  DeviceView* const views[] = {&tokens_, &positions_,  &slots_, &rows_,
-                               &blocks_, &logit_rows_, &draws_};
-  const auto shapes = list_shapes(limits);
-  DevicePointer at = memory_.data();
-  for (size_t i = 0; i < shapes.size(); ++i) {
-    *views[i] = {at, DType::kI32, shapes[i]};
-    at = at + padded_bytes(shapes[i]);
-  }
+  host_.reserve(step_ints(limits));
 }
 
 StagedStep StagingArea::stage(const StepInputs& inputs) {
+  const ShapeCheck check("stage");
   const auto num_tokens = std::ssize(inputs.tokens);
   CHECK_EQ(std::ssize(inputs.positions), num_tokens);
   CHECK_EQ(std::ssize(inputs.slots), num_tokens);
+  check.index("tokens", num_tokens, 0, limits_.max_tokens + 1);
+  check.index("rows", std::ssize(inputs.rows), 0, limits_.max_rows + 1);
+  check.index("blocks", std::ssize(inputs.blocks), 0, limits_.max_table_blocks + 1);
   const int64_t num_slots = int64_t{limits_.num_blocks} * limits_.block_tokens;
-  return {
-      .tokens = stage_indices(backend_, "tokens", inputs.tokens, limits_.num_token_ids, tokens_),
-      .positions = stage_indices(backend_, "positions", inputs.positions, kMaxPosition, positions_),
-      .slots = stage_slots(backend_, inputs.slots, num_slots, slots_),
-      .batch = stage_batch(backend_, inputs.rows, inputs.blocks,
-                           {.rows = rows_,
-                            .blocks = blocks_,
-                            .num_tokens = num_tokens,
-                            .num_blocks = limits_.num_blocks,
-                            .block_tokens = limits_.block_tokens})};
+  ListRun lists(memory_.data(), host_);
+  StagedStep step;
+  step.tokens =
+      checked_indices("tokens", inputs.tokens, limits_.num_token_ids, lists.add(inputs.tokens));
+  step.positions =
+      checked_indices("positions", inputs.positions, kMaxPosition, lists.add(inputs.positions));
+  step.slots = checked_slots(inputs.slots, num_slots, lists.add(inputs.slots));
+  DeviceView rows = lists.add(ints_of(inputs.rows));
+  rows.shape = {std::ssize(inputs.rows), kRowInts};
+  step.batch = checked_batch(inputs.rows, inputs.blocks,
+                             {.rows = rows,
+                              .blocks = lists.add(inputs.blocks),
+                              .num_tokens = num_tokens,
+                              .num_blocks = limits_.num_blocks,
+                              .block_tokens = limits_.block_tokens});
+  lists.upload(backend_);
+  return step;
 }
 
 StagedIndices StagingArea::stage_logit_rows(std::span<const int32_t> rows, int64_t num_tokens) {
-  return stage_indices(backend_, "rows", rows, num_tokens, logit_rows_);
+  const DeviceView room{memory_.data() + step_ints(limits_) * int64_t{sizeof(int32_t)}, DType::kI32,
+                        Shape{limits_.max_logit_rows}};
+  return stage_indices(backend_, "rows", rows, num_tokens, room);
 }
 
 StagedDraws StagingArea::stage_draws(std::span<const TokenDraw> draws) {
-  return erne::stage_draws(backend_, draws, draws_);
+  const int64_t first = step_ints(limits_) + padded(limits_.max_logit_rows);
+  const DeviceView room{memory_.data() + first * int64_t{sizeof(int32_t)}, DType::kI32,
+                        Shape{limits_.max_logit_rows, kDrawInts}};
+  return erne::stage_draws(backend_, draws, room);
 }
 
 }  // namespace erne

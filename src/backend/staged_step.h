@@ -1,6 +1,6 @@
-// The inputs of a step in a device's memory. They are checked and uploaded once a step, into memory
-// that is allocated once: so ops need not look at them again, layer after layer, and their
-// addresses stay the same from step to step, as a captured graph needs it.
+// The inputs of a step in a device's memory. They are checked once a step and uploaded together,
+// into memory that is allocated once: so ops need not look at them again, layer after layer, and in
+// steps of as many tokens and rows their addresses are the same, as a captured graph needs it.
 //
 // Each staged list remembers what it was checked against; an op CHECKs that against what it works
 // on, which costs nothing.
@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "backend/device_memory.h"
 #include "backend/token_draw.h"
@@ -104,10 +105,10 @@ class StagingArea {
   Backend& backend_;
   StagingLimits limits_;
   DeviceBuffer memory_;
-  DeviceView tokens_, positions_, slots_, rows_, blocks_, logit_rows_, draws_;  // at the limits
+  std::vector<int32_t> host_;  // the lists of a step as they are uploaded
 };
 
-// One list, into memory that has room for it: what StagingArea is made of. `name` is for the CHECK.
+// One list alone, into memory that has room for it. `name` is for the CHECK.
 StagedIndices stage_indices(Backend& backend, const char* name, std::span<const int32_t> values,
                             int64_t end, const DeviceView& room);
 StagedSlots stage_slots(Backend& backend, std::span<const int32_t> slots, int64_t end,

@@ -60,12 +60,11 @@ TEST_F(Staging, EveryListArrives) {
   EXPECT_EQ(read(step.tokens.values), host.tokens) << "the lists lie apart";
 }
 
-// A captured graph holds them.
-TEST_F(Staging, AddressesStayFromStepToStep) {
+// A captured graph holds them; it repeats steps of as many tokens and rows.
+TEST_F(Staging, StepsOfEqualSizesHaveEqualAddresses) {
   HostStep host;
   const StagedStep first = area_.stage(host.inputs());
-  host.tokens = {1}, host.positions = {0}, host.slots = {0};
-  host.rows = {{0, 1, 0, 0}}, host.blocks = {0};
+  host.tokens[0] = 1, host.rows = {{0, 3, 13, 0}, {3, 1, 0, 2}}, host.blocks = {3, 2, 1};
   const StagedStep second = area_.stage(host.inputs());
   EXPECT_EQ(first.tokens.values.data, second.tokens.values.data);
   EXPECT_EQ(first.positions.values.data, second.positions.values.data);
@@ -73,6 +72,20 @@ TEST_F(Staging, AddressesStayFromStepToStep) {
   EXPECT_EQ(first.batch.rows.data, second.batch.rows.data);
   EXPECT_EQ(first.batch.blocks.data, second.batch.blocks.data);
   EXPECT_EQ(read(second.tokens.values), host.tokens);
+  EXPECT_EQ(read(second.batch.blocks), host.blocks);
+}
+
+TEST(StagingUploads, AreOneForAllListsOfAStep) {
+  struct CountingBackend : NullBackend {
+    void do_upload(std::span<const std::byte> from, DeviceSpan to) override {
+      ++uploads;
+      NullBackend::do_upload(from, to);
+    }
+    int uploads = 0;
+  } backend;
+  StagingArea area(backend, kLimits);
+  area.stage(HostStep().inputs());
+  EXPECT_EQ(backend.uploads, 1);
 }
 
 // Stages the step after a change that must be refused.

@@ -224,7 +224,9 @@ OpCase add_rms_norm(const Making& m) {
           .memory = {}};
 }
 
-OpCase rope(const Making& m) {
+OpCase rope_kv_write(const Making& m) {
+  const int64_t num_blocks = (m.options.max_rows - 1) / m.shapes.block_tokens + 1;
+  const KvLayerView kv = m.memory.kv(num_blocks);
   const DeviceView qkv = m.memory.activations(m.qkv_width());
   std::vector<float> frequencies(static_cast<size_t>(m.shapes.head_dim / 2));
   for (size_t i = 0; i < frequencies.size(); ++i) {
@@ -236,35 +238,18 @@ OpCase rope(const Making& m) {
   std::vector<int32_t> counted(static_cast<size_t>(m.options.max_rows));
   std::iota(counted.begin(), counted.end(), 0);
   const StagedIndices positions = m.memory.indices(counted, kMaxPosition);
-  const int heads = static_cast<int>(m.shapes.heads),
-            kv_heads = static_cast<int>(m.shapes.kv_heads);
-  return {.name = {},
-          .run =
-              [&op = m.op, qkv, inv_freq, positions, heads, kv_heads](int64_t rows, int64_t) {
-                op.rope(qkv.first(rows), positions.part(0, rows), inv_freq, heads, kv_heads);
-              },
-          .cold_bytes = kNothingCold,
-          .memory = {}};
-}
-
-OpCase kv_write(const Making& m) {
-  const int64_t num_blocks = (m.options.max_rows - 1) / m.shapes.block_tokens + 1;
-  const KvLayerView kv = m.memory.kv(num_blocks);
-  const DeviceView qkv = m.memory.activations(m.qkv_width());
-  std::vector<int32_t> counted(static_cast<size_t>(m.options.max_rows));
-  std::iota(counted.begin(), counted.end(), 0);
   const StagedIndices slots = m.memory.indices(counted, num_slots(kv));
   return {.name = {},
           .run =
-              [&op = m.op, kv, qkv, slots](int64_t rows, int64_t) {
-                op.kv_write({qkv.first(rows), kv, {slots.part(0, rows).values, slots.end, rows}});
+              [&op = m.op, kv, qkv, slots, positions, inv_freq](int64_t rows, int64_t) {
+                op.rope_kv_write(
+                    {qkv.first(rows), kv, {slots.part(0, rows).values, slots.end, rows}},
+                    positions.part(0, rows), inv_freq);
               },
           .cold_bytes = kNothingCold,
           .memory = {}};
 }
 
-// Sequences of shapes.context positions, more of them than any cache holds, one query row each. All
-// block tables lie there twice, so that any sequences that follow each other are a part of them.
 OpCase attention_decode(const Making& m) {
   const int blocks_each = (m.shapes.context - 1) / m.shapes.block_tokens + 1;
   const int64_t sequence_bytes = m.shapes.context * kv_token_bytes(m.memory.kv_without_memory(1));
@@ -427,8 +412,7 @@ constexpr OpMaker kOps[] = {
     {"embed", embed},
     {"rms_norm", rms_norm},
     {"linear_qkv", linear_qkv},
-    {"rope", rope},
-    {"kv_write", kv_write},
+    {"rope_kv_write", rope_kv_write},
     {"attention_decode", attention_decode},
     {"attention_prefill", attention_prefill},
     {"linear_output", linear_output},

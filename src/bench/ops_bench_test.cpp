@@ -47,6 +47,10 @@ class SlowBackend final : public NullBackend {
     pass(qkv.shape[0]);
   }
   void do_kv_write(const KvWriteArgs& args) override { pass(args.qkv.shape[0]); }
+  void do_rope_kv_write(const KvWriteArgs& args, const StagedIndices&, const DeviceView&,
+                        int) override {
+    pass(args.qkv.shape[0]);
+  }
   void do_attention(const AttentionArgs& args) override {
     const auto* rows = DeviceAccess::pointer<const RaggedRow>(args.batch->rows.data);
     const auto* blocks = DeviceAccess::pointer<const int32_t>(args.batch->blocks.data);

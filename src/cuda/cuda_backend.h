@@ -15,5 +15,8 @@ namespace erne::cuda::inline ERNE_CUDA_DEVICE {
 
 // GPU number `device`. kUnsupported, with what to do, where there is none.
 Result<std::unique_ptr<Backend>> make_cuda_backend(int device, HostThreads host_threads);
+// Like it, but nothing is computed, and memory is only counted, without end: what memory() says is
+// taken is what graphs take at most, and what was allocated since.
+Result<std::unique_ptr<Backend>> make_cuda_rehearsal(int device);
 
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

@@ -67,6 +67,15 @@ size_t ModelExecutor::workspace_bytes(const model::ErnieConfig& config, DType ac
          StagingArea::bytes(staging_limits(config, options));
 }
 
+size_t ModelExecutor::rehearsed_bytes(Backend& rehearsal, const model::Model& outline,
+                                      const ExecutorOptions& options) {
+  ModelExecutor executor(rehearsal, outline, options);
+  executor.warm_up();
+  const MemoryInfo memory = rehearsal.memory();
+  const size_t blocks = executor.kv_.geometry().block_bytes * options.num_blocks;
+  return memory.total_bytes - memory.available_bytes - blocks;
+}
+
 void ModelExecutor::warm_up() {
   const int longest = longest_sequence();
   compute((options_.max_tokens + longest - 1) / longest, options_.max_tokens);
@@ -143,7 +152,7 @@ std::optional<Status> ModelExecutor::sample(const sched::BatchPlan& plan,
     const DeviceView logits{logits_.data(), DType::kF32, {rows.size(), vocabulary}};
     const SampleArgs draws = draws_from_logits(wanted.draws);
     const int64_t num_drawn = draws.draws.size();
-    backend_.run({"logits", std::ssize(plan.tokens), rows.size(), num_drawn}, [&] {
+    backend_.run({"logits", rows.size(), rows.size(), num_drawn}, [&] {
       model_.logits(backend_, ranks_, rows, workspace_, {logits});
       if (num_drawn > 0) backend_.sample(draws);
     });

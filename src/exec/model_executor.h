@@ -53,6 +53,11 @@ class ModelExecutor final : public sched::Executor {
   // Memory of its own for a model of this configuration, besides KV.
   static size_t workspace_bytes(const model::ErnieConfig& config, DType activation,
                                 const ExecutorOptions& options);
+  // That of an executor of such options, with all that its ops work in and whatever else such a
+  // device takes: counted by warming one up on a new back end that computes nothing and counts
+  // (make_cuda_rehearsal), for a model without values.
+  static size_t rehearsed_bytes(Backend& rehearsal, const model::Model& outline,
+                                const ExecutorOptions& options);
 
  private:
   int longest_sequence() const;

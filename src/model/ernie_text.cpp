@@ -68,13 +68,12 @@ void ErnieText::forward(Backend& op, Communicator& ranks, const StagedStep& in,
   const Activations w = workspace.rows(in.num_tokens(), 0);
 
   op.embed(embedding_, in.tokens, w.x);  // x: [tokens, hidden]
+  op.rms_norm(w.x, layers_.front().attention_norm, eps, w.h);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
-    op.rms_norm(w.x, layer.attention_norm, eps, w.h);
     op.linear(layer.qkv, w.h, w.qkv);
-    op.rope(w.qkv, in.positions, inv_freq_, config_.num_heads, config_.num_kv_heads);
     const KvLayerView cache = with_scales(kv[i], layer);
-    op.kv_write({.qkv = w.qkv, .kv = cache, .slots = in.slots});
+    op.rope_kv_write({.qkv = w.qkv, .kv = cache, .slots = in.slots}, in.positions, inv_freq_);
     op.attention({.qkv = w.qkv,
                   .kv = cache,
                   .batch = &in.batch,
@@ -86,7 +85,10 @@ void ErnieText::forward(Backend& op, Communicator& ranks, const StagedStep& in,
     const DeviceView y =
         layer.mixture ? mix(op, *layer.mixture, w) : feed_forward(op, *layer.ffn, w, w.h);
     ranks.all_reduce(y);  // each rank has a part of every feed-forward's width
-    op.add(w.x, y);
+    if (i + 1 < layers_.size())
+      op.add_rms_norm(w.x, y, layers_[i + 1].attention_norm, eps, w.h);
+    else
+      op.add(w.x, y);
   }
 }
 

@@ -77,11 +77,13 @@ weights::LoadOptions OpenedModel::load_options(Progress progress) const {
 }
 
 Result<size_t> OpenedModel::weight_bytes(Backend& backend, const QuantizationScheme* scheme) const {
-  if (source_ == nullptr) return size_t{0};
+  if (source_ == nullptr && backend.reads_host_memory()) return size_t{0};
+  weights::RandomSource stand_in(0);
+  weights::WeightSource& source = source_ != nullptr ? *source_ : stand_in;
   weights::LoadOptions how = load_options({});
   how.quantization = scheme ? scheme->formats(config_.has_experts()) : Quantization();
   size_t total = 0;
-  for (const weights::WeightPlan& plan : TRY(plan_weights(backend, *source_, specs_, how)))
+  for (const weights::WeightPlan& plan : TRY(plan_weights(backend, source, specs_, how)))
     total += plan.bytes;
   return total;
 }
@@ -101,6 +103,16 @@ Result<std::unique_ptr<Model>> OpenedModel::load(Backend& backend, Progress prog
     return load_cached_weights(backend, source, specs, how, weight_cache);
   };
   return architecture_->make(config_, facts_, backend, plan_.activation, TRY(read()));
+}
+
+Result<std::unique_ptr<Model>> OpenedModel::outline(Backend& backend) const {
+  const weights::LoadOptions how = load_options({});
+  weights::RandomSource stand_in(0);  // packed weights are in the plan's formats
+  weights::WeightSource& source = source_ != nullptr ? *source_ : stand_in;
+  const std::vector<weights::TensorSpec> specs = TRY(weights::share_of(specs_, rank_));
+  const auto plans = TRY(plan_weights(backend, source, specs, how));
+  return architecture_->make(config_, facts_, backend, plan_.activation,
+                             weights::WeightStore(backend, plans, how.quantize_activations));
 }
 
 Result<size_t> OpenedModel::pack(Backend& backend, Progress progress,

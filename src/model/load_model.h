@@ -28,13 +28,16 @@ class OpenedModel {
   const CheckpointFacts& facts() const { return facts_; }
   const LoadPlan& plan() const { return plan_; }
 
-  // Bytes of all weights packed to `scheme`, nullptr: as stored; 0 where they are packed already,
-  // and may stay in their file. Nothing is read.
+  // Bytes of all weights packed to `scheme`, nullptr: as stored; 0 where they are packed already
+  // and the back end may read them in their file. Nothing is read.
   Result<size_t> weight_bytes(Backend& backend, const QuantizationScheme* scheme) const;
   // Reads the weights; `weight_cache`: folder of packed ones, empty: none. The backend must outlive
   // the model.
   Result<std::unique_ptr<Model>> load(Backend& backend, Progress progress = {},
                                       const std::filesystem::path& weight_cache = {}) const;
+  // The model with room for its weights, of which none is read: for what it will take, on a back
+  // end that counts.
+  Result<std::unique_ptr<Model>> outline(Backend& backend) const;
   // Makes the weights of a checkpoint of erne's own: quantised, as `backend` packs them. The plan
   // has a scheme. Returns their bytes.
   Result<size_t> pack(Backend& backend, Progress progress, const std::filesystem::path& file) const;

@@ -12,6 +12,7 @@ class RandomSource final : public WeightSource {
  public:
   explicit RandomSource(uint64_t seed) : seed_(seed) {}
   Result<DType> stored_dtype(const TensorSpec& spec) override;
+  std::optional<RandomMatrix> random_matrix(const TensorSpec& spec) override;
   Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) override;
   std::string identity() const override { return {}; }
   uint64_t fingerprint() const override { return hash_combine(0x72616E646F6Dull, seed_); }

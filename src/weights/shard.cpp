@@ -116,6 +116,12 @@ bool ShardedSource::has_codes_of(const TensorSpec& spec, const WeightFormat& for
           rank_.index * spec.shape[1] % format.rules().column_unit(format) == 0);
 }
 
+// A share of a drawn matrix is no matrix of the same draw.
+std::optional<RandomMatrix> ShardedSource::random_matrix(const TensorSpec& spec) {
+  if (rank_.count > 1) return {};
+  return source_.random_matrix(whole(spec));
+}
+
 Result<void> ShardedSource::read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) {
   const TensorSpec& all = whole(spec);
   const auto share_row = static_cast<int64_t>(row_elements(spec.shape) * dtype_bytes(out.dtype));

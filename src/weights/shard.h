@@ -23,6 +23,7 @@ class ShardedSource final : public WeightSource {
   Result<DType> stored_dtype(const TensorSpec& spec) override;
   bool is_quantized(const TensorSpec& spec) const override;
   bool has_codes_of(const TensorSpec& spec, const WeightFormat& format) const override;
+  std::optional<RandomMatrix> random_matrix(const TensorSpec& spec) override;
   Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) override;
   Result<void> read_encoded(const TensorSpec& spec, int64_t first_row, EncodedRows& out) override;
   std::string identity() const override;

@@ -108,6 +108,8 @@ Result<void> load_matrix(Backend& backend, WeightSource& source, const WeightPla
                          const Linear& linear, const HostBuffer& staging) {
   if (source.has_codes_of(*plan.spec, *plan.format))
     return load_encoded(backend, source, plan, linear);
+  if (const auto drawn = source.random_matrix(*plan.spec); drawn && backend.draw(linear, *drawn))
+    return {};
   TensorView rows = run_of_rows(plan);
   rows.data = staging.data();
   const int64_t run = rows.shape[0];

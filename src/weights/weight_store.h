@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,8 @@ class WeightSource {
   virtual bool is_quantized(const TensorSpec&) const { return false; }
   // True if the tensor is stored in the codes of `format`, so that read_encoded() gives them.
   virtual bool has_codes_of(const TensorSpec&, const WeightFormat&) const { return false; }
+  // The matrix that the tensor is, where it is drawn: a back end may draw it itself.
+  virtual std::optional<RandomMatrix> random_matrix(const TensorSpec&) { return {}; }
   // Writes the rows from first_row on that `out` has room for, row-major, converted to its type.
   // `out` has spec.shape, but for the number of rows.
   virtual Result<void> read_rows(const TensorSpec& spec, int64_t first_row, TensorView out) = 0;

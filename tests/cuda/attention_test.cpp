@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "cuda/cuda_backend.h"
+#include "cuda/kernels/attention_planner.h"
 #include "cuda/kernels/kernels.h"
 #include "cuda/runtime/launch.h"
 #include "cuda/runtime/runtime.h"
@@ -65,8 +66,11 @@ class LongRow : public testing::TestWithParam<KvCase> {
   // Where a block may have so much shared memory.
   std::vector<std::byte> attend(MatrixUnits units, size_t shared_bytes) {
     const DeviceView out = device(DType::kBf16, {kTokens, kHeads * GetParam().dim});
-    kernels::attention(runtime_->stream(), scratch_, units, shared_bytes,
+    backend_->finish();
+    planner_.forget();
+    kernels::attention(runtime_->stream(), scratch_, planner_, units, shared_bytes,
                        {rows_.rows(kContext, kTokens), kv_, &batch_, out, 0.1f});
+    runtime_->finish();
     std::vector<std::byte> bytes(out.span().bytes);
     backend_->download(out.span(), bytes);
     return bytes;
@@ -76,6 +80,7 @@ class LongRow : public testing::TestWithParam<KvCase> {
   std::vector<DeviceBuffer> memory_;
   std::unique_ptr<Runtime> runtime_ = Runtime::open(0).value();
   Scratch scratch_{*runtime_};
+  AttentionPlanner planner_{*runtime_};
   KvLayerView kv_;
   DeviceView rows_;
   StagedBatch batch_;
@@ -89,6 +94,41 @@ TEST_P(LongRow, HasTheSameBitsByEveryKernel) {
   runtime_->stream().model.warpgroups_cut_off = true;
   EXPECT_FALSE(attend(MatrixUnits::kWarpgroups, 227 << 10) == expected);
   EXPECT_TRUE(attend(MatrixUnits::kWarps, 227 << 10) == expected);
+}
+
+// Layers of a step share a plan; the next step has another one, also where a graph repeats it.
+TEST_P(LongRow, IsPlannedAnewInEveryRun) {
+  constexpr int kFew = 2;
+  const DeviceView out = device(DType::kBf16, {kFew, kHeads * GetParam().dim});
+  const std::vector<std::byte> nothing(out.bytes());
+  std::vector<int32_t> blocks(kv_.num_blocks);
+  std::iota(blocks.begin(), blocks.end(), 0);
+  const auto attended = [&](int context, bool in_run) {
+    const RaggedRow row{0, kFew, context, 0};
+    const StagedBatch batch = stage_batch(*backend_, {&row, 1}, blocks,
+                                          {.rows = batch_.rows,
+                                           .blocks = batch_.blocks,
+                                           .num_tokens = kFew,
+                                           .num_blocks = kv_.num_blocks,
+                                           .block_tokens = kBlockTokens});
+    const auto attend = [&] {
+      backend_->attention({rows_.rows(kContext, kFew), kv_, &batch, out, 0.1f});
+    };
+    backend_->upload(nothing, out.span());
+    if (in_run)
+      backend_->run({"two layers", kFew, 1}, [&] { attend(), attend(); });
+    else
+      attend();
+    std::vector<std::byte> bytes(out.bytes());
+    backend_->download(out.span(), bytes);
+    return bytes;
+  };
+  const auto far = attended(kContext + 8, false), near = attended(40, false);
+  EXPECT_NE(near, far);
+  for (int i = 0; i < 3; ++i) {  // as it comes, recorded, repeated
+    EXPECT_TRUE(attended(40, true) == near) << i;
+    EXPECT_TRUE(attended(kContext + 8, true) == far) << i;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(, LongRow,

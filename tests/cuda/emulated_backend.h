@@ -10,5 +10,6 @@
 namespace erne::cuda::emulated {
 
 Result<std::unique_ptr<Backend>> make_cuda_backend(int device, HostThreads host_threads);
+Result<std::unique_ptr<Backend>> make_cuda_rehearsal(int device);
 
 }  // namespace erne::cuda::emulated

@@ -229,6 +229,73 @@ TEST_F(Device, AKernelMayHaveFewerThreads) {
   EXPECT_EQ(static_cast<float*>(memory_)[64], 0);
 }
 
+// A kernel that may begin while launches before it still run.
+struct Early {
+  static constexpr int kThreads = kBlock;
+  static constexpr bool kStartsEarly = true;
+  void (*script)(Global<float> memory);
+  Global<float> memory;
+
+  size_t shared_bytes() const { return 0; }
+  void run() const { script(memory); }
+};
+
+class EarlyLaunch : public Device {
+ protected:
+  // Behind a launch that writes, and, where that has ended before the next begins, `is_ordered`.
+  void run_early(void (*script)(Global<float>), bool is_ordered = false) {
+    run([](Shared<float>, Global<float> global) { global.set(thread_index(), 1); });
+    if (is_ordered) order_launches(stream_);
+    launch(stream_, {1}, Early{script, Global<float>(memory_)});
+  }
+};
+using EarlyLaunchDeathTest = EarlyLaunch;
+
+TEST_F(EarlyLaunch, UsesAllMemoryOnceItHasWaited) {
+  run_early([](Global<float> memory) {
+    wait_for_earlier();
+    memory.set(thread_index(), memory[thread_index()] + 1);
+  });
+  EXPECT_EQ(static_cast<float*>(memory_)[5], 2);
+}
+
+TEST_F(EarlyLaunch, ReadsBeforeThatWhatNoLaunchUnderWayHasWritten) {
+  run_early(
+      [](Global<float> memory) {
+        const float weight = memory[thread_index()];
+        wait_for_earlier();
+        sync_block();
+        memory.set(thread_index(), 3 * weight);
+      },
+      true);
+  EXPECT_EQ(static_cast<float*>(memory_)[5], 3);
+}
+
+TEST_F(EarlyLaunchDeathTest, ReadsWhatMayNotBeWrittenYet) {
+  EXPECT_DEATH(run_early([](Global<float> memory) {
+                 (void)memory[thread_index()];
+                 wait_for_earlier();
+               }),
+               "an earlier launch may not have written");
+}
+
+TEST_F(EarlyLaunchDeathTest, WritesWhatMayStillBeRead) {
+  EXPECT_DEATH(run_early(
+                   [](Global<float> memory) {
+                     memory.set(thread_index(), 0);
+                     wait_for_earlier();
+                   },
+                   true),
+               "an earlier launch may still read");
+}
+
+TEST_F(EarlyLaunchDeathTest, NeverWaits) {
+  EXPECT_DEATH(run_early([](Global<float>) {
+                 if (thread_index() < 64) wait_for_earlier();
+               }),
+               "ends before it has waited");
+}
+
 TEST_F(DeviceDeathTest, MakesAPairThatIsRounded) {
   expect_fault(
       [](Shared<float>, Global<float>) {

@@ -10,9 +10,27 @@
 #include <vector>
 
 #include "base/counter_rng.h"
+#include "cuda/runtime/launch.h"
 
 namespace erne::cuda::inline emulated {
 namespace {
+
+// The lists as kernels read them.
+struct ReadLists {
+  static constexpr int kThreads = kWarp;
+
+  ExpertLists lists;
+  int64_t num_pairs;
+  Global<PairTile> tiles;
+  Global<int32_t> pairs;
+
+  size_t shared_bytes() const { return 0; }
+  void run() const {
+    for (int64_t i = thread_index(); i < lists.most_tiles; i += kThreads)
+      tiles.set(i, lists.tile(i));
+    for (int64_t i = thread_index(); i < num_pairs; i += kThreads) pairs.set(i, lists.pair(i));
+  }
+};
 
 class Lists : public testing::Test {
  protected:
@@ -26,15 +44,23 @@ class Lists : public testing::Test {
         kernels::list_pairs(runtime_->stream(), scratch_,
                             {DeviceAccess::address(memory), DType::kI32, {tokens, pairs / tokens}},
                             num_experts, tile_pairs);
+    auto* const tiles =
+        static_cast<PairTile*>(runtime_->allocate(lists.most_tiles * sizeof(PairTile)));
+    auto* const listed_pairs = static_cast<int32_t*>(runtime_->allocate(pairs * sizeof(int32_t)));
+    launch(runtime_->stream(), {1},
+           ReadLists{lists, pairs, Global<PairTile>(tiles), Global<int32_t>(listed_pairs)});
+    runtime_->finish();
     EXPECT_LE(lists.most_tiles, std::min<int64_t>(num_experts, pairs) + pairs / tile_pairs);
     std::vector<std::vector<int32_t>> listed(num_experts);
     for (int64_t t = 0; t < lists.most_tiles; ++t) {
-      const PairTile tile = lists.tile(t);
+      const PairTile& tile = tiles[t];
       EXPECT_LE(tile.count, tile_pairs);
       for (int i = 0; i < tile.count; ++i)
-        listed[tile.expert].push_back(lists.pair(tile.first + i));
+        listed[tile.expert].push_back(listed_pairs[tile.first + i]);
     }
-    runtime_->free(memory);
+    for (void* const taken :
+         {static_cast<void*>(memory), static_cast<void*>(tiles), static_cast<void*>(listed_pairs)})
+      runtime_->free(taken);
     return listed;
   }
 

@@ -38,6 +38,7 @@ class Product {
     backend_->upload(std::as_bytes(std::span(values)), inputs_.span());
     x = {inputs_.data(), DType::kBf16, {kRows, kIn}};
     y = {outputs_.data(), DType::kF32, {kRows, kOut}};
+    backend_->finish();
   }
 
   template <class Weights, LinearInput input>
@@ -63,6 +64,7 @@ class Product {
     std::vector<float> out(kRows * kOut), nothing(kRows * kOut, NAN);
     backend_->download(outputs_.span(), std::as_writable_bytes(std::span(out)));
     backend_->upload(std::as_bytes(std::span(nothing)), outputs_.span());
+    backend_->finish();
     return out;
   }
 

@@ -44,7 +44,7 @@ TEST(MatrixUnits, AreWarpsWhereWarpgroupsRoundOtherwise) {
 }
 
 // Between -1 and 1, functions of their index.
-std::vector<Bf16> numbers(int64_t count, uint64_t seed) {
+std::vector<Bf16> bf16_numbers(int64_t count, uint64_t seed) {
   std::vector<Bf16> out;
   for (int64_t i = 0; i < count; ++i) {
     const auto bits = static_cast<int32_t>(mix64(seed << 32 | static_cast<uint64_t>(i)));
@@ -60,7 +60,7 @@ class LargeProduct {
 
   explicit LargeProduct(int card)
       : runtime_(Runtime::open(card).value()), backend_(make_cuda_backend(card, {}).value()) {
-    std::vector<Bf16> weights = numbers(kOut * kIn, 1), rows = numbers(kRows * kIn, 2);
+    std::vector<Bf16> weights = bf16_numbers(kOut * kIn, 1), rows = bf16_numbers(kRows * kIn, 2);
     w_ = backend_->pack({weights.data(), DType::kBf16, {kOut, kIn}},
                         *find_weight_format("bfloat16"), weights_);
     backend_->upload(std::as_bytes(std::span(rows)), inputs_.span());
@@ -114,7 +114,7 @@ class LargeMixture {
 
   LargeMixture(const char* format, LinearInput input, int64_t width)
       : format_(*find_weight_format(format)), input_(input) {
-    x_ = upload(numbers(kTokens * kHidden, 1), DType::kBf16, {kTokens, kHidden});
+    x_ = upload(bf16_numbers(kTokens * kHidden, 1), DType::kBf16, {kTokens, kHidden});
     std::vector<int32_t> experts;
     std::vector<float> weights;
     for (int64_t t = 0; t < kTokens; ++t)
@@ -166,7 +166,7 @@ class LargeMixture {
     memory_.push_back(backend_->allocate(kExperts * stack.stride_bytes));
     stack.data = memory_.back().data();
     for (int64_t e = 0; e < kExperts; ++e) {
-      std::vector<Bf16> weights = numbers(out * in, seed * kExperts + e);
+      std::vector<Bf16> weights = bf16_numbers(out * in, seed * kExperts + e);
       backend_->pack_rows(stack.linear(e), {weights.data(), DType::kBf16, {out, in}}, 0);
     }
     return stack;

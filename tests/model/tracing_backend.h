@@ -36,6 +36,13 @@ class TracingBackend final : public ForwardingBackend {
     inner_.rms_norm(x, weight, eps, y);
     last_norm = copy<float>(y);
   }
+  // A layer adds to x twice; the second time the norm is the next one's.
+  void do_add_rms_norm(const DeviceView& x, const DeviceView& h, const DeviceView& weight,
+                       float eps, const DeviceView& y) override {
+    inner_.add_rms_norm(x, h, weight, eps, y);
+    if (in_layer_) residuals.push_back(copy<float>(x));
+    in_layer_ = !in_layer_;
+  }
   void do_route(const RouteArgs& args) override {
     inner_.route(args);
     routes.push_back(
@@ -44,8 +51,10 @@ class TracingBackend final : public ForwardingBackend {
   void do_add(const DeviceView& x, const DeviceView& h) override {
     inner_.add(x, h);
     residuals.push_back(copy<float>(x));
+    in_layer_ = false;
   }
 
+  bool in_layer_ = false;  // past its attention
   Readback readback_;
 };
 

@@ -361,6 +361,37 @@ TEST_P(AttentionParity, SlotMinusOneStoresNothing) {
   EXPECT_TRUE(before == after);
 }
 
+// One pass or two, the same bits: of the rotated heads and of the cache.
+TEST_P(AttentionParity, RopeWithTheWriteIsRopeAndThenTheWrite) {
+  const auto bytes_after = [&](bool together) {
+    AttentionRun run(*backend_, c());
+    const auto tokens = static_cast<int>(run.qkv.view().shape[0]);
+    std::vector<int32_t> slots, positions;
+    for (int t = 0; t < tokens; ++t) {
+      slots.push_back(t % 3 == 2 ? -1 : run.kv.num_blocks * c().block_tokens - 1 - t);
+      positions.push_back(1000 * t + 7);
+    }
+    std::vector<float> frequencies;
+    for (int i = 0; i < c().head_dim / 2; ++i)
+      frequencies.push_back(static_cast<float>(std::pow(10000.0, -2.0 * i / c().head_dim)));
+    const DeviceView inv_freq = run.lists.floats(frequencies);
+    const KvWriteArgs args{run.qkv.on(*backend_), run.kv, run.lists.slots(slots, run.kv)};
+    const StagedIndices staged = run.lists.indices(positions, kMaxPosition);
+    if (together) {
+      backend_->rope_kv_write(args, staged, inv_freq);
+    } else {
+      backend_->rope(args.qkv, staged, inv_freq, c().heads, c().kv_heads);
+      backend_->kv_write(args);
+    }
+    std::vector<std::byte> bytes(run.memory.bytes());
+    backend_->download(run.memory.span(), bytes);
+    const auto qkv = run.qkv.bytes();
+    bytes.insert(bytes.end(), qkv.begin(), qkv.end());
+    return bytes;
+  };
+  EXPECT_TRUE(bytes_after(true) == bytes_after(false));
+}
+
 // A cache of integers has no NaN of its own; a key that was none shows all the same.
 TEST(Int8Kv, NotANumberShows) {
   const AttentionCase own{4, 2, 32, 16, DType::kI8, DType::kF32, {{0, 4}}};

@@ -68,19 +68,29 @@ std::string name_of(const Types& types) {
   return name + "_" + types.quantization + (types.quantize_activations ? "" : "_as_given");
 }
 
-SmallServer::SmallServer(const Setting& setting)
-    : backend_(make_backend(setting)), model_(random_model(*backend_, setting.types)) {
-  executor_ = std::make_unique<exec::ModelExecutor>(
-      *backend_, *model_,
-      exec::ExecutorOptions{
-          .num_blocks = setting.num_blocks ? setting.num_blocks : setting.least_blocks(),
+exec::ExecutorOptions executor_options(const Setting& setting) {
+  return {.num_blocks = setting.num_blocks ? setting.num_blocks : setting.least_blocks(),
           .host_blocks = setting.host_blocks,
           .block_tokens = setting.block_tokens,
           .max_tokens = setting.max_tokens,
           .max_rows = setting.max_rows,
           .num_valid_tokens = kVocabulary,
-          .kv_dtype = setting.types.kv},
-      make_drafter(setting.max_drafts));
+          .kv_dtype = setting.types.kv};
+}
+
+std::unique_ptr<model::Model> outline_model(Backend& backend, const Types& types) {
+  const TempFolder folder;
+  folder.write("config.json", model_config(types.experts));
+  return model::OpenedModel::open(folder.path(), model_options(types))
+      .value()
+      .outline(backend)
+      .value();
+}
+
+SmallServer::SmallServer(const Setting& setting)
+    : backend_(make_backend(setting)), model_(random_model(*backend_, setting.types)) {
+  executor_ = std::make_unique<exec::ModelExecutor>(*backend_, *model_, executor_options(setting),
+                                                    make_drafter(setting.max_drafts));
   sched::Limits limits;
   limits.max_rows = setting.max_rows;
   limits.max_tokens = setting.max_tokens;

@@ -56,6 +56,7 @@ class SmallServer {
   std::vector<Tokens> serve(const std::vector<sched::Request>& requests);
   engine::Engine& engine() { return *engine_; }
   exec::ModelExecutor& executor() { return *executor_; }
+  const model::Model& model() const { return *model_; }
   engine::EngineStats stats() const { return engine_->client().stats(); }
 
  private:
@@ -65,6 +66,10 @@ class SmallServer {
   std::unique_ptr<exec::ModelExecutor> executor_;
   std::unique_ptr<engine::Engine> engine_;
 };
+
+exec::ExecutorOptions executor_options(const Setting& setting);
+// The model that a server has, without its values.
+std::unique_ptr<model::Model> outline_model(Backend& backend, const Types& types);
 
 // Prompts share beginnings in three families, so that prefix hits and copies of one prompt occur.
 sched::Request random_request(std::mt19937& random);

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "cuda/emulation/fault.h"
+#include "cuda/emulation/launch_count.h"
 
 namespace erne::cuda::emulation {
 namespace {
@@ -19,6 +20,7 @@ namespace {
 constexpr unsigned kDeviceArithmetic = 0x9FC0;
 
 thread_local Block* running_block = nullptr;
+thread_local uint64_t launches = 0;
 
 }  // namespace
 
@@ -56,7 +58,10 @@ void Block::run(const DeviceModel& model, const char* kernel, Place block, Place
   warpgroups_.assign(threads / kWarpgroupThreads + 1, {});
   queues_.assign(threads / kWarpLanes, {});
   while (std::ssize(all_threads_) < threads) all_threads_.push_back(std::make_unique<Thread>());
-  for (int i = 0; i < threads; ++i) all_threads_[i]->fiber.start(body);
+  for (int i = 0; i < threads; ++i) {
+    all_threads_[i]->fiber.start(body);
+    all_threads_[i]->has_waited = false;
+  }
 
   Block* const outer = std::exchange(running_block, this);
   run_threads(order);
@@ -86,6 +91,8 @@ void Block::run_threads(uint64_t order) {
 void Block::end_thread(Thread& thread) {
   ++ended_;
   ++progress_;
+  // The launch behind this one waits for this one alone.
+  if (!thread.has_waited) fault("a thread ends before it has waited for earlier launches");
   if (thread.has_copies()) fault("a thread ends before its copies have been waited for");
   if (!queue().is_idle())
     fault("a thread ends before its warpgroup instructions have been waited for");
@@ -149,10 +156,13 @@ void Block::wait_barrier(const void* barrier, int parity) {
   barriers_.end_wait(party(), barrier);
 }
 
+uint64_t launch_count() {
+  return launches;
+}
+
 void run_grid(const DeviceModel& model, const char* kernel, Place grid, int threads,
               size_t shared_bytes, const std::function<void()>& body) {
   thread_local Block block;
-  thread_local uint64_t launches = 0;
   const uint64_t order = mix64(++launches);
   const unsigned host_arithmetic = _mm_getcsr();
   _mm_setcsr(kDeviceArithmetic);

@@ -50,6 +50,8 @@ class Block {
   SharedMemory& shared() { return shared_; }
   std::string where() const;  // kernel, block, thread
 
+  void wait_for_earlier() { all_threads_[running_]->has_waited = true; }
+  bool has_waited() const { return all_threads_[running_]->has_waited; }
   void sync_block();
   // All lanes of a warp call with operands of their own; the last one performs the operation on all
   // of them, in lane order. `what` must be equal: lanes that have gone different ways are a fault.
@@ -84,6 +86,7 @@ class Block {
   struct Thread {
     Fiber fiber;
     const char* waits_for = nullptr;
+    bool has_waited = false;  // for the launches before
     std::vector<std::vector<Copy>> groups;
     std::vector<Copy> open_group;
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cuda/kernels/attention_planner.h"
 #include "cuda/runtime/launch.h"
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
@@ -129,8 +130,25 @@ AttentionPlan::AttentionPlan(Scratch& scratch, const StagedBatch& batch, int gro
   counts = take<AttentionCounts>(scratch, 1);
 }
 
-void plan_attention(Stream& stream, const AttentionPlan& plan, const StagedBatch& batch) {
-  launch(stream, {1}, MakePlan{plan, AttentionRows(batch)});
+AttentionPlanner::AttentionPlanner(Runtime& runtime) : memory_(runtime) {}
+AttentionPlanner::~AttentionPlanner() = default;
+
+void AttentionPlanner::forget() {
+  plan_ = nullptr;
+}
+
+const AttentionPlan& AttentionPlanner::plan(Stream& stream, const StagedBatch& batch, int group,
+                                            int long_tile_queries) {
+  const bool is_kept =
+      plan_ && plan_->group == group && plan_->long_tile_queries == long_tile_queries &&
+      batch_.rows.data == batch.rows.data && batch_.num_rows() == batch.num_rows() &&
+      batch_.num_tokens == batch.num_tokens && batch_.num_blocks == batch.num_blocks;
+  if (is_kept) return *plan_;
+  memory_.begin_op();
+  plan_ = std::make_unique<AttentionPlan>(memory_, batch, group, long_tile_queries);
+  batch_ = batch;
+  launch(stream, {1}, MakePlan{*plan_, AttentionRows(batch)});
+  return *plan_;
 }
 
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

@@ -14,8 +14,6 @@
 
 namespace erne::cuda::inline ERNE_CUDA_DEVICE {
 
-struct Stream;
-
 constexpr int kTileQueries = 16;  // of a warp
 constexpr int kShortRowTiles = 4;
 
@@ -40,8 +38,5 @@ struct AttentionPlan {
 
   AttentionPlan(Scratch& scratch, const StagedBatch& batch, int group, int long_tile_queries);
 };
-
-// Fills the lists.
-void plan_attention(Stream& stream, const AttentionPlan& plan, const StagedBatch& batch);
 
 }  // namespace erne::cuda::inline ERNE_CUDA_DEVICE

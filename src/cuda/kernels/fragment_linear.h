@@ -17,6 +17,7 @@ struct FragmentLinear {
   static constexpr int kLeastBlocks = panels * tiles <= 2 ? 2 : 1;
   static constexpr int kLeastWarps = 4;
   static constexpr int kRows = tiles * kTileColumns;
+  static constexpr bool kStartsEarly = true;  // and reads its first weights meanwhile
 
   PackedReader w;
   ProductRows x;
@@ -39,7 +40,8 @@ struct FragmentLinear {
       return first_row + column < x.num_rows ? first_row + column : -1;
     });
     product.add(static_cast<int>(slice_begin(w.matrix.in, slices, slice)),
-                static_cast<int>(slice_begin(w.matrix.in, slices, slice + 1)));
+                static_cast<int>(slice_begin(w.matrix.in, slices, slice + 1)),
+                [] { wait_for_earlier(); });
     add_slices<1>(product.sums(), slices, shared_memory(),
                   [&](int m, int j, const float(&sums)[1][4]) {
                     UNROLLED for (int i = 0; i < 4; ++i) {

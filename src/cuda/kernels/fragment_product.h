@@ -80,18 +80,29 @@ class FragmentProduct {
     total_.clear();
   }
 
-  // Adds the products of units [first, end).
-  ON_DEVICE void add(int first, int end) {
+  // Adds the products of units [first, end). before_rows() is called when the first weights are on
+  // their way and nothing of x has been read.
+  template <class BeforeRows>
+  ON_DEVICE void add(int first, int end, const BeforeRows& before_rows) {
     constexpr int kUnitStages = kSliceUnit / kSpan / kSpans;
     end_ = end * kUnitStages;
     const int begin = first * kUnitStages;
     Stage stages[kStages];
-    UNROLLED for (int i = 0; i < kStages; ++i) if (begin + i < end_) load(stages[i], begin + i);
+    UNROLLED for (int i = 0; i < kStages; ++i) if (begin + i < end_)
+        load_weights(stages[i], begin + i);
+    before_rows();
+    UNROLLED for (int i = 0; i < kStages; ++i) if (begin + i < end_)
+        load_rows(stages[i], begin + i);
     for (int base = begin; base < end_; base += kStages)
       UNROLLED for (int i = 0; i < kStages; ++i) {
         if (base + i < end_) multiply(stages[i], base + i);
-        if (base + i + kStages < end_) load(stages[i], base + i + kStages);
+        if (base + i + kStages >= end_) continue;
+        load_weights(stages[i], base + i + kStages);
+        load_rows(stages[i], base + i + kStages);
       }
+  }
+  ON_DEVICE void add(int first, int end) {
+    add(first, end, [] {});
   }
 
   ON_DEVICE typename Total::Sums& sums() { return total_.sums(); }
@@ -102,9 +113,18 @@ class FragmentProduct {
     return stage + 1 == end_ || group_.ends_after(stage);
   }
 
-  ON_DEVICE void load(Stage& stage, int at) const {
+  ON_DEVICE void load_weights(Stage& stage, int at) const {
     UNROLLED for (int m = 0; m < panels; ++m) stage.weights[m].load(
         *w_, w_->data + panel_[m] * w_->matrix.panel_bytes, at);
+    if constexpr (kHasScales) {
+      if (!ends_group(at)) return;
+      const int group = group_.of_weights(w_->matrix, at);
+      UNROLLED for (int m = 0; m < panels; ++m) UNROLLED for (int i = 0; i < 2; ++i)
+          stage.weight_scales[m][i] = w_->scale(panel_[m] * kPanel + lane() / 4 + 8 * i, group);
+    }
+  }
+
+  ON_DEVICE void load_rows(Stage& stage, int at) const {
     UNROLLED for (int j = 0; j < tiles; ++j)
         UNROLLED for (int i = 0; i < kSpans * kRowPieces; ++i) {
       Words4 words = {};
@@ -113,15 +133,8 @@ class FragmentProduct {
                     .template as<Words4>()[i % kRowPieces];
       stage.rows[j][i] = words;
     }
-    if constexpr (kHasScales)
-      if (ends_group(at)) load_scales(stage, at);
-  }
-
-  ON_DEVICE void load_scales(Stage& stage, int at) const {
-    const int group = group_.of_weights(w_->matrix, at);
-    UNROLLED for (int m = 0; m < panels; ++m) UNROLLED for (int i = 0; i < 2; ++i)
-        stage.weight_scales[m][i] = w_->scale(panel_[m] * kPanel + lane() / 4 + 8 * i, group);
-    if constexpr (kStagesRowScales) load_row_scales(stage.row_scales, at);
+    if constexpr (kStagesRowScales)
+      if (ends_group(at)) load_row_scales(stage.row_scales, at);
   }
 
   ON_DEVICE void load_row_scales(float (&scales)[tiles][2], int at) const {

@@ -10,6 +10,7 @@ namespace erne::cuda::inline ERNE_CUDA_DEVICE {
 
 struct Stream;
 class Scratch;
+class AttentionPlanner;
 
 namespace kernels {
 
@@ -31,14 +32,24 @@ void plain_linear(Stream& stream, const Linear& w, const DeviceView& x, const De
 // pack_weights.cu: rows as loaded, in the device's memory, into w; any format but wint2.
 void pack_rows(Stream& stream, const Linear& w, const DeviceView& rows, int64_t first_row);
 
+// draw_weights.cu: rows of a random matrix from first_row on; and all of a weight in wint2, numbers
+// of that size.
+void draw_rows(Stream& stream, const RandomMatrix& matrix, int64_t first_row,
+               const DeviceView& rows);
+void draw_ccq(Stream& stream, const Linear& w, const RandomMatrix& matrix);
+
 // rope.cu: rotates the first `heads` heads of each row.
 void rope(Stream& stream, const DeviceView& qkv, const StagedIndices& positions,
           const DeviceView& inv_freq, int heads);
 
 // kv_write.cu, attention.cu
 void kv_write(Stream& stream, const KvWriteArgs& args);
+// heads: of queries, a multiple of those of keys.
+void rope_kv_write(Stream& stream, const KvWriteArgs& args, const StagedIndices& positions,
+                   const DeviceView& inv_freq, int heads);
 // shared_bytes: what a block may have.
-void attention(Stream& stream, Scratch& scratch, MatrixUnits units, size_t shared_bytes,
+void attention(Stream& stream, Scratch& scratch, AttentionPlanner& planner, MatrixUnits units,
+               size_t shared_bytes,
                const AttentionArgs& args);
 
 // route.cu, experts.cu

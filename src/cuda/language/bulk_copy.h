@@ -69,7 +69,7 @@ void copy_bulk(Shared<T> to, Global<T> from, int bytes, Shared<Barrier> b) {
   emulation::Block& block = emulation::current_block();
   block.check_is_hopper();
   if (bytes % kPiece != 0) emulation::fault("a bulk copy of no multiple of 16 bytes");
-  emulation::check_global(from.address(), bytes, kPiece);
+  check_global_read(from.address(), bytes, kPiece);
   auto* const target = reinterpret_cast<std::byte*>(to.address());
   for (int at = 0; at < bytes; at += kPiece)
     block.barriers().write(block.party(), b.address(), target + at);
@@ -134,18 +134,20 @@ ON_DEVICE void arrive_warp(Shared<Barrier> b) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(b.address()))
                  : "memory");
 }
-// Without a limit of tries: where the loop may trap, nvcc 13.0 gives a warpgroup no more registers
-// than a block begins with, whatever take_registers() says, and products spill 248 bytes of them.
+// A barrier that nobody ends is given up: the sums are wrong then, which the comparison at the start
+// (choose_units.h) notices, and nothing hangs. No trap: nvcc 13.0 then gives a warpgroup no more
+// registers than a block begins with, and products spill 248 bytes of them.
 ON_DEVICE void wait_barrier(Shared<Barrier> b, int parity) {
-  uint32_t is_over;
-  do {
+  constexpr int kMostTries = 1 << 20;  // each waits for some microseconds
+  uint32_t is_over = 0;
+  for (int tries = 0; is_over == 0 && tries < kMostTries; ++tries) {
     asm volatile(
         "{\n.reg .pred over;\nmbarrier.try_wait.parity.shared::cta.b64 over, [%1], %2;\n"
         "selp.u32 %0, 1, 0, over;\n}"
         : "=r"(is_over)
         : "r"(shared_address(b.address())), "r"(parity)
         : "memory");
-  } while (is_over == 0);
+  }
 }
 ON_DEVICE void fence_async() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");

@@ -25,6 +25,10 @@
 //
 //   where a thread is     thread_index(), warp(), lane(), block_x/y/z(), grid_x/y/z()
 //   barriers              sync_block(), sync_warp()
+//   launches              wait_for_earlier(): a kernel with a `kStartsEarly` may begin while those
+//                         before it still run. Until a thread of it has called this, it reads
+//                         nothing that they write (weights are free to read) and writes nothing;
+//                         each has to. Other kernels begin with it
 //   warps                 shuffle_xor(v, mask), shuffle(v, lane), shuffle_up(v, by): v of another
 //                         lane; same_lanes(v): a bit for each lane that has the same; all 32
 //                         must take part

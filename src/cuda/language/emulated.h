@@ -121,11 +121,18 @@ inline void atomic_add(uint64_t* to, uint64_t value) {
   *to += value;
 }
 
-inline void check_global(const void* address, size_t bytes, size_t alignment) {
-  emulation::check_global(address, bytes, alignment);
+inline void let_next_begin() {}
+inline void wait_for_earlier() {
+  emulation::current_block().wait_for_earlier();
+}
+inline void check_global_read(const void* address, size_t bytes, size_t alignment) {
+  emulation::check_global_read(address, bytes, alignment, emulation::current_block().has_waited());
+}
+inline void check_global_write(const void* address, size_t bytes, size_t alignment) {
+  emulation::check_global_write(address, bytes, alignment, emulation::current_block().has_waited());
 }
 inline void read_once_bytes(const void* from, uint32_t (&to)[4]) {
-  check_global(from, sizeof(to), sizeof(to));
+  check_global_read(from, sizeof(to), sizeof(to));
   std::memcpy(to, from, sizeof(to));
 }
 inline void check_shared_read(const void* address, size_t bytes, size_t alignment) {
@@ -146,7 +153,7 @@ inline std::byte* shared_bytes() {
 
 inline void copy_async_bytes(std::byte* to, const std::byte* from, size_t bytes,
                              size_t valid_bytes) {
-  if (valid_bytes > 0) emulation::check_global(from, valid_bytes, bytes);
+  if (valid_bytes > 0) check_global_read(from, valid_bytes, bytes);
   emulation::current_block().begin_copy(to, from, bytes, valid_bytes);
 }
 inline void close_copies() {

@@ -21,16 +21,16 @@ class Global {
   explicit Global(const void* data) : data_(static_cast<T*>(const_cast<void*>(data))) {}
 
   ON_DEVICE T operator[](int64_t i) const {
-    check_global(data_ + i, sizeof(T), alignof(T));
+    check_global_read(data_ + i, sizeof(T), alignof(T));
     return data_[i];
   }
   ON_DEVICE void set(int64_t i, const T& value) const {
-    check_global(data_ + i, sizeof(T), alignof(T));
+    check_global_write(data_ + i, sizeof(T), alignof(T));
     data_[i] = value;
   }
   // Integers only: whoever adds first, the sum is the same.
   ON_DEVICE void add(int64_t i, const T& value) const {
-    check_global(data_ + i, sizeof(T), alignof(T));
+    check_global_write(data_ + i, sizeof(T), alignof(T));
     atomic_add(data_ + i, value);
   }
   ON_DEVICE Global operator+(int64_t i) const { return Global(data_ + i, 0); }

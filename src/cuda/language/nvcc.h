@@ -40,6 +40,18 @@ ON_DEVICE void sync_warp() {
   __syncwarp();
 }
 
+// Hopper's programmatic dependent launch; elsewhere launches begin one after the other ended.
+ON_DEVICE void let_next_begin() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+ON_DEVICE void wait_for_earlier() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 template <class T>
 ON_DEVICE T shuffle_xor(T value, int mask) {
   return __shfl_xor_sync(0xFFFFFFFFu, value, mask);
@@ -95,7 +107,8 @@ ON_DEVICE void atomic_add(uint64_t* to, uint64_t value) {
   atomicAdd(reinterpret_cast<unsigned long long*>(to), value);
 }
 
-ON_DEVICE void check_global(const void*, size_t, size_t) {}
+ON_DEVICE void check_global_read(const void*, size_t, size_t) {}
+ON_DEVICE void check_global_write(const void*, size_t, size_t) {}
 ON_DEVICE void check_shared_read(const void*, size_t, size_t) {}
 ON_DEVICE void check_shared_write(const void*, size_t, size_t) {}
 ON_DEVICE void check_shared_add(const void*, size_t, size_t) {}

@@ -7,10 +7,6 @@
 
 namespace erne::cuda::inline gpu {
 
-struct Stream {
-  cudaStream_t handle = nullptr;
-};
-
 // DeviceFailure unless it went well.
 void cuda_call(const char* what, cudaError_t result);
 

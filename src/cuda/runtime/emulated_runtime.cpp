@@ -2,11 +2,14 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <utility>
 
 #include "base/check.h"
+#include "cuda/emulation/global_memory.h"
 #include "cuda/language/tensor_map.h"
-#include "cuda/runtime/launch.h"
 #include "cuda/runtime/runtime.h"
+#include "cuda/runtime/stream.h"
 
 namespace erne::cuda::inline emulated {
 namespace {
@@ -25,15 +28,23 @@ DeviceFacts facts_of(const Card& card) {
   return {card.name, card.model.capability, 132, 227 << 10, size_t{80} << 30};
 }
 
+using Work = std::deque<std::function<void()>>;
+
 struct RecordedWork final : Graph {
-  std::vector<std::function<void()>> work;
+  Work work;
+};
+
+struct CountedWork final : Mark {
+  uint64_t asked = 0;
 };
 
 class EmulatedRuntime final : public Runtime {
  public:
   explicit EmulatedRuntime(const Card& card) : facts_(facts_of(card)) {
     stream_.model = card.model;
+    stream_.recording = &asked_;
   }
+  ~EmulatedRuntime() override { finish(); }
 
   const DeviceFacts& facts() const override { return facts_; }
   size_t available_bytes() const override {
@@ -42,7 +53,10 @@ class EmulatedRuntime final : public Runtime {
   Stream& stream() override { return stream_; }
 
   void* allocate(size_t bytes) override { return emulation::allocate_global(bytes); }
-  void free(void* memory) override { emulation::free_global(memory); }
+  void free(void* memory) override {
+    finish();
+    emulation::free_global(memory);
+  }
   void* allocate_host(size_t bytes) override { return std::calloc(1, bytes); }
   void free_host(void* memory) override { std::free(memory); }
 
@@ -52,17 +66,23 @@ class EmulatedRuntime final : public Runtime {
   void copy_out(const void* device, void* host, size_t bytes) override {
     copy(device, host, device, bytes);
   }
-  void finish() override {}
+  void finish() override {
+    do_until(done_ + asked_.size());
+    emulation::end_launches();
+  }
+  std::unique_ptr<Mark> make_mark() override { return std::make_unique<CountedWork>(); }
+  void set(Mark& mark) override { dynamic_cast<CountedWork&>(mark).asked = done_ + asked_.size(); }
+  void wait(const Mark& mark) override { do_until(dynamic_cast<const CountedWork&>(mark).asked); }
 
   std::unique_ptr<Graph> record(const std::function<void()>& body) override {
     auto graph = std::make_unique<RecordedWork>();
-    CHECK(stream_.recording == nullptr);
+    CHECK(!is_recording());
     stream_.recording = &graph->work;
     body();
-    stream_.recording = nullptr;
+    stream_.recording = &asked_;
     return graph;
   }
-  bool is_recording() const override { return stream_.recording != nullptr; }
+  bool is_recording() const override { return stream_.recording != &asked_; }
   void run(const Graph& graph) override {
     for (const auto& work : dynamic_cast<const RecordedWork&>(graph).work) stream_.run(work);
   }
@@ -73,8 +93,20 @@ class EmulatedRuntime final : public Runtime {
     stream_.run([=] { std::memcpy(to, from, bytes); });
   }
 
+  void do_until(uint64_t count) {
+    CHECK(!is_recording());
+    while (done_ < count) {
+      const auto work = std::move(asked_.front());
+      asked_.pop_front();
+      ++done_;
+      work();
+    }
+  }
+
   DeviceFacts facts_;
   Stream stream_;
+  Work asked_;
+  uint64_t done_ = 0;  // of what was asked for before that
 };
 
 }  // namespace

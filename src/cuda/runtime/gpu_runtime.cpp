@@ -2,6 +2,7 @@
 
 #include "cuda/runtime/cuda_call.h"
 #include "cuda/runtime/runtime.h"
+#include "cuda/runtime/stream.h"
 
 namespace erne::cuda::inline gpu {
 namespace {
@@ -9,6 +10,14 @@ namespace {
 struct RecordedGraph final : Graph {
   ~RecordedGraph() override { cudaGraphExecDestroy(executable); }
   cudaGraphExec_t executable = nullptr;
+};
+
+struct Event final : Mark {
+  Event() {
+    cuda_call("cudaEventCreate", cudaEventCreateWithFlags(&handle, cudaEventDisableTiming));
+  }
+  ~Event() override { cudaEventDestroy(handle); }
+  cudaEvent_t handle = nullptr;
 };
 
 DeviceFacts facts_of(int device) {
@@ -23,6 +32,7 @@ class CudaRuntime final : public Runtime {
   explicit CudaRuntime(int device) {
     cuda_call("cudaSetDevice", cudaSetDevice(device));
     facts_ = facts_of(device);
+    stream_.starts_early = facts_.capability >= 90;
     cuda_call("cudaStreamCreate",
               cudaStreamCreateWithFlags(&stream_.handle, cudaStreamNonBlocking));
   }
@@ -60,6 +70,14 @@ class CudaRuntime final : public Runtime {
               cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_.handle));
   }
   void finish() override { cuda_call("a kernel", cudaStreamSynchronize(stream_.handle)); }
+
+  std::unique_ptr<Mark> make_mark() override { return std::make_unique<Event>(); }
+  void set(Mark& mark) override {
+    cuda_call("cudaEventRecord", cudaEventRecord(static_cast<Event&>(mark).handle, stream_.handle));
+  }
+  void wait(const Mark& mark) override {
+    cuda_call("cudaEventSynchronize", cudaEventSynchronize(static_cast<const Event&>(mark).handle));
+  }
 
   std::unique_ptr<Graph> record(const std::function<void()>& body) override {
     cuda_call("cudaStreamBeginCapture",

@@ -2,11 +2,9 @@
 #pragma once
 
 #include "cuda/language/device_code.h"
+#include "cuda/runtime/stream.h"
 
-#if defined(ERNE_CUDA_EMULATED)
-#include <functional>
-#include <vector>
-#elif defined(__CUDACC__)
+#if defined(__CUDACC__)
 #include "cuda/runtime/cuda_call.h"
 #endif
 
@@ -30,27 +28,25 @@ int block_threads(const Kernel& kernel) {
     return Kernel::kThreads;
 }
 
+// What each thread of a launch does.
+template <class Kernel>
+ON_DEVICE void run_thread(const Kernel& kernel) {
+  let_next_begin();
+  if constexpr (!requires { Kernel::kStartsEarly; }) wait_for_earlier();
+  kernel.run();
+}
+
 #if defined(ERNE_CUDA_EMULATED)
-
-struct Stream {
-  std::vector<std::function<void()>>* recording = nullptr;
-  emulation::DeviceModel model = {};  // which kernels run on
-
-  void run(std::function<void()> work) {
-    if (recording != nullptr)
-      recording->push_back(std::move(work));
-    else
-      work();
-  }
-};
 
 template <class Kernel>
 void launch(Stream& stream, Grid grid, const Kernel& kernel) {
+  ++stream.launches;
+  if (stream.is_rehearsal) return;
   stream.run([model = stream.model, grid, kernel] {
     const emulation::Place place{static_cast<int>(grid.x), static_cast<int>(grid.y),
                                  static_cast<int>(grid.z)};
     emulation::run_grid(model, typeid(Kernel).name(), place, block_threads(kernel),
-                        kernel.shared_bytes(), [&kernel] { kernel.run(); });
+                        kernel.shared_bytes(), [&kernel] { run_thread(kernel); });
   });
 }
 
@@ -67,11 +63,13 @@ constexpr int least_blocks() {
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::kThreads, least_blocks<Kernel>())
     entry(const __grid_constant__ Kernel kernel) {
-  kernel.run();
+  run_thread(kernel);
 }
 
 template <class Kernel>
 void launch(Stream& stream, Grid grid, const Kernel& kernel) {
+  ++stream.launches;
+  if (stream.is_rehearsal) return;
   const size_t shared = kernel.shared_bytes();
   constexpr size_t kAlwaysAllowed = 48 << 10;
   if (shared > kAlwaysAllowed)
@@ -80,8 +78,18 @@ void launch(Stream& stream, Grid grid, const Kernel& kernel) {
                                    static_cast<int>(shared)));
   const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y),
                     static_cast<unsigned>(grid.z));
-  entry<Kernel><<<blocks, block_threads(kernel), shared, stream.handle>>>(kernel);
-  cuda_call("launch", cudaGetLastError());
+  cudaLaunchAttribute early = {};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = blocks;
+  config.blockDim = dim3(static_cast<unsigned>(block_threads(kernel)));
+  config.dynamicSmemBytes = shared;
+  config.stream = stream.handle;
+  config.attrs = &early;
+  config.numAttrs = stream.starts_early && !stream.is_ordered ? 1 : 0;
+  stream.is_ordered = false;
+  cuda_call("launch", cudaLaunchKernelEx(&config, entry<Kernel>, kernel));
 }
 
 #endif

@@ -21,13 +21,16 @@ class RowUploads {
   // The rows in the device's memory, for work that is asked for before the next but one call.
   // `rows` has been read when this returns.
   DeviceView upload(const TensorView& rows) {
-    if (next_ == 0) runtime_.finish();  // both places are free again
-    Place& place = places_[next_];
-    next_ = (next_ + 1) % places_.size();
-    if (place.bytes < rows.bytes()) grow(place, rows.bytes());
+    Place& place = next_place(rows.bytes());
     std::memcpy(place.pinned, rows.data, rows.bytes());
     runtime_.copy_in(place.pinned, place.device, rows.bytes());
     return {DeviceAccess::address(place.device), rows.dtype, rows.shape};
+  }
+  // Room for rows that are made on the device; likewise.
+  DeviceView room(DType dtype, Shape shape) {
+    DeviceView rows{{}, dtype, shape};
+    rows.data = DeviceAccess::address(next_place(rows.bytes()).device);
+    return rows;
   }
 
   // Waits for all work; what loading took is free again.
@@ -44,6 +47,13 @@ class RowUploads {
     size_t bytes = 0;
   };
 
+  Place& next_place(size_t bytes) {
+    if (next_ == 0) runtime_.finish();  // both places are free again
+    Place& place = places_[next_];
+    next_ = (next_ + 1) % places_.size();
+    if (place.bytes < bytes) grow(place, bytes);
+    return place;
+  }
   void grow(Place& place, size_t bytes) {
     free(place);
     place = {runtime_.allocate_host(bytes), runtime_.allocate(bytes), bytes};

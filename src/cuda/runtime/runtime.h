@@ -1,6 +1,7 @@
 // The device as the back end uses it: its memory, and one stream of copies and kernels that run in
 // the order in which they were asked for, behind the caller's back. There are two: CUDA's
-// (gpu_runtime.cpp) and the emulation's (emulated_runtime.cpp), which does everything at once.
+// (gpu_runtime.cpp) and the emulation's (emulated_runtime.cpp), which does everything as late as a
+// GPU might: when somebody waits for it.
 // What the device refuses or loses becomes a DeviceFailure (backend/device_failure.h).
 #pragma once
 
@@ -31,6 +32,12 @@ class Graph {
   virtual ~Graph() = default;
 };
 
+// A place in the order of what was asked for.
+class Mark {
+ public:
+  virtual ~Mark() = default;
+};
+
 class Runtime {
  public:
   // kUnsupported, with what to do, where this binary or this machine has no such device.
@@ -50,6 +57,10 @@ class Runtime {
   virtual void copy_out(const void* device, void* host, size_t bytes) = 0;
   // Waits until all is done that was asked for.
   virtual void finish() = 0;
+  // Waits until all is done that was asked for before the mark was set last; a new one was not.
+  virtual std::unique_ptr<Mark> make_mark() = 0;
+  virtual void set(Mark& mark) = 0;
+  virtual void wait(const Mark& mark) = 0;
 
   // What `body` asks for, recorded instead of done.
   virtual std::unique_ptr<Graph> record(const std::function<void()>& body) = 0;
