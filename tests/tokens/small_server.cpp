@@ -4,6 +4,7 @@
 
 #include "base/temp_folder_fixture.h"
 #include "exec/ngram_drafter.h"
+#include "grammar/answer_constraint.h"
 
 namespace erne::tests {
 namespace {
@@ -80,7 +81,7 @@ SmallServer::SmallServer(const Setting& setting)
           .max_rows = setting.max_rows,
           .num_valid_tokens = kVocabulary,
           .kv_dtype = setting.types.kv},
-      make_drafter(setting.max_drafts));
+      make_drafter(setting.max_drafts), grammar::make_constraint);
   sched::Limits limits;
   limits.max_rows = setting.max_rows;
   limits.max_tokens = setting.max_tokens;
