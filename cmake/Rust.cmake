@@ -32,7 +32,7 @@ get_filename_component(rust_tools ${ERNE_CARGO} DIRECTORY)
 set(rust_source ${PROJECT_SOURCE_DIR}/rust)
 set(rust_target ${PROJECT_SOURCE_DIR}/build/rust)
 set(rust_library ${rust_target}/release/liberne_rs.a)
-file(GLOB rust_sources CONFIGURE_DEPENDS ${rust_source}/src/*.rs)
+file(GLOB_RECURSE rust_sources CONFIGURE_DEPENDS ${rust_source}/src/*.rs)
 
 # RUSTC_BOOTSTRAP: rust/src/bounded.rs uses one unstable feature, and says why.
 set(cargo ${CMAKE_COMMAND} -E env RUSTC=${rust_tools}/rustc RUSTC_BOOTSTRAP=erne_rs ${ERNE_CARGO})

@@ -1,5 +1,5 @@
-//! Work whose memory, stack and processor time are bounded, whatever it does: a checkpoint's template is a
-//! program that strangers wrote.
+//! Work whose memory, stack and processor time are bounded, whatever it does: a checkpoint's template and a
+//! client's grammar are programs that strangers wrote.
 //!
 //! The work runs on a thread of its own. The crate's allocator counts what that thread holds and refuses
 //! beyond the bound; a refused allocation unwinds the work instead of aborting the process, which is what
@@ -45,6 +45,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const GRACE: Duration = Duration::from_millis(500);
 
 thread_local! {
+    static BOUND: Cell<isize> = const { Cell::new(UNBOUNDED) };
     static LEFT: Cell<isize> = const { Cell::new(UNBOUNDED) };
     static IS_STOPPED: Cell<*const AtomicBool> = const { Cell::new(ptr::null()) };
 }
@@ -111,6 +112,11 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
+/// The bytes that this thread's bounded work holds just now.
+pub fn held() -> usize {
+    usize::try_from(BOUND.get() - LEFT.get()).unwrap_or(0)
+}
+
 /// What a refused allocation unwinds with. It has no size, so that throwing it takes no memory.
 struct Refused;
 
@@ -123,6 +129,8 @@ pub fn install_hooks() {
             LEFT.set(UNBOUNDED); // what unwinding takes
             resume_unwind(Box::new(Refused));
         });
+        // llguidance puts a hook of its own in front, once, which takes a backtrace: ours replaces it.
+        let _ = llguidance::panic_utils::catch_unwind(|| Ok(()));
         std::panic::set_hook(Box::new(|_| LEFT.set(UNBOUNDED)));
     });
 }
@@ -145,7 +153,8 @@ pub fn run<T: Send + 'static>(
         .stack_size(bounds.stack)
         .spawn(move || {
             IS_STOPPED.set(Arc::as_ptr(&worker_stop));
-            LEFT.set(isize::try_from(bounds.memory).unwrap_or(UNBOUNDED - 1));
+            BOUND.set(isize::try_from(bounds.memory).unwrap_or(UNBOUNDED - 1));
+            LEFT.set(BOUND.get());
             let result = catch_unwind(AssertUnwindSafe(work));
             LEFT.set(UNBOUNDED);
             let result = result.map_err(|panic| match is_out_of_memory(&*panic) {
@@ -242,6 +251,17 @@ mod tests {
         assert_eq!(run(bounds(), growing), Err(Stopped::Memory));
         let pieces = || (0..1 << 20).map(Box::new).collect::<Vec<_>>().len();
         assert_eq!(run(bounds(), pieces), Err(Stopped::Memory));
+    }
+
+    #[test]
+    fn what_is_held_is_known() {
+        let work = || {
+            let kept = black_box(vec![0u8; 5000]);
+            drop(black_box(vec![0u8; 9000]));
+            (held(), kept.len())
+        };
+        let (held, kept) = run(bounds(), work).unwrap();
+        assert!(held >= kept && held < kept + 1000, "{held}");
     }
 
     #[test]

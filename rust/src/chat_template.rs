@@ -15,19 +15,8 @@ use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 
 use crate::bounded::{self, Bounds, Stopped};
+use crate::failure::Failure;
 use crate::python_json;
-
-/// Why there is no text.
-pub enum Failure {
-    /// The template called `raise_exception` with this message.
-    Refused(String),
-    /// Too many steps, too much output, memory or time.
-    Limit(String),
-    /// The system has no memory or no thread just now.
-    Exhausted(String),
-    /// The template does not compile, or does not fit what it was given.
-    Failed(String),
-}
 
 pub struct ChatTemplate {
     environment: Arc<Environment<'static>>,
@@ -76,12 +65,7 @@ fn render_bounds(context_bytes: usize) -> Bounds {
 }
 
 fn stopped(why: Stopped) -> Failure {
-    match why {
-        Stopped::Memory => Failure::Limit("it takes too much memory".into()),
-        Stopped::Time | Stopped::Runaway => Failure::Limit("it takes too much time".into()),
-        Stopped::NoThread => Failure::Exhausted("the system has no thread or no memory for its stack".into()),
-        Stopped::Panic => Failure::Failed("panic in the template engine".into()),
-    }
+    Failure::of(why, "the template engine")
 }
 
 impl ChatTemplate {

@@ -4,12 +4,17 @@
 
 mod bounded;
 mod chat_template;
+mod failure;
+mod grammar;
 mod python_json;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::{ptr, slice, str};
 
-use chat_template::{ChatTemplate, Failure};
+use chat_template::ChatTemplate;
+use failure::Failure;
+use grammar::{Grammar, Kind, Matcher, Vocabulary};
 
 /// Bytes that C owns until it calls `erne_text_free`.
 #[repr(C)]
@@ -44,7 +49,7 @@ fn deliver(out: *mut ErneText, work: impl FnOnce() -> Result<String, Failure>) -
     let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(match bounded::is_out_of_memory(&*panic) {
             true => Failure::Exhausted("the system has no memory left".into()),
-            false => Failure::Failed("panic in the template engine".into()),
+            false => Failure::Failed("panic in erne_rs".into()),
         })
     });
     let (outcome, text) = match result {
@@ -107,9 +112,177 @@ pub unsafe extern "C" fn erne_template_render(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn erne_template_free(template: *mut ChatTemplate) {
     if !template.is_null() {
-        let owned = unsafe { Box::from_raw(template) };
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(owned)));
+        discard(unsafe { Box::from_raw(template) });
     }
+}
+
+/// # Safety
+/// As `erne_rs.h` says: `bytes` and `lengths` are readable, `vocabulary` and `error` are writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_vocabulary_new(
+    bytes: *const u8,
+    lengths: *const i32,
+    num_tokens: usize,
+    vocabulary: *mut *const Vocabulary,
+    error: *mut ErneText,
+) -> ErneOutcome {
+    deliver(error, || {
+        let mut tokens: Vec<Option<&[u8]>> = Vec::with_capacity(num_tokens);
+        let mut next = bytes;
+        for length in unsafe { slice::from_raw_parts(lengths, num_tokens) } {
+            tokens.push(match usize::try_from(*length) {
+                Ok(length) => {
+                    let token = unsafe { slice::from_raw_parts(next, length) };
+                    next = unsafe { next.add(length) };
+                    Some(token)
+                }
+                Err(_) => None,
+            });
+        }
+        let made = Vocabulary::new(&tokens)?;
+        unsafe { ptr::write(vocabulary, Arc::into_raw(Arc::new(made))) };
+        Ok(String::new())
+    })
+}
+
+/// # Safety
+/// As `erne_rs.h` says: `vocabulary` is alive, `source` is readable, `compiled`, `bytes` and `error` are
+/// writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_grammar_compile(
+    vocabulary: *const Vocabulary,
+    kind: Kind,
+    source: *const u8,
+    length: usize,
+    compiled: *mut *const Grammar,
+    bytes: *mut usize,
+    error: *mut ErneText,
+) -> ErneOutcome {
+    deliver(error, || {
+        let source = unsafe { text_of(source, length) }?;
+        let grammar = unsafe { shared(vocabulary) }.compile(kind, source)?;
+        unsafe {
+            ptr::write(bytes, grammar.bytes());
+            ptr::write(compiled, Arc::into_raw(Arc::new(grammar)));
+        }
+        Ok(String::new())
+    })
+}
+
+/// # Safety
+/// As `erne_rs.h` says: `grammar` is alive, `matcher` and `error` are writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_matcher_new(
+    grammar: *const Grammar,
+    matcher: *mut *mut Matcher,
+    error: *mut ErneText,
+) -> ErneOutcome {
+    deliver(error, || {
+        let made = Matcher::new(unsafe { shared(grammar) });
+        unsafe { ptr::write(matcher, Box::into_raw(Box::new(made))) };
+        Ok(String::new())
+    })
+}
+
+/// # Safety
+/// As `erne_rs.h` says: `matcher` is alive and nobody else's, `words`, `may_end` and `error` are writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_matcher_mask(
+    matcher: *mut Matcher,
+    words: *mut u32,
+    num_words: usize,
+    may_end: *mut bool,
+    error: *mut ErneText,
+) -> ErneOutcome {
+    deliver(error, || {
+        let words = unsafe { slice::from_raw_parts_mut(words, num_words) };
+        let ends = unsafe { &mut *matcher }.mask(words)?;
+        unsafe { ptr::write(may_end, ends) };
+        Ok(String::new())
+    })
+}
+
+/// # Safety
+/// As `erne_rs.h` says: `matcher` is alive and nobody else's, `tokens` is readable, `error` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_matcher_accept(
+    matcher: *mut Matcher,
+    tokens: *const u32,
+    num_tokens: usize,
+    error: *mut ErneText,
+) -> ErneOutcome {
+    deliver(error, || {
+        let tokens = unsafe { slice::from_raw_parts(tokens, num_tokens) };
+        unsafe { &mut *matcher }.accept(tokens)?;
+        Ok(String::new())
+    })
+}
+
+/// # Safety
+/// As `erne_rs.h` says: `matcher` is alive and nobody else's, `error` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_matcher_rollback(
+    matcher: *mut Matcher,
+    num_tokens: usize,
+    error: *mut ErneText,
+) -> ErneOutcome {
+    deliver(error, || {
+        unsafe { &mut *matcher }.rollback(num_tokens)?;
+        Ok(String::new())
+    })
+}
+
+/// # Safety
+/// As `erne_rs.h` says: `matcher` is alive and nobody else's, `forced` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_matcher_forced(matcher: *mut Matcher, forced: *mut ErneText) -> ErneOutcome {
+    deliver(forced, || {
+        let mut bytes = unsafe { &mut *matcher }.forced();
+        let whole = str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
+        bytes.truncate(whole);
+        String::from_utf8(bytes).map_err(|error| Failure::Failed(error.to_string()))
+    })
+}
+
+/// Another owner of what C holds.
+///
+/// SAFETY: `owned` comes from `Arc::into_raw` and has not been freed.
+unsafe fn shared<T>(owned: *const T) -> Arc<T> {
+    unsafe {
+        Arc::increment_strong_count(owned);
+        Arc::from_raw(owned)
+    }
+}
+
+/// # Safety
+/// `vocabulary` comes from `erne_vocabulary_new` and is not used again; null is allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_vocabulary_free(vocabulary: *const Vocabulary) {
+    if !vocabulary.is_null() {
+        discard(unsafe { Arc::from_raw(vocabulary) });
+    }
+}
+
+/// # Safety
+/// `grammar` comes from `erne_grammar_compile` and is not used again; null is allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_grammar_free(grammar: *const Grammar) {
+    if !grammar.is_null() {
+        discard(unsafe { Arc::from_raw(grammar) });
+    }
+}
+
+/// # Safety
+/// `matcher` comes from `erne_matcher_new` and is not used again; null is allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn erne_matcher_free(matcher: *mut Matcher) {
+    if !matcher.is_null() {
+        discard(unsafe { Box::from_raw(matcher) });
+    }
+}
+
+fn discard<T>(owned: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(owned)));
 }
 
 /// # Safety

@@ -58,6 +58,8 @@ constexpr FlagRow<S> kServeFlags[] = {
     {"--vocab-size", "Load", &S::vocab_size, "of random token ids; 0: ask the server"},
     {"--seed", "Load", &S::seed, "of prompts, arrivals and sampling"},
     {"--ignore-eos", "Load", &S::ignore_eos, "generate --output-len tokens whatever they are"},
+    {"--response-format", "Load", &S::response_format,
+     "JSON: what the answers must look like, as the field takes it"},
     {"--temperature", "Load", &S::temperature, "0: greedy"},
     {"--timeout", "Load", &S::timeout_s, "seconds that one request may take"},
     {"--model", "Result", &S::model_dir,

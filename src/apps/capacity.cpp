@@ -13,6 +13,8 @@
 namespace erne::apps {
 namespace {
 
+// Only what a grammar leaves no choice about is drafted, such as the name of a key.
+constexpr int kMaxDrafts = 8;
 constexpr int kDefaultModelLen = 2048;   // FastDeploy's
 constexpr int kDefaultStepTokens = 512;  // keeps a CPU's step, and so everybody's next token, short
 constexpr int64_t kMaxBlocks = 40000;    // FastDeploy's cap
@@ -244,6 +246,7 @@ Result<Capacity> choose_capacity(const ServeOptions& options, const model::Ernie
   limits.max_rows = static_cast<int>(options.max_num_seqs);
   limits.max_waiting = kMaxWaiting;
   limits.vocab_size = config.vocab_size;
+  limits.max_drafts = kMaxDrafts;
   limits.share_prefixes = options.enable_prefix_caching;
   limits.chunk_prompts = options.enable_chunked_prefill;
   limits.max_tokens = TRY(choose_step_tokens(options, limits));

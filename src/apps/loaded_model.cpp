@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text_file.h"
+#include "grammar/answer_constraint.h"
 #include "tensor/activation_types.h"
 #include "weights/model_folder.h"
 
@@ -161,7 +162,8 @@ Result<void> load_text(LoadedModel& loaded, const ServeOptions& options) {
 Result<void> start_executor(LoadedModel& loaded, const exec::ExecutorOptions& executor) {
   try {
     loaded.executor =
-        std::make_unique<exec::ModelExecutor>(*loaded.backend, *loaded.model, executor);
+        std::make_unique<exec::ModelExecutor>(*loaded.backend, *loaded.model, executor,
+                                              /*drafter=*/nullptr, grammar::make_constraint);
     if (!loaded.backend->reads_host_memory()) loaded.executor->warm_up();
     return {};
   } catch (const DeviceFailure& failure) {

@@ -146,7 +146,6 @@ constexpr const char* kOneRank = "several ranks are not built yet: use 1";
 constexpr const char* kNoSplit = "prefill/decode disaggregation is not built yet";
 constexpr const char* kNoSpeculation = "speculative decoding is not built yet";
 constexpr const char* kNoMedia = "images and video are not built yet";
-constexpr const char* kNoGrammar = "structured output is not built yet";
 constexpr const char* kNoGlobal = "schedulers across servers are not built yet";
 constexpr const char* kNoReload = "changing weights while serving is not built yet";
 constexpr const char* kNotYet = "not built yet";
@@ -171,8 +170,8 @@ constexpr ForeignFlag kNotBuilt[] = {
     {"--max-encoder-cache", true, "-1 0", kNoMedia},
     {"--max-processor-cache", true, "-1 0", kNoMedia},
     {"--disable-chunked-mm-input", false, "", kNoMedia},
-    {"--guided-decoding-backend", true, "off", kNoGrammar},
-    {"--guided-decoding-disable-any-whitespace", true, "False false", kNoGrammar},
+    {"--guided-decoding-disable-any-whitespace", true, "False false",
+     "structured output always allows white space"},
     {"--logits-processors", true, "", "custom logits processors are not built yet"},
     {"--logprobs-mode", true, "raw_logprobs", "only raw_logprobs is built"},
     {"--enable-early-stop", false, "", kNotYet},
@@ -206,6 +205,8 @@ constexpr ForeignFlag kNoMeaning[] = {
     {"--enable-custom-all-reduce", false, "", "there is one rank"},
     {"--disable-custom-all-reduce", false, "", "there is one rank"},
     {"--enable-logprob", false, "", kAlwaysOn},
+    {"--guided-decoding-backend", true, "",
+     "structured output is always on, matched by llguidance whatever is named here"},
     {"--enable-output-caching", false, "", kAlwaysOn},
     {"--use-warmup", true, "", "nothing needs warming up"},
     {"--prealloc-dec-block-slot-num-threshold", true, "", "blocks are taken one at a time"},

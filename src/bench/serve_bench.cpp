@@ -118,6 +118,8 @@ std::string request_body(const ServeBenchOptions& options, const std::string& mo
       {"stream", true},
       {"stream_options", Json::Object{{"include_usage", true}, {"continuous_usage_stats", true}}}};
   if (options.ignore_eos) body.set("ignore_eos", true);
+  if (!options.response_format.empty())
+    body.set("response_format", Json::written(options.response_format));
   return body.dump();
 }
 
@@ -172,6 +174,7 @@ Json load_json(const ServeBenchOptions& options, int max_concurrency) {
       {"output_len", options.output_len},
       {"seed", options.seed},
       {"ignore_eos", options.ignore_eos},
+      {"response_format", options.response_format},
       {"temperature", options.temperature}};
 }
 
@@ -180,6 +183,9 @@ Json load_json(const ServeBenchOptions& options, int max_concurrency) {
 Result<void> check(const ServeBenchOptions& options) {
   const BaseUrl base = TRY(parse_base_url(options.base_url));
   TRY(parse_endpoint(options.endpoint));
+  if (const auto format = Json::parse(options.response_format);
+      !options.response_format.empty() && !format.ok())
+    return invalid("--response-format is no JSON: " + format.status().message, "--response-format");
   TRY(check_range("num-prompts", options.num_prompts, 1, kMaxPrompts));
   TRY(check_range("max-concurrency", options.max_concurrency, 0, kMaxPrompts));
   TRY(check_range("input-len", options.input_len, 1, kMaxTokens));

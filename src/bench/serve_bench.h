@@ -25,7 +25,8 @@ struct ServeBenchOptions {
   int64_t seed = 0;
   bool ignore_eos = false;
   double temperature = 0;
-  int64_t timeout_s = 1800;  // per request
+  std::string response_format;  // JSON, as the field takes it; empty: none
+  int64_t timeout_s = 1800;     // per request
   // For the floor, where the server is on this machine: the weights' size, or the checkpoint to sum
   // it from. Neither: the checkpoint that /v1/models names, if this process can read it.
   std::string model_dir;

@@ -116,10 +116,14 @@ TEST(ServeBench, SendsWhatTheFlagsSay) {
 
   options.endpoint = "/v1/chat/completions";
   options.ignore_eos = false;
+  options.response_format = R"({"type":"json_object"})";
   ASSERT_TRUE(run_serve_bench(options, SteadyClock()).ok());
   body = server.last_body();
   EXPECT_EQ(body.find("prompt"), nullptr);
   EXPECT_EQ(body.find("ignore_eos"), nullptr);
+  EXPECT_EQ(body.find("response_format")->find("type")->as_string(), "json_object");
+  options.response_format = "{";
+  EXPECT_FALSE(run_serve_bench(options, SteadyClock()).ok());
   EXPECT_EQ(body.find("messages")->as_array()[0].find("content")->as_string().size(), 12u);
 }
 

@@ -35,7 +35,8 @@ StagingLimits staging_limits(const model::ErnieConfig& config, const ExecutorOpt
 }  // namespace
 
 ModelExecutor::ModelExecutor(Backend& backend, const model::Model& model,
-                             const ExecutorOptions& options, std::unique_ptr<const Drafter> drafter)
+                             const ExecutorOptions& options, std::unique_ptr<const Drafter> drafter,
+                             ConstraintMaker make_constraint)
     : backend_(backend),
       model_(model),
       options_(options),
@@ -54,7 +55,7 @@ ModelExecutor::ModelExecutor(Backend& backend, const model::Model& model,
       sampler_(
           step_limits(options).max_logit_rows, backend_draws(),
           [&backend](int64_t count, const auto& body) { backend.parallel_for(count, body); },
-          std::move(drafter)) {
+          std::move(drafter), std::move(make_constraint)) {
   CHECK_GT(options_.num_valid_tokens, 0);
   CHECK_LE(options_.num_valid_tokens, model.config().vocab_size);
 }
@@ -135,16 +136,16 @@ sched::StepResult ModelExecutor::compute(const sched::BatchPlan& plan) {
   kv_.copy_blocks(plan.copies);
   sched::StepResult result{plan.step, std::vector<sched::RowResult>(plan.rows.size())};
   if (plan.rows.empty()) return result;
+  sampler_.begin(plan, result);
   backend_.run({"forward", step.num_tokens(), step.batch.num_rows()},
                [&] { model_.forward(backend_, ranks_, step, kv_.views(), workspace_); });
-  if (auto failure = sample(plan, result)) return {plan.step, {}, std::move(failure)};
+  sampler_.prepare();
+  if (auto failure = sample(plan)) return {plan.step, {}, std::move(failure)};
   return result;
 }
 
-std::optional<Status> ModelExecutor::sample(const sched::BatchPlan& plan,
-                                            sched::StepResult& result) {
+std::optional<Status> ModelExecutor::sample(const sched::BatchPlan& plan) {
   const int64_t vocabulary = model_.config().vocab_size;
-  sampler_.begin(plan, result);
   while (true) {
     const StepSampler::Wanted wanted = sampler_.next_batch();
     if (wanted.tokens.empty()) return std::nullopt;

@@ -36,9 +36,11 @@ struct ExecutorOptions {
 
 class ModelExecutor final : public sched::Executor {
  public:
-  // `drafter`: null: no drafts are proposed.
+  // `drafter`: null: none are proposed but what a constraint leaves no choice about.
+  // `make_constraint`: empty: requests have none.
   ModelExecutor(Backend& backend, const model::Model& model, const ExecutorOptions& options,
-                std::unique_ptr<const Drafter> drafter = nullptr);
+                std::unique_ptr<const Drafter> drafter = nullptr,
+                ConstraintMaker make_constraint = nullptr);
 
   kv::KvGeometry kv_geometry() const override { return kv_.geometry(); }
   // Fails (StepResult::failure) if the model computes a NaN: its weights are damaged; and where the
@@ -68,7 +70,7 @@ class ModelExecutor final : public sched::Executor {
   }
   // From the first rows of the logits.
   SampleArgs draws_from_logits(std::span<const TokenDraw> draws);
-  std::optional<Status> sample(const sched::BatchPlan& plan, sched::StepResult& result);
+  std::optional<Status> sample(const sched::BatchPlan& plan);
 
   Backend& backend_;
   const model::Model& model_;

@@ -51,6 +51,19 @@ bool RowSampler::needs_only_draws() const {
          !sample::changes_logits({request.sampling, request.stop, history({})});
 }
 
+Result<void> RowSampler::prepare() {
+  if (state_ == nullptr || !state_->constraint) return {};
+  allowed_ = state_->constraint->allowed();
+  const std::optional<Status>& failure = state_->constraint->failure();
+  if (failure) return *failure;
+  return {};
+}
+
+std::vector<sched::TokenId> RowSampler::likely() const {
+  if (state_ == nullptr || !state_->constraint) return {};
+  return state_->constraint->likely();
+}
+
 sched::TokenId RowSampler::choose(std::span<float> logits, const sample::Best& best,
                                   std::span<const sched::TokenId> accepted,
                                   std::vector<sched::PositionLogprobs>& logprobs) {
@@ -59,7 +72,7 @@ sched::TokenId RowSampler::choose(std::span<float> logits, const sample::Best& b
   if (state_ != nullptr) {
     CHECK_EQ(state_->num_followed, draw.history.generated());
     if (state_->counts) draw.counts = &*state_->counts;
-    if (state_->constraint) draw.allowed = state_->constraint->allowed();
+    draw.allowed = allowed_;
   }
   const bool wants_logprobs = request.sampling.logprobs >= 0;
   std::vector<float> own;  // log-probabilities are of the model's own logits

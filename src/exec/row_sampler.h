@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 
+#include "base/status.h"
 #include "sample/constraint.h"
 #include "sample/sampler.h"
 #include "sched/sequence.h"
@@ -39,12 +40,17 @@ class RowSampler {
   // wanted.
   bool needs_only_draws() const;
 
-  // Samples from `logits` [V], which are scratch, the token after the sequence's own and
-  // `accepted`, those that this step has sampled before. Its log-probabilities, if the request
-  // wants them, go to `logprobs`.
+  // Brings the constraint's mask up to what has been accepted. kInternal: the sequence cannot go
+  // on.
+  Result<void> prepare();
+  // Samples, after prepare(), from `logits` [V], which are scratch, the token after the sequence's
+  // own and `accepted`, those that this step has sampled before. Its log-probabilities, if the
+  // request wants them, go to `logprobs`.
   sched::TokenId choose(std::span<float> logits, const sample::Best& best,
                         std::span<const sched::TokenId> accepted,
                         std::vector<sched::PositionLogprobs>& logprobs);
+  // What the constraint leaves no choice about, after what was chosen last.
+  std::vector<sched::TokenId> likely() const;
 
  private:
   void follow();
@@ -54,6 +60,7 @@ class RowSampler {
 
   const sched::Sequence& sequence_;
   SamplingState* state_ = nullptr;  // null: the sequence needs none
+  std::span<const uint32_t> allowed_;
 };
 
 }  // namespace erne::exec

@@ -93,6 +93,19 @@ void StepSampler::score_prompt(const Use& use, const Batch& batch) {
       logits, look_at(logits), request.prompt[use.position + 1], request.sampling.prompt_logprobs);
 }
 
+void StepSampler::prepare() {
+  constrained_.clear();
+  for (int r = 0; r < static_cast<int>(plan_->rows.size()); ++r)
+    if (plan_->rows[r].wants_token && plan_->rows[r].sequence->request.notes != nullptr)
+      constrained_.push_back(r);
+  if (constrained_.empty()) return;
+  parallel_for_(static_cast<int64_t>(constrained_.size()), [&](int64_t i) {
+    const sched::PlanRow& row = plan_->rows[constrained_[static_cast<size_t>(i)]];
+    // What fails now fails again when the row is sampled.
+    (void)RowSampler(*row.sequence, *row.notes, make_constraint_).prepare();
+  });
+}
+
 void StepSampler::accept_tokens(const Use& use, const Batch& batch) {
   const sched::PlanRow& row = plan_->rows[use.plan_row];
   sched::RowResult& result = result_->rows[use.plan_row];
@@ -105,16 +118,28 @@ void StepSampler::accept_tokens(const Use& use, const Batch& batch) {
     }
   } else {
     RowSampler sampler(*row.sequence, *row.notes, make_constraint_);
-    for (int i = use.first_logits; verifier.wants_token(); ++i) {
-      const std::span<float> logits = batch.row(i);
-      verifier.take(sampler.choose(logits, look_at(logits), verifier.accepted(), result.logprobs));
-    }
+    choose_tokens(use, batch, sampler, verifier);
+    if (result.failure) return;
+    result.drafts = sampler.likely();
   }
   const std::span accepted = verifier.accepted();
   result.accepted.assign(accepted.begin(), accepted.end());
-  if (drafter_ != nullptr) {
+  if (result.drafts.empty() && drafter_ != nullptr) {
     const sched::Sequence& sequence = *row.sequence;
     result.drafts = drafter_->propose({sequence.tokens, sequence.prompt_size(), accepted});
+  }
+}
+
+void StepSampler::choose_tokens(const Use& use, const Batch& batch, RowSampler& sampler,
+                                Verifier& verifier) {
+  sched::RowResult& result = result_->rows[use.plan_row];
+  for (int i = use.first_logits; verifier.wants_token(); ++i) {
+    if (const Result<void> prepared = sampler.prepare(); !prepared.ok()) {
+      result.failure = prepared.status();
+      return;
+    }
+    const std::span<float> logits = batch.row(i);
+    verifier.take(sampler.choose(logits, look_at(logits), verifier.accepted(), result.logprobs));
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include "exec/drafter.h"
 #include "exec/row_sampler.h"
+#include "exec/verifier.h"
 #include "sched/executor.h"
 
 namespace erne::exec {
@@ -31,6 +32,9 @@ class StepSampler {
   // A step begins. `plan` and `result`, which has a row for each of the plan's, are valid until its
   // last batch was taken.
   void begin(const sched::BatchPlan& plan, sched::StepResult& result);
+  // Prepares the constraints of the rows, which takes no logits: for while the device computes
+  // them.
+  void prepare();
   // What the next batch needs, valid until the next call.
   struct Wanted {
     std::span<const int32_t> tokens;   // whose logits, as places in BatchPlan::tokens; empty: the
@@ -68,6 +72,7 @@ class StepSampler {
   void use(const Use& use, const Batch& batch);
   void score_prompt(const Use& use, const Batch& batch);
   void accept_tokens(const Use& use, const Batch& batch);
+  void choose_tokens(const Use& use, const Batch& batch, RowSampler& sampler, Verifier& verifier);
   sample::Best look_at(std::span<const float> logits);
 
   const int max_logit_rows_;
@@ -77,6 +82,7 @@ class StepSampler {
   const ConstraintMaker make_constraint_;
   const sched::BatchPlan* plan_ = nullptr;
   sched::StepResult* result_ = nullptr;
+  std::vector<int> constrained_;       // rows with notes of a request's, into BatchPlan::rows
   std::vector<Use> uses_;              // those that are drawn first
   std::span<Use> left_, batch_;        // of uses_
   std::vector<int32_t> logit_tokens_;  // of the batch

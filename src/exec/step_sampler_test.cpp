@@ -30,7 +30,14 @@ class ScriptedConstraint final : public sample::Constraint {
     output_.resize(output_.size() - num_tokens);
     update();
   }
-  std::span<const uint32_t> allowed() const override { return allowed_; }
+  std::span<const uint32_t> allowed() override {
+    log_ += "?";
+    if (fails_after_ == output_.size()) failure_ = Status{Code::kInternal, "no way on"};
+    return allowed_;
+  }
+  Tokens likely() override { return output_.size() < 3 ? Tokens{} : Tokens{1, 2}; }
+  const std::optional<Status>& failure() const override { return failure_; }
+  void fail_after(size_t num_tokens) { fails_after_ = num_tokens; }
 
  private:
   void update() {
@@ -38,6 +45,8 @@ class ScriptedConstraint final : public sample::Constraint {
     if (!output_.empty()) allowed_[0] &= ~(uint32_t{1} << (output_.back() + 1));
   }
   std::string& log_;
+  size_t fails_after_ = 99;
+  std::optional<Status> failure_;
   Tokens output_;
   std::vector<uint32_t> allowed_ = {~uint32_t{0}};
 };
@@ -106,10 +115,13 @@ class StepSamplerTest : public testing::Test {
         drafts_ ? std::make_unique<FixedDrafter>() : nullptr,
         [this](const sched::Request& request) -> std::unique_ptr<sample::Constraint> {
           if (request.prompt != constrained_) return nullptr;
-          return std::make_unique<ScriptedConstraint>(log_);
+          auto constraint = std::make_unique<ScriptedConstraint>(log_);
+          constraint->fail_after(fail_after_);
+          return constraint;
         });
     sched::StepResult result{1, std::vector<sched::RowResult>(plan_.rows.size())};
     sampler.begin(plan_, result);
+    if (prepare_) sampler.prepare();
     batches_.clear();
     draws_.clear();
     while (true) {
@@ -141,6 +153,8 @@ class StepSamplerTest : public testing::Test {
   std::vector<TokenDraw> draws_;
   bool drafts_ = false;
   Tokens constrained_ = {99};
+  bool prepare_ = false;
+  size_t fail_after_ = 99;
   std::string log_;
   sched::TokenId nan_after = -1;
 };
@@ -229,13 +243,13 @@ TEST_F(StepSamplerTest, AConstraintFollowsWhatIsAcceptedAndSeesNoRejectedDraft) 
   plan_row(sequence, 1, {7, 8, 1});
   // After 2 not 3: 7. After 7 not 8: 2, so drafts 8 and 1 are rejected.
   EXPECT_EQ(run().rows[0].accepted, (Tokens{7, 2}));
-  EXPECT_EQ(log_, "+2+7+2");
+  EXPECT_EQ(log_, "+2?+7?+2");
   log_.clear();
   sequence.tokens.push_back(7);
   sequence.tokens.push_back(2);
   plan_row(sequence, 3);
   EXPECT_EQ(run().rows[0].accepted, Tokens{7});
-  EXPECT_EQ(log_, "+7");
+  EXPECT_EQ(log_, "?+7");
 }
 
 TEST_F(StepSamplerTest, WhatTheSchedulerDidNotKeepIsRolledBack) {
@@ -247,7 +261,40 @@ TEST_F(StepSamplerTest, WhatTheSchedulerDidNotKeepIsRolledBack) {
   sequence.tokens.push_back(7);  // and the step's other token was cut off
   plan_row(sequence, 2);
   EXPECT_EQ(run().rows[0].accepted, Tokens{2});
-  EXPECT_EQ(log_, "-1+2");
+  EXPECT_EQ(log_, "-1?+2");
+}
+
+TEST_F(StepSamplerTest, ConstraintsArePreparedBeforeThereAreLogits) {
+  constrained_ = {1};
+  prepare_ = true;
+  sched::Sequence& sequence = add({1}, {2});
+  sequence.request.notes = std::make_shared<sched::RequestNotes>();
+  plan_row(sequence, 1);
+  plan_row(add({1}, {5}), 1);  // without notes: only when it is sampled
+  EXPECT_EQ(run().rows[0].accepted, Tokens{7});
+  EXPECT_EQ(log_, "+2?+5?+0?+7");
+}
+
+TEST_F(StepSamplerTest, AConstraintWithoutAChoiceProposesDraftsBeforeTheDrafter) {
+  constrained_ = {1};
+  drafts_ = true;
+  plan_row(add({1}, {2}), 1);
+  plan_row(add({1}, {2, 7}), 2);
+  const sched::StepResult result = run();
+  EXPECT_EQ(result.rows[0].drafts, (Tokens{7, 3}));  // the drafter's
+  EXPECT_EQ(result.rows[1].drafts, (Tokens{1, 2}));
+}
+
+TEST_F(StepSamplerTest, AConstraintThatFailsEndsItsRowAlone) {
+  constrained_ = {1};
+  fail_after_ = 2;
+  plan_row(add({1}, {2}), 1, {7, 8});  // fails at the second token
+  plan_row(add({5}), 0);
+  const sched::StepResult result = run();
+  ASSERT_TRUE(result.rows[0].failure.has_value());
+  EXPECT_EQ(result.rows[0].failure->message, "no way on");
+  EXPECT_EQ(result.rows[1].accepted, Tokens{6});
+  EXPECT_FALSE(result.failure.has_value());
 }
 
 TEST_F(StepSamplerTest, ABackEndDrawsWhatNeedsNoMoreThanADraw) {

@@ -55,6 +55,7 @@ struct RowResult {
   // wants_prompt_logprobs: one each for prompt tokens first+1 .. min(first+count, prompt size - 1).
   // After a preemption a row may score again what was reported before: the scheduler drops that.
   std::vector<PositionLogprobs> prompt_logprobs = {};
+  std::optional<Status> failure = {};  // of this sequence alone, which ends; the rest is ignored
 };
 
 struct StepResult {

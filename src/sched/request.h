@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -47,6 +48,11 @@ struct StopRules {
   int max_new_tokens = 1;  // 0: only compute (and score) the prompt
 };
 
+// What whoever prepared a request tells an executor about it. The scheduler never looks into it.
+struct RequestNotes {
+  virtual ~RequestNotes() = default;
+};
+
 struct Request {  // immutable once submitted
   RequestId id = 0;
   std::vector<TokenId> prompt;  // at least one token
@@ -58,6 +64,7 @@ struct Request {  // immutable once submitted
   // The id of the first of the requests that came together, such as the n choices of one question;
   // 0: it came alone.
   RequestId party = 0;
+  std::shared_ptr<const RequestNotes> notes = nullptr;  // of all choices alike; null: none
 };
 
 enum class FinishReason { kStop, kLength, kCancelled, kError };

@@ -326,6 +326,10 @@ void Scheduler::commit_row(Sequence& sequence, const PlanRow& row, RowResult& re
   if (sequence.cancelled) return end(sequence, FinishReason::kCancelled, {}, events_);
 
   TokenEvent event;
+  if (result.failure) {
+    event.error = std::move(*result.failure);
+    return end(sequence, FinishReason::kError, std::move(event), events_);
+  }
   take_prompt_logprobs(sequence, row, result, event);
   const std::optional<FinishReason> finish = take_tokens(sequence, row, result, event);
   if (limits_.share_prefixes) {

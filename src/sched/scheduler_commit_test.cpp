@@ -72,6 +72,23 @@ TEST_F(SchedulerTest, AFailureEndsEveryRequestMostImportantFirst) {
   EXPECT_EQ(cache_->free_blocks(), 20);
 }
 
+TEST_F(SchedulerTest, ARowThatFailsEndsItsSequenceAlone) {
+  make({.max_rows = 2}, 20);
+  for (RequestId id : {1, 2}) add(request(id, {1}, 5));
+  plan();
+  std::vector<RowResult> rows;
+  for (const PlanRow& row : plan_->rows) rows.push_back(usual_answer(row));
+  rows[0] = {.failure = Status{Code::kInternal, "no way on"}};
+  const std::vector<TokenEvent> events = commit(std::move(rows));
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].finish, FinishReason::kError);
+  EXPECT_EQ(events[0].error.message, "no way on");
+  EXPECT_TRUE(events[0].tokens.empty());
+  EXPECT_FALSE(events[1].finish.has_value());
+  EXPECT_EQ(cache_->free_blocks(), 19);
+  EXPECT_EQ(plan_text(), "2:1+1*");
+}
+
 TEST_F(SchedulerTest, EndsAtEosAndAtStopTokens) {
   make({}, 20);
   add(request(1, {1}, 5));

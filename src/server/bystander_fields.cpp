@@ -58,13 +58,6 @@ Result<void> only_text_modality(const Arg& arg, GenerationRequest&) {
   return only(arg, Json(Json::Array{"text"}));
 }
 
-Result<void> only_text_format(const Arg& arg, GenerationRequest&) {
-  const Json* type = arg.value.find("type");
-  if (type == nullptr || !type->is_string()) return arg.wrong("an object with a \"type\"");
-  if (type->as_string() == "text") return {};
-  return unsupported("response_format other than {\"type\": \"text\"} is not built yet", arg.name);
-}
-
 // Without tools all but "required" and a named tool ask for what happens anyway.
 Result<void> only_optional_tools(const Arg& arg, GenerationRequest&) {
   if (arg.value == Json("none") || arg.value == Json("auto")) return {};
@@ -112,7 +105,6 @@ constexpr Field kBystanderFields[] = {
     {"store", kChatOnly, any_boolean},           // nothing is stored
     {"add_special_tokens", kBoth, any_boolean},  // ERNIE's tokenizer adds none of its own
     // Not built yet, but for the value that asks for nothing.
-    {"response_format", kBoth, only_text_format},
     {"modalities", kChatOnly, only_text_modality},
     {"suffix", kCompletionsOnly, only_empty_string},
     {"continue_final_message", kChatOnly, only_false},
@@ -133,12 +125,6 @@ constexpr Field kBystanderFields[] = {
     {"reasoning_max_tokens", kBoth, not_built},
     {"response_max_tokens", kBoth, not_built},
     {"logits_processors_args", kBoth, not_built},
-    {"structural_tag", kBoth, not_built_at_all},
-    {"structured_outputs", kBoth, not_built},
-    {"guided_json", kBoth, not_built_at_all},
-    {"guided_regex", kBoth, not_built},
-    {"guided_choice", kBoth, not_built},
-    {"guided_grammar", kBoth, not_built},
     {"mm_hashes", kBoth, not_built},
     {"mm_processor_kwargs", kBoth, not_built},
     {"disaggregate_info", kBoth, not_built},

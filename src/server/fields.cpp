@@ -13,7 +13,8 @@ namespace {
 constexpr size_t kMaxShownBytes = 40;
 
 constexpr std::span<const Field> (*kTables[])() = {
-    prompt_fields, thinking_fields, tool_fields, sampling_fields, output_fields, bystander_fields};
+    prompt_fields, thinking_fields, tool_fields, sampling_fields, structured_output_fields,
+    output_fields, bystander_fields};
 
 const Field* find_field(std::string_view name, Endpoint endpoint) {
   for (const auto table : kTables)

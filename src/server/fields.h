@@ -49,11 +49,12 @@ struct Field {
   Result<void> (*read)(const Arg&, GenerationRequest&);
 };
 
-std::span<const Field> sampling_fields();  // how to draw, when to stop
-std::span<const Field> prompt_fields();    // what to continue
-std::span<const Field> thinking_fields();  // whether to think first
-std::span<const Field> tool_fields();      // what the model may call
-std::span<const Field> output_fields();    // what to send back
+std::span<const Field> sampling_fields();           // how to draw, when to stop
+std::span<const Field> prompt_fields();             // what to continue
+std::span<const Field> thinking_fields();           // whether to think first
+std::span<const Field> tool_fields();               // what the model may call
+std::span<const Field> structured_output_fields();  // what the answer must look like
+std::span<const Field> output_fields();             // what to send back
 std::span<const Field>
 bystander_fields();  // without effect here, or not built yet: each says which
 

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "base/json.h"
+#include "grammar/grammar.h"
+#include "grammar/structural_tag.h"
 #include "sched/request.h"
 #include "server/server_options.h"
 
@@ -49,6 +51,13 @@ struct Seed {
   bool operator==(const Seed&) const = default;
 };
 
+// What an answer must look like, and the field that said so.
+struct AnswerFormat {
+  using What = std::variant<grammar::Source, grammar::StructuralTag>;
+  std::string field;
+  What what;
+};
+
 struct GenerationRequest {
   GenerationRequest(Endpoint endpoint, const SamplingDefaults& defaults);
 
@@ -79,6 +88,8 @@ struct GenerationRequest {
   bool include_stop_str_in_output = false;
   std::vector<std::string> bad_words;
   std::vector<std::vector<TokenId>> bad_words_token_ids;
+
+  std::optional<AnswerFormat> answer_format;
 
   bool skip_special_tokens = true;
   bool echo = false;

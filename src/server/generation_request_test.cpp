@@ -262,9 +262,82 @@ TEST(GenerationRequest, WhatAsksForNothingIsTaken) {
   EXPECT_TRUE(completion(R"(,"suffix":"","best_of":1,"echo":false,"logprobs":false)").ok());
   for (const char* fields :
        {R"("functions":[{}])", R"("function_call":{"name":"f"})", R"("verbosity":"low")",
-        R"("web_search_options":{})", R"("audio":{})", R"("guided_json":{})",
-        R"("guided_regex":"a")", R"("tool_choice":"required")"})
+        R"("web_search_options":{})", R"("audio":{})", R"("tool_choice":"required")"})
     EXPECT_FALSE(chat("," + std::string(fields)).ok()) << fields;
+}
+
+TEST(GenerationRequest, EveryFieldForAnAnswersFormatIsRead) {
+  const std::pair<const char*, grammar::Source> cases[] = {
+      {R"("response_format":{"type":"json_object"})",
+       {grammar::Kind::kJsonSchema, R"({"type":"object"})"}},
+      {R"("response_format":{"type":"json_schema","json_schema":{"name":"a-b_1","strict":true,
+          "description":"d","schema":{"type":"null"}}})",
+       {grammar::Kind::kJsonSchema, R"({"type":"null"})"}},
+      {R"("response_format":{"type":"json_schema","json_schema":{"name":"a"}})",
+       {grammar::Kind::kJsonSchema, R"({"type":"object"})"}},
+      {R"("guided_json":{"type":"null"})", {grammar::Kind::kJsonSchema, R"({"type":"null"})"}},
+      {R"("guided_json":"{\"type\":\"null\"}")",
+       {grammar::Kind::kJsonSchema, R"({"type":"null"})"}},
+      {R"("guided_regex":"a+")", {grammar::Kind::kRegex, "a+"}},
+      {R"("guided_choice":["a","b"])", {grammar::Kind::kChoice, R"(["a","b"])"}},
+      {R"("guided_grammar":"root ::= a")", {grammar::Kind::kEbnf, "root ::= a"}},
+      {R"("structured_outputs":{"json":{}})", {grammar::Kind::kJsonSchema, "{}"}},
+      {R"("structured_outputs":{"regex":"a+","json":null})", {grammar::Kind::kRegex, "a+"}},
+      {R"("structured_outputs":{"choice":["a"]})", {grammar::Kind::kChoice, R"(["a"])"}},
+      {R"("structured_outputs":{"grammar":"root ::= a"})", {grammar::Kind::kEbnf, "root ::= a"}},
+      {R"("structured_outputs":{"json_object":true})",
+       {grammar::Kind::kJsonSchema, R"({"type":"object"})"}},
+  };
+  for (const auto& [fields, source] : cases)
+    for (const auto& r : {chat("," + std::string(fields)), completion("," + std::string(fields))}) {
+      ASSERT_TRUE(r.ok()) << r.status().message;
+      ASSERT_TRUE(r->answer_format.has_value()) << fields;
+      EXPECT_EQ(std::get<grammar::Source>(r->answer_format->what), source) << fields;
+    }
+  const std::string tag = R"({"type":"structural_tag","structures":[{"begin":"<a>","schema":{},
+      "end":"</a>"}],"triggers":["<a"]})";
+  for (const std::string& field : {"\"response_format\":" + tag, "\"structural_tag\":" + tag,
+                                   "\"structural_tag\":" + Json(tag).dump(),
+                                   "\"structured_outputs\":{\"structural_tag\":" + tag + "}"}) {
+    const auto r = chat("," + field);
+    ASSERT_TRUE(r.ok()) << r.status().message;
+    EXPECT_EQ(std::get<grammar::StructuralTag>(r->answer_format->what).triggers.size(), 1u);
+  }
+}
+
+TEST(GenerationRequest, AnAnswersFormatThatIsWrongIsRefusedByItsPlace) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"("response_format":{"type":"yaml"})", "response_format.type"},
+      {R"("response_format":{"type":"json_object","schema":{}})", "response_format"},
+      {R"("response_format":{"type":"json_schema"})", "response_format.json_schema"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"schema":5}})",
+       "response_format.json_schema.schema"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"name":"a b"}})",
+       "response_format.json_schema.name"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"schemas":{}}})",
+       "response_format.json_schema"},
+      {R"("guided_json":"{")", "guided_json"},
+      {R"("guided_choice":"a")", "guided_choice"},
+      {R"("guided_choice":["a",""])", "guided_choice[1]"},
+      {R"("structured_outputs":{"jsn":{}})", "structured_outputs"},
+      {R"("structured_outputs":{"whitespace_pattern":" "})",
+       "structured_outputs.whitespace_pattern"},
+      {R"("structural_tag":{"structures":[],"triggers":["a"]})", "structural_tag.structures"},
+      {R"("structural_tag":{"structures":[{"begin":"a","end":7}],"triggers":["a"]})",
+       "structural_tag.structures[0].end"},
+      {R"("structural_tag":{"structures":[{"begin":"a","end":"b","x":1}],"triggers":["a"]})",
+       "structural_tag.structures[0]"},
+      {R"("structural_tag":{"format":{}})", "structural_tag"},
+      {R"("guided_regex":"a","guided_json":{})", "guided_regex"},
+      {R"("response_format":{"type":"json_object"},"guided_json":{})", "guided_json"},
+      {R"("structured_outputs":{"json":{},"regex":"a"})", "structured_outputs.regex"},
+  };
+  for (const auto& [fields, param] : cases) {
+    const auto r = chat("," + std::string(fields));
+    ASSERT_FALSE(r.ok()) << fields;
+    EXPECT_EQ(r.status().param, param) << r.status().message;
+    EXPECT_THAT(r.status().message, HasSubstr(param));
+  }
 }
 
 TEST(GenerationRequest, AMessageWithoutContentIsRefusedByName) {
@@ -356,7 +429,7 @@ TEST(GenerationRequest, LogitBiasNamesATokenOnce) {
 // Every field of both tables refuses at least one kind of value, by its name, and takes null.
 TEST(GenerationRequest, EveryFieldIsCheckedAndNullIsAbsent) {
   for (const auto table : {sampling_fields(), prompt_fields(), thinking_fields(), tool_fields(),
-                           output_fields(), bystander_fields()})
+                           structured_output_fields(), output_fields(), bystander_fields()})
     for (const Field& field : table)
       for (const Endpoint endpoint : {Endpoint::kChat, Endpoint::kCompletions}) {
         if ((field.endpoints & static_cast<unsigned>(endpoint)) == 0) continue;
@@ -382,8 +455,8 @@ TEST(GenerationRequest, EveryFieldIsCheckedAndNullIsAbsent) {
 TEST(GenerationRequest, NoFieldHasTwoRows) {
   for (const unsigned endpoint : {kChatOnly, kCompletionsOnly}) {
     std::set<std::string_view> names;
-    for (const auto table :
-         {sampling_fields(), prompt_fields(), output_fields(), bystander_fields()})
+    for (const auto table : {sampling_fields(), prompt_fields(), structured_output_fields(),
+                             output_fields(), bystander_fields()})
       for (const Field& field : table)
         EXPECT_TRUE((field.endpoints & endpoint) == 0 || names.insert(field.name).second)
             << field.name;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "server/answer_rules.h"
 #include "server/request_cost.h"
 #include "server/text_offsets.h"
 
@@ -202,8 +203,10 @@ Result<PreparedRequest> prepare(const ServerContext& context, uint64_t seed,
   PreparedRequest prepared{TRY(prepare_prompts(context, r, work)), {}};
   TRY(work.memory.take(kReplyCopies * prompt_reply_bytes(r, prepared.prompts),
                        "the reply's part about its prompts"));
+  const std::shared_ptr<const grammar::Grammar> grammar = TRY(compile_grammar(context, r, work));
   for (const PreparedPrompt& prompt : prepared.prompts) {
     sched::Request request = common;
+    set_answer_rules(context, r, grammar, prompt.ids, request);
     request.prompt = prompt.ids;
     request.stop.max_new_tokens =
         TRY(tokens_in_reply(r, prepared.prompts, TRY(max_new_tokens(context, r, prompt)),

@@ -42,6 +42,10 @@ ServerContext::ServerContext(ServerOptions server_options, engine::EngineClient&
       tokenizer(text_tokenizer),
       chat(chat_prompt),
       tag_ids(text_tokenizer == nullptr ? std::vector<TokenId>() : tag_tokens(*text_tokenizer)),
+      grammars(text_tokenizer == nullptr
+                   ? nullptr
+                   : std::make_unique<grammar::GrammarCompiler>(
+                         *text_tokenizer, std::min(options.vocab_size, text_tokenizer->size()))),
       started_s(unix_time_s()),
       memory(options.max_request_memory),
       short_texts(options.num_text_threads, options.max_text_wait),

@@ -11,6 +11,7 @@
 #include "base/counter_rng.h"
 #include "base/request_memory.h"
 #include "engine/engine_client.h"
+#include "grammar/grammar_compiler.h"
 #include "server/delta_parser.h"
 #include "server/generation_request.h"
 #include "server/metrics.h"
@@ -57,7 +58,8 @@ struct ServerContext {
   const text::Tokenizer* const tokenizer;  // may be null: token ids only
   const text::ChatPrompt* const chat;      // may be null: no chats
   const std::vector<TokenId> tag_ids;      // shown in chats even where they count as special
-  const int64_t started_s;                 // Unix time
+  const std::unique_ptr<grammar::GrammarCompiler> grammars;  // null without a tokenizer
+  const int64_t started_s;                                   // Unix time
   Metrics metrics;
   RequestMemory memory;
   // Tokens never wait for texts, nor short texts for long ones.

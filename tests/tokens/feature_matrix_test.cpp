@@ -1,5 +1,6 @@
 // Every feature works with every other: a cell for each combination of model, weight format, KV
-// type, chunking, prefix hits on each tier, preemption, drafts and sampler, all of them run. In
+// type, chunking, prefix hits on each tier, preemption, drafts and sampler (of which one follows
+// grammars in every other request), all of them run. In
 // each cell some requests are served together and must have the tokens that each has alone with the
 // same weights and KV type. A cell counts only if what it is named for happened.
 #include <gtest/gtest.h>
@@ -7,6 +8,8 @@
 #include <algorithm>
 #include <iostream>
 
+#include "grammar/answer_constraint.h"
+#include "grammar/letters_fixture.h"
 #include "tensor/quantization.h"
 #include "tokens/small_server.h"
 
@@ -37,7 +40,26 @@ sched::SamplingParams sampler(int kind, int request) {
   }
   return sampling;
 }
-constexpr const char* kSamplers[] = {"greedy", "top_p", "penalties"};
+constexpr const char* kSamplers[] = {"greedy", "top_p", "penalties and grammars"};
+
+// A thought of five tokens at most, then words without end: some of their letters leave no choice,
+// which is then drafted.
+std::shared_ptr<const sched::RequestNotes> grammar_notes() {
+  static const auto tokenizer = grammar::letters_tokenizer(/*with_more=*/false);
+  static const auto vocabulary = grammar::Vocabulary::make(*tokenizer, kVocabulary).value();
+  static const auto notes = [] {
+    auto rules = std::make_shared<grammar::AnswerRules>();
+    const TokenId end = *tokenizer->find("!");
+    rules->thought = grammar::ThoughtRules{.end = end, .max_tokens = 5, .closing = {end}};
+    rules->grammar =
+        grammar::Grammar::compile(*vocabulary, {grammar::Kind::kRegex, "(, word:|[a-z]+[0-9])*"})
+            .value();
+    rules->end_ids = {2};
+    rules->ends_late = true;
+    return rules;
+  }();
+  return notes;
+}
 
 // All share the first half of their prompts.
 std::vector<sched::Request> requests_with(int sampler_kind) {
@@ -48,6 +70,7 @@ std::vector<sched::Request> requests_with(int sampler_kind) {
     for (int t = 0; t < kPromptTokens; ++t)
       request.prompt.push_back((t < kPromptTokens / 2 ? shared() : own()) % kVocabulary);
     request.sampling = sampler(sampler_kind, i);
+    if (sampler_kind == 2 && i % 2 == 0) request.notes = grammar_notes();
     request.stop.max_new_tokens = kNewTokens;
   }
   return out;

@@ -4,6 +4,7 @@
 
 #include "base/temp_folder_fixture.h"
 #include "exec/ngram_drafter.h"
+#include "grammar/answer_constraint.h"
 
 namespace erne::tests {
 namespace {
@@ -90,7 +91,8 @@ std::unique_ptr<model::Model> outline_model(Backend& backend, const Types& types
 SmallServer::SmallServer(const Setting& setting)
     : backend_(make_backend(setting)), model_(random_model(*backend_, setting.types)) {
   executor_ = std::make_unique<exec::ModelExecutor>(*backend_, *model_, executor_options(setting),
-                                                    make_drafter(setting.max_drafts));
+                                                    make_drafter(setting.max_drafts),
+                                                    grammar::make_constraint);
   sched::Limits limits;
   limits.max_rows = setting.max_rows;
   limits.max_tokens = setting.max_tokens;
