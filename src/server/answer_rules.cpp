@@ -4,11 +4,10 @@
 
 #include <utility>
 
+#include "server/parsers/tag_style.h"
+
 namespace erne::server {
 namespace {
-
-constexpr std::string_view kThoughtBegins = "<think>";
-constexpr std::string_view kThoughtEnds = "</think>";
 
 Status naming(const AnswerFormat& format, const Status& status) {
   // Too much memory or time is the request's fault here, and no matter of the context's length.
@@ -16,23 +15,19 @@ Status naming(const AnswerFormat& format, const Status& status) {
   return {code, fmt::format("{}: {}", format.field, status.message), format.field};
 }
 
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \n") == std::string_view::npos;
-}
-
-// The output begins in a thought where the prompt ends with the beginning of one. What a message
-// says about <think> is followed by more than white space.
 std::optional<grammar::ThoughtRules> thought_of(const ServerContext& context,
+                                                const GenerationRequest& r,
                                                 std::span<const TokenId> prompt) {
-  const auto begin = context.tokenizer->find(kThoughtBegins);
-  const auto end = context.tokenizer->find(kThoughtEnds);
-  if (!begin || !end) return std::nullopt;
-  for (size_t i = prompt.size(); i-- > 0;) {
-    if (prompt[i] == *begin)
-      return grammar::ThoughtRules{.end = *end, .max_tokens = {}, .closing = {}};
-    if (!is_blank(context.tokenizer->token_bytes(prompt[i]))) return std::nullopt;
+  if (r.endpoint != Endpoint::kChat || !context.thinks_first(prompt)) return std::nullopt;
+  const std::optional<TokenId> end = context.tokenizer->find(kThinkEnd);
+  if (!end) return std::nullopt;
+  grammar::ThoughtRules thought{.end = *end, .max_tokens = r.max_thought, .closing = {}};
+  if (r.max_thought) {
+    thought.closing = context.tokenizer->encode(r.thought_closing + "\n", text::Specials::kAsText,
+                                                /*at_start=*/false);
+    thought.closing.push_back(*end);
   }
-  return std::nullopt;
+  return thought;
 }
 
 }  // namespace
@@ -65,9 +60,13 @@ Result<std::shared_ptr<const grammar::Grammar>> compile_grammar(const ServerCont
 void set_answer_rules(const ServerContext& context, const GenerationRequest& r,
                       std::shared_ptr<const grammar::Grammar> grammar,
                       std::span<const TokenId> prompt, sched::Request& choice) {
-  if (grammar == nullptr) return;
+  if (context.tokenizer == nullptr || (grammar == nullptr && !r.max_thought)) return;
   auto rules = std::make_shared<grammar::AnswerRules>();
-  rules->thought = thought_of(context, prompt);
+  rules->thought = thought_of(context, r, prompt);
+  if (grammar == nullptr) {
+    if (rules->thought) choice.notes = std::move(rules);
+    return;
+  }
   rules->grammar = std::move(grammar);
   rules->end_ids = choice.stop.eos_ids;
   rules->end_ids.insert(rules->end_ids.end(), r.stop_token_ids.begin(), r.stop_token_ids.end());

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "server/fields.h"
+#include "server/tool_calls_format.h"
 
 namespace erne::server {
 namespace {
@@ -32,6 +33,18 @@ Result<void> check_completions(const GenerationRequest& r) {
     return invalid(fmt::format("{} prompts times n {} are more than the allowed {} choices",
                                r.prompts.size(), r.n, kMaxChoices),
                    "n");
+  return {};
+}
+
+Result<void> bind_tool_calls(GenerationRequest& r) {
+  const bool calls = r.tools.is_array() && r.tool_choice != ToolChoice::kNone;
+  if (calls && r.answer_format)
+    return unsupported(
+        fmt::format("{} together with tools that may be called is not built yet: send one of them, "
+                    "or tool_choice \"none\"",
+                    r.answer_format->field),
+        r.answer_format->field);
+  if (calls) r.answer_format = tool_calls_format(r);
   return {};
 }
 
@@ -71,6 +84,7 @@ Result<GenerationRequest> parse_generation_request(Endpoint endpoint, Result<Jso
   GenerationRequest request(endpoint, defaults);
   TRY(read_fields(json, endpoint, limits, request));
   TRY(check_together(request));
+  TRY(bind_tool_calls(request));
   if (request.template_variables.find(kAddGenerationPrompt) == nullptr)
     request.template_variables.set(std::string(kAddGenerationPrompt), true);
   if (request.thinking) tell_template_of_thinking(*request.thinking, request.template_variables);

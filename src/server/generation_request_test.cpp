@@ -403,8 +403,47 @@ TEST(GenerationRequest, ThinkingIsOneQuestionUnderManyNames) {
   EXPECT_EQ(untold.thinking, std::nullopt);
   EXPECT_EQ(untold.template_variables.find("enable_thinking"), nullptr);
   EXPECT_EQ(refused(R"("enable_thinking":true,"thinking":{"type":"disabled"})"), "thinking");
-  EXPECT_EQ(refused(R"("thinking":{"type":"enabled","budget_tokens":5})"), "thinking");
+  EXPECT_EQ(refused(R"("thinking":{"type":"disabled","budget_tokens":5})"), "thinking");
   EXPECT_EQ(refused(R"("reasoning_effort":"utmost")"), "reasoning_effort");
+}
+
+TEST(GenerationRequest, TheLeastOfAThoughtsLimitsHolds) {
+  EXPECT_EQ(chat("").value().max_thought, std::nullopt);
+  EXPECT_EQ(chat(R"(,"thinking":{"type":"enabled","budget_tokens":5})").value().max_thought, 5);
+  EXPECT_EQ(chat(R"(,"reasoning_effort":"low")").value().max_thought, 1024);
+  const auto r =
+      chat(R"(,"reasoning_effort":"minimal","reasoning_max_tokens":9,)"
+           R"("logits_processors_args":{"thinking_budget":30,"think_stop_sentence":"So."})")
+          .value();
+  EXPECT_EQ(r.max_thought, 9);
+  EXPECT_EQ(r.thought_closing, "So.");
+  EXPECT_EQ(refused(R"("reasoning_max_tokens":0)"), "reasoning_max_tokens");
+  EXPECT_EQ(refused(R"("logits_processors_args":{"logit_bias":{}})"), "logits_processors_args");
+}
+
+TEST(GenerationRequest, CallsThatAreOwedBindTheAnswer) {
+  const std::string tools =
+      R"("tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}},)"
+      R"({"type":"function","function":{"name":"g"}}])";
+  const auto tag = [&](const std::string& more) {
+    const auto r = chat("," + tools + more).value();
+    return std::get<grammar::StructuralTag>(r.answer_format.value().what);
+  };
+  EXPECT_FALSE(chat("," + tools).value().answer_format);
+  EXPECT_FALSE(chat("," + tools + R"(,"tool_choice":"none")").value().answer_format);
+  const auto required = tag(R"(,"tool_choice":"required")");
+  EXPECT_EQ(required.structures.size(), 2u);
+  EXPECT_TRUE(required.at_least_one && !required.free_text && !required.at_most_one);
+  EXPECT_EQ(required.structures[0].begin, "<tool_call>\n{\"name\": \"f\", \"arguments\": ");
+  EXPECT_EQ(required.structures[1].schema.dump(), R"({"type":"object"})");
+  EXPECT_TRUE(tag(R"(,"tool_choice":"required","parallel_tool_calls":false)").at_most_one);
+  const auto named = tag(R"(,"tool_choice":{"type":"function","function":{"name":"g"}})");
+  EXPECT_EQ(named.structures.size(), 1u);
+  EXPECT_TRUE(named.at_most_one);
+  const auto strict =
+      chat(R"(,"tools":[{"type":"function","function":{"name":"f","strict":true}}])").value();
+  EXPECT_TRUE(std::get<grammar::StructuralTag>(strict.answer_format.value().what).free_text);
+  EXPECT_EQ(refused(tools + R"(,"response_format":{"type":"json_object"})"), "response_format");
 }
 
 TEST(GenerationRequest, CallsOfEarlierTurnsHaveAName) {

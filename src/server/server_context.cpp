@@ -74,7 +74,7 @@ const std::string& ServerContext::model_name() const {
                                             : options.served_model_names.front();
 }
 
-bool ServerContext::thinks_first(const std::vector<TokenId>& prompt) const {
+bool ServerContext::thinks_first(std::span<const TokenId> prompt) const {
   return options.tags.thoughts && tokenizer != nullptr && begins_in_thought(prompt, *tokenizer);
 }
 

@@ -51,7 +51,7 @@ struct ServerContext {
   std::unique_ptr<DeltaParser> parser_for(const GenerationRequest& request,
                                           const std::vector<TokenId>& prompt);
   // Whether a chat's output begins in a thought.
-  bool thinks_first(const std::vector<TokenId>& prompt) const;
+  bool thinks_first(std::span<const TokenId> prompt) const;
 
   const ServerOptions options;
   engine::EngineClient& engine;

@@ -102,9 +102,6 @@ Result<void> read_tool_choice(const Arg& arg, GenerationRequest& r) {
   }
   if (r.tool_choice == ToolChoice::kRequired && r.tools.is_null())
     return invalid("tool_choice \"required\" needs tools", arg.name);
-  if (r.tool_choice == ToolChoice::kRequired || r.tool_choice == ToolChoice::kNamed)
-    return unsupported(fmt::format("{} other than \"none\" or \"auto\" is not built yet", arg.name),
-                       arg.name);
   return {};
 }
 

@@ -80,16 +80,6 @@ test('choices, expressions and grammars of FastDeploy and vLLM', async () => {
   assert.equal(typeof JSON.parse(await text({ response_format: format({ type: 'boolean' }) })), 'boolean');
 });
 
-test('the schema binds what comes after the thought', async () => {
-  const reply = await ask('What is 7 + 5?', {
-    skip_special_tokens: false, chat_template_kwargs: { enable_thinking: true },
-    response_format: format({ type: 'object', properties: { sum: { type: 'integer', minimum: 0, maximum: 99 } },
-      required: ['sum'], additionalProperties: false }) });
-  const [thought, answer] = reply.choices[0].message.content.split('</think>');
-  assert.ok(thought.length > 0);
-  assert.equal(typeof JSON.parse(answer.replace('<|im_end|>', '').replace('</s>', '')).sum, 'number');
-});
-
 test('a schema that cannot be served is an error with its place', async () => {
   await assert.rejects(
     ask('x', { response_format: format({ type: 'object', properties: { a: { not: {} } } }) }),

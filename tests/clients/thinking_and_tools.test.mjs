@@ -117,6 +117,53 @@ test('thinking is turned on by every name it goes by', async () => {
   }
 });
 
+test('where a call is owed it comes, valid to its schema, whatever is asked', async () => {
+  const SCHEMA = {
+    type: 'object', additionalProperties: false, required: ['n', 'unit'],
+    properties: { n: { type: 'integer', minimum: 0, maximum: 99 }, unit: { enum: ['C', 'F'] } },
+  };
+  const set = { type: 'function', function: { name: 'set_heat', parameters: SCHEMA } };
+  const look = { type: 'function', function: { ...WEATHER.function,
+    parameters: { type: 'object', properties: { city: { type: 'string', maxLength: 20 } }, required: ['city'],
+      additionalProperties: false } } };
+  const questions = ['Hello', 'What is 7 + 5?', 'Tell me a story.', 'Sort: b a c', 'Weather in Rome?'];
+  for (const tool_choice of ['required', { type: 'function', function: { name: 'set_heat' } }])
+    await Promise.all(questions.flatMap((content) => [0, 1, 2, 3, 4].map(async (seed) => {
+      const { choices: [{ message, finish_reason }] } = await ask({
+        messages: [{ role: 'user', content }], tools: [look, set], tool_choice, temperature: 1, seed, max_tokens: 600,
+        parallel_tool_calls: false,
+      });
+      assert.equal(finish_reason, 'tool_calls', JSON.stringify(message));
+      assert.equal(message.tool_calls.length, 1);
+      const [{ function: { name, arguments: text } }] = message.tool_calls;
+      const values = JSON.parse(text);
+      if (tool_choice !== 'required') assert.equal(name, 'set_heat');
+      if (name === 'set_heat')
+        assert.ok(Number.isInteger(values.n) && ['C', 'F'].includes(values.unit), text);
+    })));
+});
+
+test('a schema binds what comes after the thought', async () => {
+  const schema = { type: 'object', properties: { sum: { type: 'integer', minimum: 0, maximum: 99 } }, required: ['sum'],
+    additionalProperties: false };
+  const { choices: [{ message }] } = await ask({
+    tools: undefined, enable_thinking: true, messages: [{ role: 'user', content: 'What is 7 + 5?' }],
+    response_format: { type: 'json_schema', json_schema: { name: 'sum', schema, strict: true } },
+  });
+  assert.ok(message.reasoning_content.trim().length > 0);
+  assert.equal(typeof JSON.parse(message.content).sum, 'number');
+});
+
+test('a thought that reaches its limit is closed, and the answer follows', async () => {
+  const { choices: [{ message }], usage } = await ask({
+    tools: undefined, enable_thinking: true, reasoning_max_tokens: 3,
+    logits_processors_args: { think_stop_sentence: 'Enough.' },
+  });
+  assert.match(message.reasoning_content, /Enough\.\n$/);
+  assert.ok(message.content.length > 0);
+  assert.ok(usage.completion_tokens_details.reasoning_tokens < 20);
+});
+
 test('what is no tool is a BadRequestError that names it', async () => {
   for (const [tools, param] of [[[{ type: 'function' }], 'tools[0].function'], [[WEATHER, WEATHER], 'tools[1]']])
     await assert.rejects(ask({ tools }), (error) => error instanceof OpenAI.BadRequestError && error.param === param);

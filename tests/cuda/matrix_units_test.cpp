@@ -71,8 +71,10 @@ class LargeProduct {
     return result();
   }
   std::vector<float> by(MatrixUnits units) {
+    backend_->finish();  // whose stream is another one
     scratch_.begin_op();
     kernels::linear(runtime_->stream(), scratch_, units, w_, x(), y());
+    runtime_->finish();
     return result();
   }
 
@@ -133,6 +135,7 @@ class LargeMixture {
   }
 
   std::vector<std::byte> by(MatrixUnits units, bool cuts_off = false) {
+    backend_->finish();  // whose stream is another one
     runtime_->stream().model.warpgroups_cut_off = cuts_off;
     kernels::experts(runtime_->stream(), scratch_, units,
                      {.x = x_,
@@ -142,6 +145,7 @@ class LargeMixture {
                       .down = down_,
                       .y = y_,
                       .add = false});
+    runtime_->finish();
     std::vector<std::byte> bytes(y_.span().bytes);
     backend_->download(y_.span(), bytes);
     return bytes;
