@@ -7,8 +7,7 @@
 namespace erne::cuda::inline ERNE_CUDA_DEVICE::kernels {
 
 void attention(Stream& stream, Scratch& scratch, AttentionPlanner& planner, MatrixUnits units,
-               size_t shared_bytes,
-               const AttentionArgs& args) {
+               size_t shared_bytes, const AttentionArgs& args) {
   if (!fits_tiles(args)) return plain_attention(stream, args);
   constexpr float kLog2E = 1.44269504f;
   const AttentionTensors tensors{global<Bf16>(args.qkv), global<Bf16>(args.out), args.qkv.shape[1],

@@ -49,8 +49,7 @@ void rope_kv_write(Stream& stream, const KvWriteArgs& args, const StagedIndices&
                    const DeviceView& inv_freq, int heads);
 // shared_bytes: what a block may have.
 void attention(Stream& stream, Scratch& scratch, AttentionPlanner& planner, MatrixUnits units,
-               size_t shared_bytes,
-               const AttentionArgs& args);
+               size_t shared_bytes, const AttentionArgs& args);
 
 // route.cu, experts.cu
 void route(Stream& stream, const RouteArgs& args);

@@ -134,7 +134,7 @@ ON_DEVICE void arrive_warp(Shared<Barrier> b) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(b.address()))
                  : "memory");
 }
-// A barrier that nobody ends is given up: the sums are wrong then, which the comparison at the start
+// A barrier that nobody ends is given up: sums are wrong then, which the comparison at the start
 // (choose_units.h) notices, and nothing hangs. No trap: nvcc 13.0 then gives a warpgroup no more
 // registers than a block begins with, and products spill 248 bytes of them.
 ON_DEVICE void wait_barrier(Shared<Barrier> b, int parity) {
