@@ -32,7 +32,8 @@ class CudaBackend final : public Backend {
  public:
   CudaBackend(std::unique_ptr<Runtime> runtime, HostThreads host_threads)
       : runtime_(std::move(runtime)), host_threads_(std::move(host_threads)) {
-    const ChosenUnits chosen = choose_matrix_units(*runtime_, scratch_);
+    Scratch comparing(*runtime_);  // the steps' own memory is what they need, and no more
+    const ChosenUnits chosen = choose_matrix_units(*runtime_, comparing);
     matrix_units_ = chosen.units;
     if (runtime_->stream().is_rehearsal) return;
     log_info("{}: products of many rows by {}: {}", name(),
