@@ -15,10 +15,27 @@ Status naming(const AnswerFormat& format, const Status& status) {
   return {code, fmt::format("{}: {}", format.field, status.message), format.field};
 }
 
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \n") == std::string_view::npos;
+}
+
+// A completion's prompt is the client's own: it opens a thought if nothing but white space follows
+// <think>; what it says about <think> is followed by more.
+bool opens_thought(std::span<const TokenId> prompt, const text::Tokenizer& tokenizer) {
+  const auto begin = tokenizer.find(kThink);
+  for (size_t i = prompt.size(); begin && i-- > 0;) {
+    if (prompt[i] == *begin) return true;
+    if (!is_blank(tokenizer.token_bytes(prompt[i]))) break;
+  }
+  return false;
+}
+
 std::optional<grammar::ThoughtRules> thought_of(const ServerContext& context,
                                                 const GenerationRequest& r,
                                                 std::span<const TokenId> prompt) {
-  if (r.endpoint != Endpoint::kChat || !context.thinks_first(prompt)) return std::nullopt;
+  const bool thinks = r.endpoint == Endpoint::kChat ? context.thinks_first(prompt)
+                                                    : opens_thought(prompt, *context.tokenizer);
+  if (!thinks) return std::nullopt;
   const std::optional<TokenId> end = context.tokenizer->find(kThinkEnd);
   if (!end) return std::nullopt;
   grammar::ThoughtRules thought{.end = *end, .max_tokens = r.max_thought, .closing = {}};

@@ -144,6 +144,7 @@ TEST(Streams, AReaderThatStopsIsCutOff) {
   listen.http.max_unsent_bytes = 16 << 10;
   listen.http.write_timeout = milliseconds(300);
   TestServer server(long_context(), true, listen);
+  server.engine.set_script({.reply = TestServer::tokens("abc"), .stall_after = 2000});
   RawClient stuck = server.client(/*receive_buffer_bytes=*/256 << 10);
   stuck.send_request("POST", kPath, kHeavyTokens + R"(,"max_tokens":20000})");
   ASSERT_TRUE(server.engine_reaches(1));
