@@ -23,7 +23,7 @@ test('Chinese for a Chinese browser, and either language by choice', async () =>
   await on.page.click(`[aria-label="${WORDS.zh.settings}"]`);
   await on.page.selectOption('[name=language]', 'en');
   await on.page.keyboard.press('Escape');
-  assert.equal(await on.answer().getByRole('button', { name: 'Retry' }).count(), 1);
+  await on.answer().getByRole('button', { name: 'Retry' }).waitFor(); // behind a dialog that is still closing
   await on.page.reload();
   assert.equal(await on.page.locator('#new-chat').innerText(), WORDS.en.newChat);
   await on.close();
