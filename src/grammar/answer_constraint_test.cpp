@@ -68,11 +68,16 @@ class AnswerConstraintTest : public testing::Test {
     return tokenizer_->encode(text, text::Specials::kAsText, false);
   }
 
+  // What is beyond the last word may not come.
+  static bool is_set(std::span<const uint32_t> words, TokenId id) {
+    const auto word = static_cast<size_t>(id) / 32;
+    return word < words.size() && (words[word] >> (id % 32) & 1) != 0;
+  }
   Tokens allowed(AnswerConstraint& constraint) const {
     const std::span<const uint32_t> words = constraint.allowed();
     Tokens out;
     for (TokenId id = 0; id < tokenizer_->size(); ++id)
-      if (words.empty() || (words[id / 32] >> (id % 32) & 1) != 0) out.push_back(id);
+      if (words.empty() || is_set(words, id)) out.push_back(id);
     return out;
   }
   bool allows(AnswerConstraint& constraint, TokenId id) const {
