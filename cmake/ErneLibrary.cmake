@@ -1,7 +1,7 @@
 # Presets compile a folder's sources as a few units (CMAKE_UNITY_BUILD), which parses far fewer
 # headers: no two of them may give one name, in namespaces without a name either, to two things. The preset
-# fuzz compiles each by itself, so that none lives on what another includes. Who edits for hours may like
-# that as well: cmake --preset release -DCMAKE_UNITY_BUILD=OFF.
+# fuzz compiles each source that its targets need by itself. Who edits for hours may like that as well:
+# cmake --preset release -DCMAKE_UNITY_BUILD=OFF.
 
 # erne_library(<folder> <folder it may include>...)
 #

@@ -38,6 +38,12 @@ Arg Arg::item(size_t i) const {
   return {fmt::format("{}[{}]", name, i), value.as_array()[i], limits};
 }
 
+Arg member(const Arg& arg, std::string_view name) {
+  static const Json kAbsent;
+  const Json* value = arg.value.find(name);
+  return {fmt::format("{}.{}", arg.name, name), value == nullptr ? kAbsent : *value, arg.limits};
+}
+
 Result<bool> boolean(const Arg& arg) {
   if (!arg.value.is_bool()) return arg.wrong("true or false");
   return arg.value.as_bool();

@@ -25,6 +25,9 @@ struct Arg {
   Arg item(size_t i) const;  // of an array: name[i]
 };
 
+// A member of an object; null where it has none, or is no object.
+Arg member(const Arg& arg, std::string_view name);
+
 Result<bool> boolean(const Arg& arg);
 Result<int64_t> integer(const Arg& arg, int64_t min, int64_t max);
 // A whole number from 0; what is larger than `most` counts as `most`.

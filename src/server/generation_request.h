@@ -70,6 +70,7 @@ struct GenerationRequest {
   Json messages;                             // null or an array of objects
   Json template_variables = Json::Object();  // chat_template_kwargs
   std::optional<bool> thinking;              // before the answer; absent: as the template has it
+  std::string thinking_field;                // that said so
   std::optional<int> max_thought;            // tokens of a thought, which then is closed
   std::string thought_closing;               // what closes it, before </think>
   Json tools;                                // null or an array of at least one, as they were sent

@@ -44,7 +44,7 @@ Result<void> check_thinking(const ServerContext& context, const GenerationReques
   return unsupported(thinks
                          ? "this model always thinks: its chat template has no way to turn that off"
                          : "this model does not think: its chat template has no place for thoughts",
-                     "enable_thinking");
+                     chat.thinking_field);
 }
 
 Status needs_tokenizer(const char* field) {

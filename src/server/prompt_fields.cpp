@@ -106,8 +106,10 @@ Result<void> read_template_variables(const Arg& arg, GenerationRequest& r) {
         fmt::format("{} must be at most {} bytes of JSON", arg.name, kMaxTemplateVariableBytes),
         arg.name);
   for (const auto& [name, value] : arg.value.as_object()) r.template_variables.set(name, value);
-  const Json* thinking = arg.value.find("enable_thinking");
-  if (thinking != nullptr && thinking->is_bool()) r.thinking = thinking->as_bool();
+  if (const Arg thinking = member(arg, "enable_thinking"); thinking.value.is_bool()) {
+    r.thinking = thinking.value.as_bool();
+    r.thinking_field = thinking.name;
+  }
   return {};
 }
 

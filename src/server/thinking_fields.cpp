@@ -15,6 +15,7 @@ Result<void> set_thinking(const Arg& arg, bool thinking, GenerationRequest& r) {
                                arg.name, thinking ? "" : "not "),
                    arg.name);
   r.thinking = thinking;
+  r.thinking_field = arg.name;
   return {};
 }
 

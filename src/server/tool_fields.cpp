@@ -14,17 +14,6 @@ constexpr size_t kMaxTools = 512;
 constexpr size_t kMaxToolValues = 65536;  // of JSON in all tools
 constexpr size_t kMaxToolNameBytes = 128;
 
-Arg member(const Arg& arg, std::string_view name, const Json& value) {
-  return {fmt::format("{}.{}", arg.name, name), value, arg.limits};
-}
-
-// Null where it is absent.
-const Json& find(const Json& object, std::string_view name) {
-  static const Json kAbsent;
-  const Json* value = object.find(name);
-  return value == nullptr ? kAbsent : *value;
-}
-
 Result<std::string> tool_name(const Arg& arg) {
   const std::string name = TRY(string(arg, kMaxToolNameBytes));
   const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
@@ -37,25 +26,24 @@ Result<std::string> tool_name(const Arg& arg) {
 // {"type": "function", "function": {...}}: the function.
 Result<Arg> function_of(const Arg& arg) {
   if (!arg.value.is_object()) return arg.wrong(R"({"type": "function", "function": {...}})");
-  const Json& type = find(arg.value, "type");
-  if (!(type == Json("function"))) return member(arg, "type", type).wrong("\"function\"");
-  const Json& function = find(arg.value, "function");
-  if (!function.is_object()) return member(arg, "function", function).wrong("an object");
-  return member(arg, "function", function);
+  const Arg type = member(arg, "type"), function = member(arg, "function");
+  if (!(type.value == Json("function"))) return type.wrong("\"function\"");
+  if (!function.value.is_object()) return function.wrong("an object");
+  return function;
 }
 
 // Its name, once all of it was looked at.
 Result<std::string> check_tool(const Arg& arg) {
   const Arg function = TRY(function_of(arg));
-  const Json& description = find(function.value, "description");
-  if (!description.is_null() && !description.is_string())
-    return member(function, "description", description).wrong("a string");
-  const Json& parameters = find(function.value, "parameters");
-  if (!parameters.is_null() && !parameters.is_object())
-    return member(function, "parameters", parameters).wrong("a JSON schema, which is an object");
-  const Json& strict = find(function.value, "strict");
-  if (!strict.is_null()) TRY(boolean(member(function, "strict", strict)));
-  return tool_name(member(function, "name", find(function.value, "name")));
+  const Arg description = member(function, "description");
+  if (!description.value.is_null() && !description.value.is_string())
+    return description.wrong("a string");
+  const Arg parameters = member(function, "parameters");
+  if (!parameters.value.is_null() && !parameters.value.is_object())
+    return parameters.wrong("a JSON schema, which is an object");
+  const Arg strict = member(function, "strict");
+  if (!strict.value.is_null()) TRY(boolean(strict));
+  return tool_name(member(function, "name"));
 }
 
 Result<void> read_tools(const Arg& arg, GenerationRequest& r) {
@@ -92,7 +80,7 @@ Result<void> read_tool_choice(const Arg& arg, GenerationRequest& r) {
     r.tool_choice = ToolChoice::kRequired;
   } else if (arg.value.is_object()) {
     const Arg function = TRY(function_of(arg));
-    r.named_tool = TRY(tool_name(member(function, "name", find(function.value, "name"))));
+    r.named_tool = TRY(tool_name(member(function, "name")));
     r.tool_choice = ToolChoice::kNamed;
     if (!has_tool(r, r.named_tool))
       return invalid(fmt::format("{} is none of tools", r.named_tool), arg.name);

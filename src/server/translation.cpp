@@ -21,8 +21,7 @@ Result<Json> translate(const Json& body, std::span<const TranslationRow> rows,
   if (!body.is_object())
     return invalid(fmt::format("the body must be a JSON object, found {}", brief(body)));
   for (const auto& [name, value] : body.as_object()) {
-    const bool known = std::any_of(rows.begin(), rows.end(),
-                                   [&](const TranslationRow& row) { return row.name == name; });
+    const bool known = std::ranges::find(rows, name, &TranslationRow::name) != rows.end();
     if (!known)
       return invalid(fmt::format("unknown field \"{}\": this endpoint does not have it, and "
                                  "nothing a client sends is ignored silently",
@@ -60,17 +59,6 @@ Result<void> ignore_object(const Arg& arg, Json&) {
 Result<void> ignore_text(const Arg& arg, Json&) {
   TRY(string(arg, kMaxLabelBytes));
   return {};
-}
-
-Result<void> ignore_boolean(const Arg& arg, Json&) {
-  TRY(boolean(arg));
-  return {};
-}
-
-Arg member(const Arg& arg, std::string_view name) {
-  static const Json kAbsent;
-  const Json* value = arg.value.find(name);
-  return {fmt::format("{}.{}", arg.name, name), value == nullptr ? kAbsent : *value, arg.limits};
 }
 
 Result<std::string> text_member(const Arg& arg, std::string_view name) {

@@ -29,10 +29,7 @@ Result<void> copy_field(const Arg& arg, Json& chat);
 Result<void> copy_max_tokens(const Arg& arg, Json& chat);
 Result<void> ignore_object(const Arg& arg, Json& chat);
 Result<void> ignore_text(const Arg& arg, Json& chat);
-Result<void> ignore_boolean(const Arg& arg, Json& chat);
 
-// Null where the object has none.
-Arg member(const Arg& arg, std::string_view name);
 Result<std::string> text_member(const Arg& arg, std::string_view name);
 // The member "type" of a block, an item or a tool.
 Result<std::string> type_of(const Arg& arg);

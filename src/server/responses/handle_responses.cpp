@@ -36,8 +36,11 @@ Json::Array all_items(const StoredResponse& stored) {
   return items;
 }
 
+// They are copied as items of the new one, as messages and for the prompt.
+constexpr size_t kCopies = 4;
+
 Result<Json::Array> items_before(ServerContext& context, const std::string& previous_id,
-                                 const RequestWork& work) {
+                                 RequestWork& work) {
   if (previous_id.empty()) return Json::Array();
   const auto previous = context.stored_responses.find(previous_id, work.client);
   if (previous == nullptr) {
@@ -45,6 +48,7 @@ Result<Json::Array> items_before(ServerContext& context, const std::string& prev
     status.param = "previous_response_id";
     return status;
   }
+  TRY(work.memory.take(kCopies * bytes_of(*previous), "the turns before"));
   return all_items(*previous);
 }
 
@@ -53,11 +57,9 @@ Result<Conversation> read(ServerContext& context, std::string body, RequestWork&
   const RequestLimits limits = context.limits();
   ResponsesRequest asked = TRY(read_responses_request(json, limits));
   Json::Array earlier = TRY(items_before(context, asked.previous_id, work));
+  TRY(work.memory.take(kCopies * bytes_of(asked.input), "the request's items"));
   Json::Array items = earlier;
   items.insert(items.end(), asked.input.begin(), asked.input.end());
-  // As items, as messages and as what is repeated.
-  TRY(work.memory.take(3 * work.memory.bytes() + 3 * Json(items).num_text_bytes(),
-                       "the conversation"));
   const Json& instructions = *asked.repeated.find("instructions");
   asked.chat.set("messages",
                  TRY(messages_of_items(

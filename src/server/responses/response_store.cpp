@@ -11,6 +11,8 @@ size_t bytes_of(const Json& value) {
   return kBytesPerValue * value.num_values() + value.num_text_bytes();
 }
 
+}  // namespace
+
 size_t bytes_of(const Json::Array& items) {
   size_t bytes = 0;
   for (const Json& item : items) bytes += bytes_of(item);
@@ -21,8 +23,6 @@ size_t bytes_of(const StoredResponse& stored) {
   return sizeof(StoredResponse) + stored.owner.size() + bytes_of(stored.response) +
          bytes_of(stored.input) + bytes_of(stored.earlier);
 }
-
-}  // namespace
 
 void ResponseStore::put(const std::string& id, StoredResponse response, Clock::time_point now) {
   const size_t bytes = bytes_of(response) + 2 * id.size();

@@ -21,6 +21,10 @@ struct StoredResponse {
   Json::Array earlier;  // the items of the turns before, theirs and ours
 };
 
+// Of memory, from above.
+size_t bytes_of(const Json::Array& items);
+size_t bytes_of(const StoredResponse& stored);
+
 class ResponseStore {  // thread-safe
  public:
   using Clock = std::chrono::steady_clock;

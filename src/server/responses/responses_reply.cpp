@@ -30,6 +30,10 @@ ResponsesReply::ResponsesReply(ReplyHead head, Json repeated, const GenerationRe
   if (!head_.id.starts_with(kIdPrefix)) head_.id.insert(0, kIdPrefix);
 }
 
+ResponsesReply::~ResponsesReply() {
+  if (begun_ && !over_) ends_as("cancelled");
+}
+
 // `data` after the event's name and its number.
 std::string ResponsesReply::event(std::string_view name, Json data) {
   Json numbered = Json().set("type", name).set("sequence_number", num_events_++);
@@ -91,6 +95,13 @@ Json ResponsesReply::response(std::string_view status) const {
       .set("top_p", double{request_.sampling.top_p})
       .set("usage", usage_);
   return json;
+}
+
+Json ResponsesReply::ends_as(std::string_view status) {
+  over_ = true;
+  Json now = response(status);
+  keep_(head_.id, now);
+  return now;
 }
 
 std::string ResponsesReply::begin() {
@@ -179,8 +190,7 @@ std::string ResponsesReply::end(const Usage& usage) {
   const bool cut = finish_ == Finish::kLength;
   events += close(!cut);
   usage_ = usage_json(usage);
-  const Json now = response(cut ? "incomplete" : "completed");
-  keep_(head_.id, now);
+  const Json now = ends_as(cut ? "incomplete" : "completed");
   return events +
          event(cut ? "response.incomplete" : "response.completed", Json().set("response", now));
 }
@@ -193,8 +203,7 @@ std::string ResponsesReply::failed(const Status& status) {
   std::string events = begin();
   events += close(/*complete=*/false);
   error_ = Json().set("code", "server_error").set("message", status.message);
-  const Json now = response("failed");
-  keep_(head_.id, now);
+  const Json now = ends_as("failed");
   return events + event("response.failed", Json().set("response", now));
 }
 

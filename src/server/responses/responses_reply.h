@@ -14,10 +14,12 @@ namespace erne::server::responses {
 
 class ResponsesReply final : public Reply {
  public:
-  // `keep` is told of the response as it is now, at its beginning and at its end.
+  // `keep` is told of the response as it is now, at its beginning and at its end: a stream whose
+  // client leaves ends as "cancelled".
   using Keep = std::function<void(const std::string& id, const Json& response)>;
   ResponsesReply(ReplyHead head, Json repeated, const GenerationRequest& request, TokenNames names,
                  Keep keep);
+  ~ResponsesReply() override;
 
   std::string gained(int index, const Delta& delta, const PreparedPrompt& prompt,
                      const Usage& so_far) override;
@@ -47,6 +49,7 @@ class ResponsesReply final : public Reply {
   Json item_json(const Item& item, std::string_view status) const;
   Json part_json(const Item& item) const;
   Json response(std::string_view status) const;
+  Json ends_as(std::string_view status);
 
   ReplyHead head_;
   Json repeated_;
@@ -54,7 +57,7 @@ class ResponsesReply final : public Reply {
   const TokenNames names_;
   const Keep keep_;
   int64_t num_events_ = 0;
-  bool begun_ = false;
+  bool begun_ = false, over_ = false;
   std::optional<Item> open_;
   Json::Array items_;  // complete
   std::optional<Finish> finish_;
